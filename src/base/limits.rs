@@ -1,0 +1,101 @@
+//! Every capacity of the server, as a named constant, with the relations between them checked at compile time.
+//!
+//! The defaults fit a WL-500g class router (16-32 MB). A board overrides them in the `[env]` table of `board/NAME.toml`
+//! as `PCSD_<NAME>`; configuration can only lower them. What happens when a table is full stands beside its limit.
+
+/// Declares limits that `PCSD_<NAME>` in the build environment overrides.
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident = $default:expr;)*) => {
+        $($(#[$doc])* pub const $name: usize = decimal(option_env!(concat!("PCSD_", stringify!($name))), $default);)*
+    };
+}
+
+limits! {
+    /// People of the home. More in the configuration: refused by `pcsd check`.
+    PEOPLE = 16;
+    /// Devices named in the configuration. More: refused by `pcsd check`.
+    DEVICES = 32;
+    /// Listen lines in the configuration. More: refused by `pcsd check`.
+    LISTENERS = 8;
+    /// Names the world knows the home by (`list external`). More: refused by `pcsd check`.
+    EXTERNALS = 8;
+    /// Sources without a rate limit (`list unlimited`). More: refused by `pcsd check`.
+    UNLIMITED = 8;
+    /// Addresses of the router. More: the excess is left out with a log line.
+    ADDRESSES = 16;
+    /// Open sockets of the core: a listener on each address. More: the excess is left out with a log line.
+    PORTS = 32;
+    /// Streams (TCP connections), both ways. Full: the one idle longest without a binding is closed, else a new one is refused.
+    STREAMS = 48;
+    /// Bindings of all people. Full: REGISTER is answered 503.
+    BINDINGS = 64;
+    /// Bindings of one person. Full: REGISTER is answered 403.
+    BINDINGS_PER_PERSON = 10;
+    /// Server transactions, finished ones included. Full of unfinished ones: 503 with Retry-After.
+    SERVER_TRANSACTIONS = 256;
+    /// Client transactions (branches), finished ones included. Full of unfinished ones: the branch counts as failed with 503.
+    CLIENT_TRANSACTIONS = 256;
+    /// Response contexts: requests being forked now. Full: 503 with Retry-After.
+    CONTEXTS = 64;
+    /// Branches of one request, all groups together. More bindings than that: the least preferred are left out.
+    BRANCHES = 16;
+    /// Nonces whose use is being counted. Full: the oldest is dropped and all nonces as old become stale.
+    NONCES = 128;
+    /// Sources whose rate is being watched. Full: the one quiet longest is dropped.
+    SOURCES = 128;
+    /// Message store: blocks of 512 bytes. Full: a larger block is taken; none at all: 503.
+    BLOCKS_512 = 512;
+    /// Message store: blocks of 2 KB.
+    BLOCKS_2K = 192;
+    /// Message store: blocks of 8 KB.
+    BLOCKS_8K = 24;
+    /// Message store: blocks of 64 KB.
+    BLOCKS_64K = 4;
+}
+
+/// Largest SIP message, bytes: what a UDP datagram can carry. Larger on a stream: 513 and the connection is closed.
+pub const MESSAGE_BYTES: usize = 65_535;
+/// Header field lines of one message. More: 400.
+pub const FIELDS: usize = 96;
+/// Bytes of a name in the configuration.
+pub const NAME_BYTES: usize = 64;
+/// Bytes of the edits that turn a request into what one branch sends. More: the branch fails with 500.
+pub const EDIT_BYTES: usize = 2048;
+/// Largest answer the server writes without a transaction; one that does not fit is not sent, and counted.
+pub const STATELESS_BYTES: usize = 8 * 1024;
+
+const _: () = {
+    assert!(PEOPLE >= 1 && PEOPLE <= 4096);
+    assert!(BINDINGS >= BINDINGS_PER_PERSON);
+    assert!(BRANCHES <= CLIENT_TRANSACTIONS);
+    assert!(BRANCHES >= BINDINGS_PER_PERSON, "every device of a person must ring");
+    assert!(CONTEXTS <= SERVER_TRANSACTIONS, "each context answers one server transaction");
+    assert!(PORTS <= 64, "credits for ports are one 64-bit set");
+    assert!(BLOCKS_64K >= 2, "a largest message can be held while another is read");
+    assert!(STREAMS < 65_535 && BINDINGS < 65_535 && SERVER_TRANSACTIONS < 65_535 && CLIENT_TRANSACTIONS < 65_535);
+};
+
+/// The decimal number in `text`, or `default` when the build environment does not set it.
+const fn decimal(text: Option<&str>, default: usize) -> usize {
+    let Some(text) = text else { return default };
+    let bytes = text.as_bytes();
+    let mut value = 0;
+    let mut i = 0;
+    while i < bytes.len() {
+        assert!(bytes[i].is_ascii_digit(), "a limit in the build environment is not a decimal number");
+        value = value * 10 + (bytes[i] - b'0') as usize;
+        i += 1;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn environment_overrides_the_default() {
+        assert_eq!(decimal(None, 7), 7);
+        assert_eq!(decimal(Some("1200"), 7), 1200);
+    }
+}

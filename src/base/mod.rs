@@ -1,0 +1,10 @@
+//! Floor 0: limits, time, tables, timers, message store, text and random numbers. Knows no protocol.
+
+pub mod limits;
+pub mod net;
+pub mod random;
+pub mod schedule;
+pub mod store;
+pub mod table;
+pub mod text;
+pub mod time;

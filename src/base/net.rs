@@ -1,0 +1,155 @@
+//! Names for the ends of a network: the server's sockets, its streams, its addresses, and the way back to a peer.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+
+/// How SIP travels (RFC 3261 §18).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A byte stream.
+    Tcp,
+}
+
+impl Transport {
+    /// The word in a Via and, in lower case, in a `transport` parameter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+
+    /// The word as a URI parameter writes it.
+    pub const fn parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// Whether the transport itself repeats what is lost: retransmission timers of RFC 3261 §17 then do not run.
+    pub const fn is_reliable(self) -> bool {
+        !matches!(self, Self::Udp)
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.parameter())
+    }
+}
+
+/// One socket of the server on one local address: a UDP socket or a TCP listener. Chosen by the core.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Port(pub u8);
+
+/// One byte stream, in or out. The index names a slot, the generation tells its users apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Stream {
+    /// The slot in the table of streams; below [`STREAMS`](crate::base::limits::STREAMS).
+    pub index: u16,
+    /// Counts the streams that used this slot.
+    pub generation: u16,
+}
+
+/// The way to a peer: what a request came by, what its answers and the requests to a binding go out by (RFC 5626 §3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// Datagrams between one of our sockets and a remote address.
+    Datagram {
+        /// Our socket.
+        port: Port,
+        /// The peer.
+        remote: SocketAddr,
+    },
+    /// A stream that is up, or being set up.
+    Stream(Stream),
+}
+
+impl Flow {
+    /// The transport below the flow.
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Datagram { .. } => Transport::Udp,
+            Self::Stream(_) => Transport::Tcp,
+        }
+    }
+}
+
+/// An address of the router, with the network it is on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LocalAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// Bits of the network part.
+    pub prefix: u8,
+    /// Whether the default route of its family leaves from it.
+    pub default_route: bool,
+}
+
+impl LocalAddress {
+    /// Whether `remote` is on this address's network.
+    pub fn reaches(&self, remote: IpAddr) -> bool {
+        match (self.ip, remote) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => same_prefix(u32::from(a).into(), u32::from(b).into(), self.prefix.min(32), 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => same_prefix(a.into(), b.into(), self.prefix.min(128), 128),
+            _ => false,
+        }
+    }
+}
+
+fn same_prefix(a: u128, b: u128, prefix: u8, width: u8) -> bool {
+    prefix == 0 || (a ^ b) >> (width - prefix) == 0
+}
+
+/// Which of our sockets have room to write now: a bit for each [`Port`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PortSet(u64);
+
+impl PortSet {
+    /// Every port.
+    pub const ALL: Self = Self(u64::MAX);
+    /// No port.
+    pub const NONE: Self = Self(0);
+
+    /// Whether `port` is in the set.
+    pub const fn contains(self, port: Port) -> bool {
+        port.0 < 64 && self.0 & (1 << port.0) != 0
+    }
+
+    /// Adds `port`.
+    pub const fn insert(&mut self, port: Port) {
+        self.0 |= 1 << port.0;
+    }
+
+    /// Takes `port` out.
+    pub const fn remove(&mut self, port: Port) {
+        self.0 &= !(1 << port.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        let lan = LocalAddress { ip: "192.168.1.1".parse().unwrap(), prefix: 24, default_route: false };
+        assert!(lan.reaches("192.168.1.77".parse().unwrap()));
+        assert!(!lan.reaches("192.168.2.77".parse().unwrap()));
+        assert!(!lan.reaches("::1".parse().unwrap()));
+        let any = LocalAddress { ip: "2001:db8::1".parse().unwrap(), prefix: 0, default_route: true };
+        assert!(any.reaches("fe80::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn port_sets() {
+        let mut set = PortSet::ALL;
+        set.remove(Port(63));
+        assert!(!set.contains(Port(63)) && set.contains(Port(0)) && !set.contains(Port(64)));
+        set.insert(Port(63));
+        assert_eq!(set, PortSet::ALL);
+    }
+}
