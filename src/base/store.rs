@@ -22,15 +22,23 @@ enum Class {
     B64K,
 }
 
-/// All blocks.
-pub struct Store {
-    b512: Blocks<512, BLOCKS_512>,
-    b2k: Blocks<2048, BLOCKS_2K>,
-    b8k: Blocks<8192, BLOCKS_8K>,
-    b64k: Blocks<65_536, BLOCKS_64K>,
+/// All blocks: so many of each size.
+pub struct Store<
+    const A: usize = BLOCKS_512,
+    const B: usize = BLOCKS_2K,
+    const C: usize = BLOCKS_8K,
+    const D: usize = BLOCKS_64K,
+> {
+    b512: Blocks<512, A>,
+    b2k: Blocks<2048, B>,
+    b8k: Blocks<8192, C>,
+    b64k: Blocks<65_536, D>,
 }
 
-impl Store {
+impl<const A: usize, const B: usize, const C: usize, const D: usize> Store<A, B, C, D> {
+    /// Number of blocks of all sizes.
+    pub const BLOCKS: usize = A + B + C + D;
+
     /// A store in which every block is free.
     pub const fn new() -> Self {
         Self { b512: Blocks::new(), b2k: Blocks::new(), b8k: Blocks::new(), b64k: Blocks::new() }
@@ -93,6 +101,21 @@ impl Store {
         bytes.len = len.min(self.capacity(bytes)) as u32;
     }
 
+    /// Copies what `from` holds after `start` to the front of `to`, as far as that reaches.
+    pub fn copy(&mut self, from: &Bytes, start: usize, to: &Bytes) {
+        let mut at = start;
+        let mut buffer = [0; 256];
+        loop {
+            let rest = self.get(from).get(at..).unwrap_or_default();
+            let part = &rest[..rest.len().min(buffer.len())];
+            let len = part.len();
+            buffer[..len].copy_from_slice(part);
+            let Some(room) = self.get_mut(to).get_mut(at - start..at - start + len).filter(|_| len > 0) else { break };
+            room.copy_from_slice(&buffer[..len]);
+            at += len;
+        }
+    }
+
     /// Another share of the same bytes.
     pub fn share(&mut self, bytes: &Bytes) -> Bytes {
         *self.users(bytes) += 1;
@@ -116,10 +139,10 @@ impl Store {
     /// Blocks in use and blocks in all, by size.
     pub const fn usage(&self) -> [(usize, usize, usize); 4] {
         [
-            (512, self.b512.used as usize, BLOCKS_512),
-            (2048, self.b2k.used as usize, BLOCKS_2K),
-            (8192, self.b8k.used as usize, BLOCKS_8K),
-            (65_536, self.b64k.used as usize, BLOCKS_64K),
+            (512, self.b512.used as usize, A),
+            (2048, self.b2k.used as usize, B),
+            (8192, self.b8k.used as usize, C),
+            (65_536, self.b64k.used as usize, D),
         ]
     }
 
@@ -144,7 +167,7 @@ impl Store {
     }
 }
 
-impl Default for Store {
+impl<const A: usize, const B: usize, const C: usize, const D: usize> Default for Store<A, B, C, D> {
     fn default() -> Self {
         Self::new()
     }
@@ -200,7 +223,7 @@ mod tests {
 
     #[test]
     fn shares_and_sizes() {
-        let mut store = Box::new(Store::new());
+        let mut store: Box<Store> = Box::new(Store::new());
         let a = store.freeze(b"INVITE").unwrap();
         let b = store.share(&a);
         store.release(a);
@@ -216,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_full_size_gives_way_to_the_next() {
-        let mut store = Box::new(Store::new());
+        let mut store: Box<Store> = Box::new(Store::new());
         let taken: std::vec::Vec<_> = (0..BLOCKS_512).map(|_| store.freeze(b"x").unwrap()).collect();
         let larger = store.freeze(b"y").unwrap();
         assert_eq!(store.capacity(&larger), 2048);

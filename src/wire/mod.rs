@@ -1,2 +1,4 @@
 //! Floor 1: bytes to values and back, no state.
+
+pub mod sdp;
 pub mod sip;

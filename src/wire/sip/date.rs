@@ -1,0 +1,177 @@
+//! SIP-date (RFC 3261 §20.17, the one form of RFC 1123 in GMT): `Sat, 13 Nov 2010 23:29:00 GMT`.
+//!
+//! The weekday is not checked against the date. Other zones are not read: RFC 4475 §3.1.2.12 lets a Date that is wrong be
+//! ignored.
+
+use super::lex;
+use crate::base::text::Writer;
+use crate::base::time::UnixTime;
+
+/// The moment a SIP-date says; `None` when it is none, or before 1970.
+pub fn parse(value: &[u8]) -> Option<UnixTime> {
+    let value = lex::trim(value);
+    let (weekday, value) = value.split_at_checked(3)?;
+    if !WEEKDAYS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(weekday)) {
+        return None;
+    }
+    let mut words = value.strip_prefix(b",")?.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let day = number(words.next()?)?;
+    let month = words.next()?;
+    let month = MONTHS.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(month))? as u64 + 1;
+    let year = number(words.next()?)?;
+    let time = seconds_of_day(words.next()?)?;
+    if words.next() != Some(b"GMT") || words.next().is_some() {
+        return None;
+    }
+    if !(1970..=9999).contains(&year) || day < 1 || day > days_of_month(year, month) {
+        return None;
+    }
+    Some(UnixTime(days_since_1970(year, month, day) * DAY + time))
+}
+
+/// Writes a moment as a SIP-date.
+pub fn write(time: UnixTime, out: &mut Writer<'_>) {
+    let (days, seconds) = (time.0 / DAY, time.0 % DAY);
+    let (year, month, day) = date(days);
+    // 1970-01-01 was a Thursday.
+    out.text(WEEKDAYS[((days + 4) % 7) as usize]);
+    out.text(", ");
+    two_digits(day, out);
+    out.text(" ");
+    out.text(MONTHS[month as usize - 1]);
+    out.text(" ");
+    out.number(year);
+    for (part, separator) in [(seconds / 3600, " "), (seconds / 60 % 60, ":"), (seconds % 60, ":")] {
+        out.text(separator);
+        two_digits(part, out);
+    }
+    out.text(" GMT");
+}
+
+fn seconds_of_day(text: &[u8]) -> Option<u64> {
+    let mut parts = text.split(|byte| *byte == b':');
+    let mut part = |limit| parts.next().filter(|part| part.len() == 2).and_then(number).filter(|value| *value <= limit);
+    // A leap second counts as the second after it.
+    let (hours, minutes, seconds) = (part(23)?, part(59)?, part(60)?);
+    if parts.next().is_some() { None } else { Some(hours * 3600 + minutes * 60 + seconds) }
+}
+
+/// A number of up to four digits.
+fn number(text: &[u8]) -> Option<u64> {
+    if text.len() > 4 {
+        return None;
+    }
+    match lex::digits(text) {
+        Ok(([], value)) => Some(value),
+        _ => None,
+    }
+}
+
+fn two_digits(value: u64, out: &mut Writer<'_>) {
+    out.put(&[b'0' + (value / 10 % 10) as u8, b'0' + (value % 10) as u8]);
+}
+
+fn is_leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn days_of_month(year: u64, month: u64) -> u64 {
+    match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days of the years before `year`, counted from year 1.
+fn days_before_year(year: u64) -> u64 {
+    let past = year - 1;
+    past * 365 + past / 4 - past / 100 + past / 400
+}
+
+fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
+    days_before_year(year) - days_before_year(1970)
+        + (1..month).map(|month| days_of_month(year, month)).sum::<u64>()
+        + day
+        - 1
+}
+
+/// Year, month and day of the day that is `days` after 1970-01-01.
+fn date(days: u64) -> (u64, u64, u64) {
+    let absolute = days.saturating_add(days_before_year(1970));
+    // 400 years have 146,097 days, so this is at most one year late; the next line takes that back.
+    let mut year = (u128::from(absolute) * 400 / 146_097) as u64 + 1;
+    if days_before_year(year) > absolute {
+        year -= 1;
+    } else if days_before_year(year + 1) <= absolute {
+        year += 1;
+    }
+    let mut rest = absolute - days_before_year(year);
+    let mut month = 1;
+    while rest >= days_of_month(year, month) {
+        rest -= days_of_month(year, month);
+        month += 1;
+    }
+    (year, month, rest + 1)
+}
+
+const DAY: u64 = 86_400;
+const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(time: u64) -> std::vec::Vec<u8> {
+        let mut buffer = [0; 48];
+        let mut out = Writer::new(&mut buffer);
+        write(UnixTime(time), &mut out);
+        out.written().to_vec()
+    }
+
+    #[test]
+    fn known_moments() {
+        for (text, time) in [
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+            ("Sat, 13 Nov 2010 23:29:00 GMT", 1_289_690_940),
+            ("Tue, 29 Feb 2000 12:00:01 GMT", 951_825_601),
+            ("Mon, 31 Dec 2029 23:59:59 GMT", 1_893_455_999),
+        ] {
+            assert_eq!(parse(text.as_bytes()), Some(UnixTime(time)), "{text}");
+            assert_eq!(written(time), text.as_bytes());
+        }
+        assert_eq!(parse(b" sat, 1 jan 2011 02:00:00 GMT "), Some(UnixTime(1_293_847_200)));
+    }
+
+    #[test]
+    fn every_day_round_trips() {
+        for day in 0..200_000 {
+            let time = day * DAY + day % DAY;
+            assert_eq!(parse(&written(time)), Some(UnixTime(time)));
+        }
+        assert!(!written(u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn faults() {
+        for bad in [
+            "",
+            "Fri",
+            "Fri, 01 Jan 2010 16:00:00 EST",
+            "Fri, 32 Jan 2010 16:00:00 GMT",
+            "Fri, 29 Feb 2010 16:00:00 GMT",
+            "Xxx, 01 Jan 2010 16:00:00 GMT",
+            "Fri, 01 Jan 2010 24:00:00 GMT",
+            "Fri, 01 Jan 2010 16:00 GMT",
+            "Fri, 01 Jan 1969 16:00:00 GMT",
+            "Fri, 01 Jan 2010 16:00:00 GMT x",
+            "Fri, 0 Jan 2010 16:00:00 GMT",
+            "Fri, 01 Jan 20100 16:00:00 GMT",
+            "Fri, 01 Jan 2010 1:2:3 GMT",
+        ] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}
