@@ -1,0 +1,314 @@
+//! Literal files, the model they make, and every fault as it is printed.
+
+use std::boxed::Box;
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use super::*;
+
+const HOME: &str = "package pcsd\nconfig pcsd 'main'\n\toption domain 'home.example'\n";
+const ALICE: &str = "config person 'alice'\noption password 'wonderland'\n";
+const TAKEN: &str = "the name is taken by a section above or a person";
+
+/// What a text reads as, and its faults as printed.
+fn check(text: &[u8]) -> (Box<Model>, Vec<String>) {
+    let mut model = Box::new(Model::new());
+    let mut faults = Vec::new();
+    let count = model.read(text, &mut |fault| faults.push(fault.to_string()));
+    assert_eq!(count, faults.len());
+    (model, faults)
+}
+
+fn good(text: &str) -> Box<Model> {
+    let (model, faults) = check(text.as_bytes());
+    assert_eq!(faults, [""; 0], "{text}");
+    model
+}
+
+/// The one fault of `body` after the three lines of `HOME`.
+fn fault(body: &str) -> String {
+    let (_, faults) = check(format!("{HOME}{body}").as_bytes());
+    assert_eq!(faults.len(), 1, "{body}: {faults:?}");
+    faults[0].clone()
+}
+
+#[test]
+fn defaults() {
+    let model = good(HOME);
+    let main = &model.main;
+    let listen: Vec<String> = main.listen.iter().map(|l| format!("{} {}", l.transport, l.address)).collect();
+    assert_eq!(listen, ["udp 0.0.0.0:5060", "udp [::]:5060", "tcp 0.0.0.0:5060", "tcp [::]:5060"]);
+    assert_eq!((main.domain.as_str(), main.socket.as_str()), ("home.example", "/var/run/pcsd.sock"));
+    assert_eq!((main.log_level, main.syslog), (LogLevel::Info, false));
+    assert_eq!(usize::from(main.bindings_per_person), BINDINGS_PER_PERSON);
+    assert!(main.external.is_empty() && main.unlimited.is_empty());
+    assert!(model.people.is_empty() && model.devices.is_empty());
+}
+
+#[test]
+fn every_option_of_main() {
+    let model = good(
+        "config pcsd main\n option domain Home.Example\n list listen udp:192.0.2.1:5070\n list listen tcp:[::]:5070\n\
+         list external Alice.Example.net\n list external 2001:DB8::1\n option socket /tmp/s\n list unlimited 192.0.2.9\n\
+         option log_level debug\n option syslog 1\n option bindings_per_person 2",
+    );
+    let main = &model.main;
+    assert_eq!((main.domain.as_str(), main.listen.len()), ("home.example", 2));
+    assert_eq!(main.listen[1].address, "[::]:5070".parse().unwrap());
+    assert_eq!(main.external.as_slice(), ["alice.example.net", "[2001:db8::1]"]);
+    assert_eq!((main.socket.as_str(), main.log_level, main.syslog), ("/tmp/s", LogLevel::Debug, true));
+    assert_eq!((main.unlimited[0].to_string().as_str(), main.bindings_per_person), ("192.0.2.9", 2));
+    assert!(main.is_home(b"HOME.example") && main.is_home(b"[2001:db8:0::1]"));
+    assert!(!main.is_home(b"example") && !main.is_home(b"") && !main.is_home(b"\xff"));
+}
+
+/// Sections in the order that needs most of what stands below.
+#[test]
+fn people_and_devices() {
+    let model = good(
+        "\u{feff}config device 'TV'\r\n option person 'Alice'\r\n list takes video\r\n option password 'x y'\r\n\
+         config person Alice\n option name 'Alice Å.'\n option password \"won\\\"der\"\n\
+         config person bob\n option ha1 '000102030405060708090a0b0c0d0e0f'\n\
+         config device tablet\n option person bob\n\
+         config pcsd main\n option domain Home.Example\n",
+    );
+    let (alice, bob) = (&model.people[0], &model.people[1]);
+    assert_eq!((alice.id.as_str(), alice.name.as_str()), ("alice", "Alice Å."));
+    assert_eq!(alice.secret, Secret::from_password(b"alice", b"home.example", b"won\"der"));
+    assert_eq!((bob.name.as_str(), bob.secret.sha256), ("bob", None));
+    assert_eq!(bob.secret.md5, Some(core::array::from_fn(|i| i as u8)));
+
+    let (tv, tablet) = (&model.devices[0], &model.devices[1]);
+    assert_eq!((tv.id.as_str(), tv.person), ("tv", 0));
+    assert_eq!(tv.takes, Takes { audio: false, video: true, text: false });
+    assert_eq!(tv.secret, Some(Secret::from_password(b"tv", b"home.example", b"x y")));
+    assert_eq!((tablet.person, tablet.takes, &tablet.secret), (1, Takes::ALL, &None));
+
+    assert_eq!((model.person(b"BOB"), model.person(b"tv"), model.device(b"Tablet")), (Some(1), None, Some(1)));
+    let login = model.login(b"tv").unwrap();
+    assert_eq!((login.person, login.device, login.secret), (0, Some(0), tv.secret.as_ref().unwrap()));
+    assert_eq!(model.login(b"bob").map(|login| (login.person, login.device)), Some((1, None)));
+    assert!(model.login(b"tablet").is_none() && model.login(b"BOB").is_none() && model.login(b"").is_none());
+}
+
+#[test]
+fn reading_again_starts_anew() {
+    let mut model = good(&format!("{HOME}list external a.example\n{ALICE}config device tv\noption person alice\n"));
+    assert_eq!(model.read(HOME.as_bytes(), &mut |fault| panic!("{fault}")), 0);
+    assert_eq!(model, good(HOME));
+}
+
+#[test]
+fn faults_of_lines() {
+    let line = |body: &str| fault(body).strip_prefix("line 4: pcsd 'main': ").unwrap().to_string();
+    assert_eq!(line("option syslog '1\n"), "unterminated quote");
+    assert_eq!(line("option syslog 1\\\n"), "backslash at the end of the line: a value can't go on in the next line");
+    assert_eq!(line("option syslog 1;\n"), "';' outside quotes");
+    assert_eq!(line("option syslog\n"), "incomplete statement");
+    assert_eq!(line("option syslog 1 2\n"), "words behind the end of the statement");
+    assert_eq!(line("syslog 1\n"), "not a package, config, option or list statement");
+    assert_eq!(line(&format!("list external {}\n", "a".repeat(600))), "line longer than 512 bytes");
+    assert_eq!(line("option a-b 1\n"), "an option's name may have letters, digits and '_' only");
+    assert_eq!(line("package x\n"), "package 'x' is not pcsd");
+    let (_, latin1) = check(&[HOME.as_bytes(), b"option name 'Andr\xe9'"].concat());
+    assert_eq!(latin1, ["line 4: pcsd 'main': not UTF-8 text, or with control characters"]);
+    let (_, early) = check(format!("\noption a b\n{HOME}").as_bytes());
+    assert_eq!(early, ["line 2: option 'a': before the first section"]);
+}
+
+#[test]
+fn reading_goes_on_behind_a_fault() {
+    let (_, faults) = check(format!("{HOME}option syslog '1\nlist listen\noption nothing 1\n").as_bytes());
+    assert_eq!(faults.len(), 3);
+    // What follows a broken section line is not the section's above.
+    let body = format!("{ALICE}config person 'bob\noption password 'builder'\n");
+    assert_eq!(fault(&body), "line 6: unterminated quote");
+}
+
+#[test]
+fn faults_of_sections() {
+    assert_eq!(check(b"").1, ["line 1: pcsd 'main': the section is missing"]);
+    assert_eq!(check(ALICE.as_bytes()).1, ["line 2: pcsd 'main': the section is missing"]);
+    assert_eq!(check(b"config pcsd main").1, ["line 1: pcsd 'main': option 'domain' is missing"]);
+    assert_eq!(fault("config pcsd\n"), "line 4: pcsd: its name has to be 'main'");
+    assert_eq!(fault("config pcsd 'x'\noption nothing 1\n"), "line 4: pcsd 'x': its name has to be 'main'");
+    assert_eq!(fault("config persn 'x'\noption a b\n"), "line 4: persn 'x': unknown type of section");
+    for (kind, what) in NOT_YET {
+        assert_eq!(
+            fault(&format!("config {kind}\noption a b\n")),
+            format!("line 4: {kind}: {what} is not in this version")
+        );
+    }
+}
+
+#[test]
+fn faults_of_names() {
+    assert_eq!(fault("config pcsd main\noption domain b.example\n"), format!("line 4: pcsd 'main': {TAKEN}"));
+    let again = format!("{ALICE}config person ALICE\noption password x\n");
+    assert_eq!(fault(&again), format!("line 6: person 'ALICE': {TAKEN}"));
+    let above = format!("config device alice\noption person alice\n{ALICE}");
+    assert_eq!(fault(&above), format!("line 4: device 'alice': {TAKEN}"));
+    let twice = "config device tv\noption person alice\n".repeat(2);
+    assert_eq!(fault(&format!("{ALICE}{twice}")), format!("line 8: device 'tv': {TAKEN}"));
+
+    let person = |name: &str| fault(&format!("config person {name}\noption password x\n"));
+    assert_eq!(person(""), "line 4: person: the section needs a name");
+    assert_eq!(person("pcs"), "line 4: person 'pcs': the name is kept for the server");
+    assert_eq!(person("Main"), "line 4: person 'Main': the name is kept for the server");
+    assert_eq!(person("'a b'"), "line 4: person 'a b': the name may have letters, digits, '-', '_' and '.' only");
+    let long = "é".repeat(40);
+    assert_eq!(person(&long), format!("line 4: person '{}': longer than 64 bytes", "é".repeat(32)));
+}
+
+#[test]
+fn faults_of_main() {
+    let main = |body: &str| fault(body).strip_prefix("line 4: pcsd 'main': option ").unwrap().to_string();
+    assert_eq!(main("option webb 1\n"), "'webb': unknown option");
+    assert_eq!(main("option web 1\n"), "'web': the web page is not in this version");
+    assert_eq!(main("option url 1\n"), "'url': the web page is not in this version");
+    assert_eq!(main("option spool 1\n"), "'spool': the message spool is not in this version");
+    assert_eq!(main("option rtp_ports 1\n"), "'rtp_ports': the media relay is not in this version");
+    assert_eq!(main("option domain 'b.example'\n"), "'domain': given twice");
+    assert_eq!(main("option listen udp:[::]:5060\n"), "'listen': it is a list: write 'list' instead of 'option'");
+    assert_eq!(main("list socket /s\n"), "'socket': it has one value: write 'option' instead of 'list'");
+    assert_eq!(main("option socket ''\n"), "'socket': the value is empty");
+    assert_eq!(main("option socket s\n"), "'socket': 's' is not a path from the root");
+    assert_eq!(main(&format!("option socket /{}\n", "s".repeat(104))), "'socket': longer than 104 bytes");
+    assert_eq!(main("list listen tls:[::]:5061\n"), "'listen': TLS is not in this version");
+    assert_eq!(main("list listen udp:5060\n"), "'listen': 'udp:5060' is not udp:ADDRESS:PORT or tcp:ADDRESS:PORT");
+    assert_eq!(main("list external a.b:5060\n"), "'external': 'a.b:5060' is not a host name or an IP address");
+    assert_eq!(main(&format!("list external {}\n", "a".repeat(65))), "'external': longer than 64 bytes");
+    assert_eq!(main("list unlimited 192.0.2.0/24\n"), "'unlimited': '192.0.2.0/24' is not an IP address");
+    assert_eq!(main("option log_level all\n"), "'log_level': 'all' is not error, warn, info or debug");
+    assert_eq!(main("option syslog yes\n"), "'syslog': 'yes' is not 0 or 1");
+    for number in ["0", "-1", "x", "65537", &(BINDINGS_PER_PERSON + 1).to_string()] {
+        let expected = format!("'bindings_per_person': '{number}' is not a number from 1 to {BINDINGS_PER_PERSON}");
+        assert_eq!(main(&format!("option bindings_per_person {number}\n")), expected);
+    }
+    let (_, domain) = check(b"config pcsd main\noption domain a_b\n");
+    assert_eq!(domain, ["line 2: pcsd 'main': option 'domain': 'a_b' is not a host name or an IP address"]);
+}
+
+#[test]
+fn lists_refuse_repetition() {
+    let second = |body: &str| fault(body).strip_prefix("line 5: pcsd 'main': option ").unwrap().to_string();
+    let listen = "list listen udp:0.0.0.0:5060\nlist listen udp:192.0.2.1:5060\n";
+    assert_eq!(second(listen), "'listen': 'udp:192.0.2.1:5060' is covered by an entry above");
+    let listen = "list listen tcp:[::1]:5060\nlist listen tcp:[0::1]:5060\n";
+    assert_eq!(second(listen), "'listen': 'tcp:[0::1]:5060' is in the list already");
+    assert_eq!(second("list external a.b\nlist external A.b\n"), "'external': 'A.b' is in the list already");
+    assert_eq!(second("list unlimited ::1\nlist unlimited 0::1\n"), "'unlimited': '0::1' is in the list already");
+}
+
+#[test]
+fn faults_of_people() {
+    let person = |body: &str| fault(&format!("config person bob\n{body}")).replace(": person 'bob': ", " ");
+    assert_eq!(person(""), "line 4 option 'password' or 'ha1' is missing");
+    assert_eq!(person("option passwrd x\noption password x\n"), "line 5 option 'passwrd': unknown option");
+    assert_eq!(person("option password x\noption password y\n"), "line 6 option 'password': given twice");
+    let list = "line 5 option 'password': it has one value: write 'option' instead of 'list'";
+    assert_eq!(person("list password x\n"), list);
+    assert_eq!(person("option password ''\n"), "line 5 option 'password': the value is empty");
+    let long = format!("option password {}\n", "p".repeat(65));
+    assert_eq!(person(&long), "line 5 option 'password': longer than 64 bytes");
+    let both = format!("option password x\noption ha1 {}\n", "0".repeat(32));
+    assert_eq!(person(&both), "line 6 option 'ha1': either a password or ha1, not both");
+    assert_eq!(person("option ha1 5ec2e7\n"), format!("line 5 option 'ha1': the value is not {HA1}"));
+    let language = "option password x\noption language en\n";
+    assert_eq!(person(language), "line 6 option 'language': the choice of a language is not in this version");
+    let name = format!("option password x\noption name {}\n", "n".repeat(65));
+    assert_eq!(person(&name), "line 6 option 'name': longer than 64 bytes");
+    let glued = "option password x\noption password'hunter2' # no space\noption ha15ec2e7 x\n";
+    let (_, faults) = check(format!("{HOME}config person bob\n{glued}").as_bytes());
+    let expected = ["incomplete statement", "option 'ha1': unknown option: there is more in its name"];
+    assert_eq!(faults, [6, 7].map(|line| format!("line {line}: person 'bob': {}", expected[line - 6])));
+}
+
+#[test]
+fn faults_of_devices() {
+    let device = |body: &str| fault(&format!("{ALICE}config device tv\n{body}")).replace(": device 'tv': ", " ");
+    assert_eq!(device(""), "line 6 option 'person' is missing");
+    assert_eq!(device("option person eve\n"), "line 7 option 'person': there is no person 'eve'");
+    assert_eq!(device("option person alice\noption name TV\n"), "line 8 option 'name': unknown option");
+    let takes = "option person alice\nlist takes vidio\n";
+    assert_eq!(device(takes), "line 8 option 'takes': 'vidio' is not audio, video or text");
+    let twice = "option person alice\nlist takes text\nlist takes text\n";
+    assert_eq!(device(twice), "line 9 option 'takes': 'text' is in the list already");
+}
+
+#[test]
+fn full_tables() {
+    let people =
+        |count: usize| -> String { (0..count).map(|i| format!("config person p{i}\noption password x\n")).collect() };
+    let model = good(&format!("{HOME}{}", people(PEOPLE)));
+    assert_eq!(model.people.len(), PEOPLE);
+    assert_eq!(model.person(format!("p{}", PEOPLE - 1).as_bytes()), Some(PEOPLE - 1));
+    let line = 4 + 2 * PEOPLE;
+    let expected = format!("line {line}: person 'p{PEOPLE}': more than {PEOPLE} (the limit PEOPLE)");
+    assert_eq!(fault(&people(PEOPLE + 1)), expected);
+
+    let devices: String = (0..=DEVICES).map(|i| format!("config device d{i}\noption person alice\n")).collect();
+    let line = 6 + 2 * DEVICES;
+    let expected = format!("line {line}: device 'd{DEVICES}': more than {DEVICES} (the limit DEVICES)");
+    assert_eq!(fault(&format!("{ALICE}{devices}")), expected);
+
+    let lists = [
+        ("listen", "udp:0.0.0.0:", "LISTENERS", LISTENERS),
+        ("external", "a", "EXTERNALS", EXTERNALS),
+        ("unlimited", "::", "UNLIMITED", UNLIMITED),
+    ];
+    for (list, prefix, limit, max) in lists {
+        let body: String = (1..=max + 1).map(|i| format!("list {list} {prefix}{i}\n")).collect();
+        let line = 4 + max;
+        let expected = format!("line {line}: pcsd 'main': option '{list}': more than {max} (the limit {limit})");
+        assert_eq!(fault(&body), expected);
+    }
+}
+
+/// Damages a good file at random places: it is read to the end, what passes is whole, and no fault shows a secret.
+#[test]
+fn mutations() {
+    let ha1 = "0f".repeat(16);
+    let seed = format!(
+        "{HOME}list listen 'udp:[::]:5060'\nlist external \"a\\.b\"\n{ALICE}option name 'A'\\''B'\n\
+         config device tv\noption person alice\nlist takes text # t\noption ha1 '{ha1}'\n"
+    );
+    good(&seed);
+    let mut state = 0x5eed_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let alphabet = b"'\"\\#; \t\n\r\0\xff\xc3\xa9[]:.-az09";
+    let (mut clean, mut faulty) = (0, 0);
+    for _ in 0..20_000 {
+        let mut text = seed.clone().into_bytes();
+        for _ in 0..=random(4) {
+            if text.is_empty() {
+                break;
+            }
+            let at = random(text.len());
+            match random(12) {
+                0..4 => text[at] = alphabet[random(alphabet.len())],
+                4..7 => drop(text.remove(at)),
+                7..11 => text.insert(at, alphabet[random(alphabet.len())]),
+                _ => text.truncate(at.max(1)),
+            }
+        }
+        let (model, faults) = check(&text);
+        let shown = |fault: &String| fault.contains(char::is_control) || fault.contains("wonderland");
+        assert!(!faults.iter().any(shown), "{faults:?}\n{}", text.escape_ascii());
+        // A line has at most one fault of its own and one for what its section lacks; the file may lack `main`.
+        assert!(faults.len() <= 2 * Lines::new(&text).count() + 1, "{faults:?}");
+        if faults.is_empty() {
+            clean += 1;
+            assert!(!model.main.domain.is_empty() && !model.main.listen.is_empty());
+            assert!(model.people.iter().all(|person| person.secret != Secret::NONE));
+            assert!(model.devices.iter().all(|device| usize::from(device.person) < model.people.len()));
+        } else {
+            faulty += 1;
+        }
+    }
+    assert!(clean > 500 && faulty > 5_000, "{clean} {faulty}");
+}

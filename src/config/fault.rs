@@ -1,0 +1,145 @@
+//! Faults of a configuration, each with the line, section and option it is in, as `pcsd check` prints them.
+//!
+//! A fault quotes the value it is about, except of an option that holds a secret or whose meaning is unknown.
+
+use core::fmt;
+
+use crate::config::uci::Syntax;
+
+/// One fault. Its text is one line: `line 12: person 'alice': option 'passwrd': unknown option`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault<'t> {
+    /// The line, from 1. Of what is missing: where its section begins; of a missing section: the last line.
+    pub line: u32,
+    /// The section's type; empty before the first section.
+    pub kind: &'t str,
+    /// The section's name; empty when it has none.
+    pub name: &'t str,
+    /// The option or list; empty when the fault is not in one.
+    pub option: &'t str,
+    /// What is wrong.
+    pub problem: Problem<'t>,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Problem<'t> {
+    /// The line is not a UCI statement.
+    Syntax(Syntax),
+    /// `package` with another name than ours.
+    Package(&'t str),
+    /// `option` or `list` before the first `config`.
+    OutsideSection,
+    /// A type of section that does not exist.
+    UnknownSection,
+    /// An option that does not exist in such a section.
+    UnknownOption,
+    /// The option's name has other characters than UCI allows: letters, digits and `_`.
+    BadOption,
+    /// The option's name has more in it than the name of a secret, which is all that is shown of it.
+    RunsOn,
+    /// It exists in the interface, but what it is about (given here) does not exist yet.
+    NotYet(&'static str),
+    /// Section `pcsd` must have this name.
+    OnlyName(&'static str),
+    /// The section needs a name.
+    Unnamed,
+    /// The section's name can't be the user part of an address.
+    BadName,
+    /// The section's name is kept for the server itself.
+    ReservedName,
+    /// A section above has this name already.
+    TakenName,
+    /// The section is not there.
+    MissingSection,
+    /// The section lacks this.
+    Missing(&'static str),
+    /// A list that was written as an option.
+    IsList,
+    /// An option that was written as a list.
+    IsOption,
+    /// The option is given twice in the section.
+    Repeated,
+    /// The value is in the list already.
+    Duplicate(&'t str),
+    /// A wildcard in the list and the value ask for the same socket.
+    Covered(&'t str),
+    /// `password` and `ha1` in one section.
+    TwoSecrets,
+    /// The value is empty.
+    Empty,
+    /// The value or name has more bytes than this.
+    TooLong(usize),
+    /// The table is full.
+    TooMany {
+        /// The name of the limit.
+        limit: &'static str,
+        /// Its value.
+        max: usize,
+    },
+    /// The value is not what it has to be.
+    Value {
+        /// The value.
+        value: &'t str,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// The secret is not what it has to be.
+    Secret(&'static str),
+    /// The number is not between 1 and this.
+    Range(&'t str, usize),
+    /// No person has this name.
+    NoPerson(&'t str),
+}
+
+impl fmt::Display for Fault<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: ", self.line)?;
+        if !self.kind.is_empty() {
+            f.write_str(self.kind)?;
+            if !self.name.is_empty() {
+                write!(f, " '{}'", self.name)?;
+            }
+            f.write_str(": ")?;
+        }
+        if !self.option.is_empty() {
+            write!(f, "option '{}': ", self.option)?;
+        }
+        self.problem.fmt(f)
+    }
+}
+
+impl fmt::Display for Problem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(syntax) => syntax.fmt(f),
+            Self::Package(name) => write!(f, "package '{name}' is not pcsd"),
+            Self::OutsideSection => f.write_str("before the first section"),
+            Self::UnknownSection => f.write_str("unknown type of section"),
+            Self::UnknownOption => f.write_str("unknown option"),
+            Self::BadOption => f.write_str("an option's name may have letters, digits and '_' only"),
+            Self::RunsOn => f.write_str("unknown option: there is more in its name"),
+            Self::NotYet(what) => write!(f, "{what} is not in this version"),
+            Self::OnlyName(name) => write!(f, "its name has to be '{name}'"),
+            Self::Unnamed => f.write_str("the section needs a name"),
+            Self::BadName => f.write_str("the name may have letters, digits, '-', '_' and '.' only"),
+            Self::ReservedName => f.write_str("the name is kept for the server"),
+            Self::TakenName => f.write_str("the name is taken by a section above or a person"),
+            Self::MissingSection => f.write_str("the section is missing"),
+            Self::Missing(what) => write!(f, "{what} is missing"),
+            Self::IsList => f.write_str("it is a list: write 'list' instead of 'option'"),
+            Self::IsOption => f.write_str("it has one value: write 'option' instead of 'list'"),
+            Self::Repeated => f.write_str("given twice"),
+            Self::Duplicate(value) => write!(f, "'{value}' is in the list already"),
+            Self::Covered(value) => write!(f, "'{value}' is covered by an entry above"),
+            Self::TwoSecrets => f.write_str("either a password or ha1, not both"),
+            Self::Empty => f.write_str("the value is empty"),
+            Self::TooLong(max) => write!(f, "longer than {max} bytes"),
+            Self::TooMany { limit, max } => write!(f, "more than {max} (the limit {limit})"),
+            Self::Value { value, expected } => write!(f, "'{value}' is not {expected}"),
+            Self::Secret(expected) => write!(f, "the value is not {expected}"),
+            Self::Range(value, max) => write!(f, "'{value}' is not a number from 1 to {max}"),
+            Self::NoPerson(value) => write!(f, "there is no person '{value}'"),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The model of the configuration: what the home is, checked, in the form every service reads.
+//!
+//! [`Model::read`] fills it from a UCI file; the options behind each field are in the table of [`crate::config`].
+//! Passwords are not kept: only H(A1) of digest authentication (RFC 7616 §3.4.2, RFC 8760), which is as good as the
+//! password for this one domain and is never printed.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+
+use heapless::{String, Vec};
+use md5::Md5;
+use sha2::Sha256;
+use sha2::digest::{Digest, Output};
+
+use crate::base::limits::{DEVICES, EXTERNALS, LISTENERS, NAME_BYTES, PEOPLE, UNLIMITED};
+use crate::base::net::Transport;
+use crate::config::check;
+use crate::config::fault::Fault;
+use crate::config::value;
+
+/// A name in the configuration: at most [`NAME_BYTES`] of UTF-8 without control characters.
+pub type Name = String<NAME_BYTES>;
+
+/// The whole configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Model {
+    /// Section `pcsd 'main'`.
+    pub main: Main,
+    /// The people of the home, in file order.
+    pub people: Vec<Person, PEOPLE>,
+    /// The devices that are named, in file order. People have others, too.
+    pub devices: Vec<Device, DEVICES>,
+}
+
+impl Model {
+    /// An empty model, which serves no domain.
+    pub const fn new() -> Self {
+        Self { main: Main::new(), people: Vec::new(), devices: Vec::new() }
+    }
+
+    /// Reads the text of a UCI file. Each fault goes to `report`; returns how many there were. Only when there was none
+    /// is the model fit for use. The time is bounded by the length of the text and the table limits.
+    pub fn read(&mut self, text: &[u8], report: &mut dyn FnMut(Fault<'_>)) -> usize {
+        check::read(self, text, report)
+    }
+
+    /// The person whose address has the user part `id`, regardless of ASCII case: an index in `people`.
+    pub fn person(&self, id: &[u8]) -> Option<usize> {
+        self.people.iter().position(|person| person.id.as_bytes().eq_ignore_ascii_case(id))
+    }
+
+    /// The device in section `id`, regardless of ASCII case: an index in `devices`.
+    pub fn device(&self, id: &[u8]) -> Option<usize> {
+        self.devices.iter().position(|device| device.id.as_bytes().eq_ignore_ascii_case(id))
+    }
+
+    /// Who authenticates as `username`: a person, or a device with a login of its own. The case counts, because it went
+    /// into H(A1).
+    pub fn login(&self, username: &[u8]) -> Option<Login<'_>> {
+        if let Some(person) = self.people.iter().position(|person| person.id.as_bytes() == username) {
+            return Some(Login { person, device: None, secret: &self.people.get(person)?.secret });
+        }
+        let device = self.devices.iter().position(|device| device.id.as_bytes() == username)?;
+        let Device { person, secret, .. } = self.devices.get(device)?;
+        Some(Login { person: usize::from(*person), device: Some(device), secret: secret.as_ref()? })
+    }
+
+    /// Makes the model empty in place: it is too big to be moved about on the stack.
+    pub(super) fn clear(&mut self) {
+        self.main = Main::new();
+        self.people.clear();
+        self.devices.clear();
+    }
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What concerns the home as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Main {
+    /// The domain of all addresses and the realm of digest authentication, as the host of a URI: in lower case, an IPv6
+    /// address in brackets.
+    pub domain: Name,
+    /// Where to listen. Not empty, and no two entries ask for the same socket.
+    pub listen: Vec<Listen, LISTENERS>,
+    /// The hosts the world knows the home by, if these are not addresses of the router; form as in `domain`.
+    pub external: Vec<Name, EXTERNALS>,
+    /// Path of the control socket; 104 bytes fit a `sockaddr_un` everywhere.
+    pub socket: String<104>,
+    /// Sources without rate limits.
+    pub unlimited: Vec<IpAddr, UNLIMITED>,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// Log to syslog; else to standard error, which OpenWrt's procd takes to the log by itself.
+    pub syslog: bool,
+    /// Bindings one person may have; 1 to [`BINDINGS_PER_PERSON`](crate::base::limits::BINDINGS_PER_PERSON).
+    pub bindings_per_person: u16,
+}
+
+impl Main {
+    /// All bits zero, so that a static model costs nothing in the image; the defaults come with the section.
+    const fn new() -> Self {
+        Self {
+            domain: Name::new(),
+            listen: Vec::new(),
+            external: Vec::new(),
+            socket: String::new(),
+            unlimited: Vec::new(),
+            log_level: LogLevel::Error,
+            syslog: false,
+            bindings_per_person: 0,
+        }
+    }
+
+    /// Whether `host`, as it stands in a URI, names this home: its domain or one of its external names. The router's
+    /// own addresses are known elsewhere.
+    pub fn is_home(&self, host: &[u8]) -> bool {
+        let host = core::str::from_utf8(host).ok().and_then(value::host);
+        host.is_some_and(|host| host == self.domain || self.external.contains(&host))
+    }
+}
+
+/// One `list listen`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listen {
+    /// UDP socket or TCP listener.
+    pub transport: Transport,
+    /// Its address, which may be a wildcard; the port is not 0.
+    pub address: SocketAddr,
+}
+
+/// What is logged: everything up to this level.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LogLevel {
+    /// What needs somebody to look at it.
+    Error,
+    /// What was refused or went wrong by itself.
+    Warn,
+    /// What happens in the home: registrations, calls.
+    Info,
+    /// Every transaction.
+    Debug,
+}
+
+impl From<LogLevel> for log::LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::Error,
+            LogLevel::Warn => Self::Warn,
+            LogLevel::Info => Self::Info,
+            LogLevel::Debug => Self::Debug,
+        }
+    }
+}
+
+/// Section `person`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Person {
+    /// The section's name in lower case: the user part of her address `sip:ID@DOMAIN`, and her username.
+    pub id: Name,
+    /// The name to show.
+    pub name: Name,
+    /// What she authenticates with.
+    pub secret: Secret,
+}
+
+/// Section `device`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Device {
+    /// The section's name in lower case.
+    pub id: Name,
+    /// Whose it is: an index in [`Model::people`].
+    pub person: u16,
+    /// What is sent to it.
+    pub takes: Takes,
+    /// A login of its own, with `id` as the username, for the address of its person.
+    pub secret: Option<Secret>,
+}
+
+/// Who a username stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'m> {
+    /// The person: an index in [`Model::people`].
+    pub person: usize,
+    /// The device, if the login is a device's own: an index in [`Model::devices`].
+    pub device: Option<usize>,
+    /// What the answer to a challenge is computed from.
+    pub secret: &'m Secret,
+}
+
+/// The kinds of media and messages a device is sent where there is a choice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Takes {
+    /// Calls with voice.
+    pub audio: bool,
+    /// Calls with pictures.
+    pub video: bool,
+    /// Messages.
+    pub text: bool,
+}
+
+impl Takes {
+    /// Everything: the device says nothing about it.
+    pub const ALL: Self = Self { audio: true, video: true, text: true };
+    /// Nothing.
+    pub const NONE: Self = Self { audio: false, video: false, text: false };
+}
+
+/// H(A1) for each digest algorithm that can be answered; at least one. Compare it with
+/// [`same_secret`](crate::base::text::same_secret).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// For algorithm MD5.
+    pub md5: Option<[u8; 16]>,
+    /// For algorithm SHA-256.
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl Secret {
+    /// Nothing that could be answered with.
+    pub const NONE: Self = Self { md5: None, sha256: None };
+
+    /// Both hashes of `username:realm:password`.
+    pub fn from_password(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
+        let md5 = a1::<Md5>(username, realm, password).into();
+        let sha256 = a1::<Sha256>(username, realm, password).into();
+        Self { md5: Some(md5), sha256: Some(sha256) }
+    }
+}
+
+fn a1<H: Digest>(username: &[u8], realm: &[u8], password: &[u8]) -> Output<H> {
+    let hash = H::new().chain_update(username).chain_update(b":").chain_update(realm).chain_update(b":");
+    hash.chain_update(password).finalize()
+}
+
+impl fmt::Debug for Secret {
+    /// Which hashes there are, never what they are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret {{ md5: {}, sha256: {} }}", self.md5.is_some(), self.sha256.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::text::hex_decode;
+
+    #[test]
+    fn hashes_of_a1() {
+        // The credentials of RFC 7616 §3.9.1, hashed with md5sum and sha256sum.
+        let secret = Secret::from_password(b"Mufasa", b"http-auth@example.org", b"Circle of Life");
+        let mut md5 = [0; 16];
+        hex_decode(b"3d78807defe7de2157e2b0b6573a855f", &mut md5).unwrap();
+        assert_eq!(secret.md5, Some(md5));
+        let mut sha256 = [0; 32];
+        hex_decode(b"7987c64c30e25f1b74be53f966b49b90f2808aa92faf9a00262392d7b4794232", &mut sha256).unwrap();
+        assert_eq!(secret.sha256, Some(sha256));
+    }
+
+    #[test]
+    fn debug_keeps_secrets() {
+        let secret = Secret { md5: Some([0xab; 16]), sha256: None };
+        assert_eq!(std::format!("{secret:?}"), "Secret { md5: true, sha256: false }");
+    }
+
+    #[test]
+    fn an_empty_model_can_be_a_constant() {
+        static MODEL: Model = Model::new();
+        assert!(MODEL.people.is_empty() && MODEL.login(b"alice").is_none() && !MODEL.main.is_home(b""));
+    }
+}

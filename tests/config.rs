@@ -1,0 +1,44 @@
+//! Reads whole configuration files from `tests/data/uci` as `pcsd check` does.
+
+use std::fs;
+use std::path::Path;
+
+use pcsd::config::Model;
+use pcsd::config::model::{Secret, Takes};
+
+fn data(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/uci").join(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The model of a file and one printed line for each fault.
+fn read(name: &str) -> (Box<Model>, String) {
+    let mut model = Box::new(Model::new());
+    let mut printed = String::new();
+    let count = model.read(&data(name), &mut |fault| printed.push_str(&format!("{fault}\n")));
+    assert_eq!(count, printed.lines().count());
+    (model, printed)
+}
+
+#[test]
+fn a_home() {
+    let (model, faults) = read("home.uci");
+    assert_eq!(faults, "");
+    assert_eq!((model.main.domain.as_str(), model.main.listen.len()), ("home.example", 4));
+    let names: Vec<_> = model.people.iter().map(|person| (person.id.as_str(), person.name.as_str())).collect();
+    assert_eq!(names, [("alice", "Alice"), ("bob", "Bob 'the Builder'")]);
+    // One from a password, one from its hashes: both end as what a client computes.
+    for (id, password) in [("alice", "wonderland"), ("bob", "builder")] {
+        let expected = Secret::from_password(id.as_bytes(), b"home.example", password.as_bytes());
+        assert_eq!(model.login(id.as_bytes()).map(|login| login.secret), Some(&expected));
+    }
+    let [tv] = model.devices.as_slice() else { panic!("{:?}", model.devices) };
+    assert_eq!((tv.id.as_str(), tv.person, tv.takes), ("tv", 0, Takes { audio: true, video: true, text: false }));
+}
+
+#[test]
+fn every_fault_is_printed_and_no_secret() {
+    let (model, faults) = read("faulty.uci");
+    assert_eq!(faults, String::from_utf8(data("faulty.expected")).unwrap());
+    assert!(!faults.contains("hunter2") && !format!("{model:?}").contains("hunter2"));
+}
