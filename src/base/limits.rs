@@ -1,7 +1,7 @@
 //! Every capacity of the server, as a named constant, with the relations between them checked at compile time.
 //!
 //! The defaults fit a WL-500g class router (16-32 MB). A board overrides them in the `[env]` table of `board/NAME.toml`
-//! as `PCSD_<NAME>`; configuration can only lower them. What happens when a table is full stands beside its limit.
+//! as `PCSD_<NAME>`. What happens when a table is full stands beside its limit.
 
 /// Declares limits that `PCSD_<NAME>` in the build environment overrides.
 macro_rules! limits {
@@ -51,6 +51,12 @@ limits! {
     BLOCKS_8K = 24;
     /// Message store: blocks of 64 KB.
     BLOCKS_64K = 4;
+    /// Receive windows of streams, 2 KB each. None free: the stream is not read until one is.
+    WINDOWS_2K = 48;
+    /// Receive windows of 8 KB, for larger messages.
+    WINDOWS_8K = 8;
+    /// Receive windows of 64 KB, for the largest.
+    WINDOWS_64K = 2;
 }
 
 /// Largest SIP message, bytes: what a UDP datagram can carry. Larger on a stream: 513 and the connection is closed.
@@ -59,6 +65,8 @@ pub const MESSAGE_BYTES: usize = 65_535;
 pub const FIELDS: usize = 96;
 /// Bytes of a name in the configuration.
 pub const NAME_BYTES: usize = 64;
+/// Bytes of a line in the configuration. More: refused by `pcsd check`; comments may be longer.
+pub const LINE_BYTES: usize = 512;
 /// Bytes of the edits that turn a request into what one branch sends. More: the branch fails with 500.
 pub const EDIT_BYTES: usize = 2048;
 /// Largest answer the server writes without a transaction; one that does not fit is not sent, and counted.

@@ -93,7 +93,9 @@ impl LocalAddress {
     /// Whether `remote` is on this address's network.
     pub fn reaches(&self, remote: IpAddr) -> bool {
         match (self.ip, remote) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => same_prefix(u32::from(a).into(), u32::from(b).into(), self.prefix.min(32), 32),
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                same_prefix(u32::from(a).into(), u32::from(b).into(), self.prefix.min(32), 32)
+            }
             (IpAddr::V6(a), IpAddr::V6(b)) => same_prefix(a.into(), b.into(), self.prefix.min(128), 128),
             _ => false,
         }

@@ -134,7 +134,9 @@ impl<T, const N: usize> Table<T, N> {
     /// The handle that the next [`Table::insert`] will give, or `None` when the table is full.
     pub fn next_handle(&self) -> Option<Handle<T>> {
         match self.vacant {
-            0 if self.slots.len() < N => Some(Handle { index: self.slots.len() as u16, generation: 0, of: PhantomData }),
+            0 if self.slots.len() < N => {
+                Some(Handle { index: self.slots.len() as u16, generation: 0, of: PhantomData })
+            }
             0 => None,
             vacant => {
                 let generation = self.slots[usize::from(vacant) - 1].generation;

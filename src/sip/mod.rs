@@ -1,0 +1,10 @@
+//! Floor 2: SIP's protocol machines. Transport, transactions, digest, and what ties them to one schedule and one store.
+
+pub mod branch;
+pub mod digest;
+pub mod limiter;
+pub mod route;
+pub mod stack;
+pub mod token;
+pub mod transaction;
+pub mod transport;

@@ -1,0 +1,74 @@
+//! Route processing (RFC 3261 §16.4): which leading Route values are ours, and what their tokens say.
+//!
+//! Of a strict router before us (RFC 2543) the Request-URI is ours and the real one is the last Route value. A next hop
+//! that is a strict router itself is not served: its Route goes first all the same.
+
+use core::net::SocketAddr;
+
+use crate::base::net::Transport;
+use crate::base::random::Random;
+use crate::sip::token::Token;
+use crate::sip::transport::Network;
+use crate::wire::sip::{Message, Name, NameAddr, SipUri, Uri};
+
+/// What the Route of a request says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Routes {
+    /// Leading values that are ours.
+    pub own: u8,
+    /// Whether the Request-URI is ours by a token, put there by a strict router.
+    pub is_strict: bool,
+    /// The token of the sender's side: the first of ours.
+    pub from: Option<Token>,
+    /// The token of the side it goes to, the last of ours, and our address in it.
+    pub to: Option<(Token, Transport, Option<SocketAddr>)>,
+    /// Whether there are more values after ours.
+    pub has_more: bool,
+}
+
+impl Routes {
+    /// Reads the Route of a request. The message has its essentials.
+    pub fn of(message: &Message<'_>, network: &Network, random: &Random) -> Self {
+        let mut routes = Self::default();
+        let Some(call_id) = message.essentials().map(|essentials| essentials.call_id) else { return routes };
+        if let Some(Ok(Uri::Sip(uri))) = message.request_uri().map(Uri::parse)
+            && let Some(token) = own_token(&uri, network, random, call_id)
+        {
+            routes.is_strict = true;
+            routes.take(token, &uri);
+        }
+        for value in message.values(Name::Route) {
+            let Some(uri) = NameAddr::parse(value).ok().and_then(|route| route.parsed_uri().ok()) else { break };
+            let Some(uri) = uri.sip().filter(|uri| network.is_own(&uri.host, uri.port)) else {
+                routes.has_more = true;
+                break;
+            };
+            routes.own = routes.own.saturating_add(1);
+            if let Some(token) = uri.user.and_then(|user| Token::read(random, call_id, user)) {
+                routes.take(token, uri);
+            }
+        }
+        routes
+    }
+
+    /// Whether both sides of a dialog are named, and it goes from the one to the other.
+    pub fn dialog(&self) -> Option<(&Token, &Token)> {
+        let (from, to) = (self.from.as_ref()?, &self.to.as_ref()?.0);
+        (from.side != to.side).then_some((from, to))
+    }
+
+    fn take(&mut self, token: Token, uri: &SipUri<'_>) {
+        let is_tcp = uri.transport().is_some_and(|name| name.eq_ignore_ascii_case(b"tcp"));
+        let transport = if is_tcp { Transport::Tcp } else { Transport::Udp };
+        let address = uri.host.ip().map(|ip| SocketAddr::new(ip, uri.port.unwrap_or(super::transport::DEFAULT_PORT)));
+        self.from.get_or_insert(token);
+        self.to = Some((token, transport, address));
+    }
+}
+
+fn own_token(uri: &SipUri<'_>, network: &Network, random: &Random, call_id: &[u8]) -> Option<Token> {
+    if !network.is_own(&uri.host, uri.port) {
+        return None;
+    }
+    Token::read(random, call_id, uri.user?)
+}

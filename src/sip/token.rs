@@ -1,0 +1,154 @@
+//! Flow tokens (RFC 5626 §5.3, RFC 3327): the user part of our Record-Route addresses says, sealed, which way a party is.
+//!
+//! Each dialog that passes gets two of our addresses, one for each side. A request inside the dialog names both: the first
+//! is the sender's side, the last the side it goes to. The seal covers the Call-ID, so a token is of no use in another
+//! dialog, and the side's proven identity, so that a request inside a dialog needs no new challenge. It needs no memory and
+//! (with the same key) survives a restart.
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::base::net::Stream;
+use crate::base::random::{Purpose, Random};
+use crate::base::text::{Writer, base64url_decode, base64url_encode};
+
+/// The two ends of a dialog, by who began it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Sent the first request.
+    Caller,
+    /// Answered it.
+    Callee,
+}
+
+/// One side of a dialog.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Token {
+    /// Which.
+    pub side: Side,
+    /// A hash that names the person who was proven to be on this side; 0 for a stranger.
+    pub person: u32,
+    /// The binding of the device on this side; 0 for none. It is asked first, as a device's way may change.
+    pub binding: u32,
+    /// The address of the peer.
+    pub remote: SocketAddr,
+    /// The stream to it.
+    pub stream: Option<Stream>,
+}
+
+const MAC_BYTES: usize = 8;
+/// Flags, person, binding, IPv6 address and port, stream, seal.
+const MOST_BYTES: usize = 1 + 4 + 4 + 18 + 4 + MAC_BYTES;
+
+const CALLEE: u8 = 1;
+const IPV6: u8 = 2;
+const STREAM: u8 = 4;
+
+impl Token {
+    /// Writes the token, sealed for the dialog with this Call-ID.
+    pub fn write(&self, random: &Random, call_id: &[u8], out: &mut Writer<'_>) {
+        let mut buffer = [0; MOST_BYTES];
+        let mut bytes = Writer::new(&mut buffer);
+        let mut flags = 0;
+        flags |= if self.side == Side::Callee { CALLEE } else { 0 };
+        flags |= if self.remote.is_ipv6() { IPV6 } else { 0 };
+        flags |= if self.stream.is_some() { STREAM } else { 0 };
+        bytes.put(&[flags]);
+        bytes.put(&self.person.to_be_bytes());
+        bytes.put(&self.binding.to_be_bytes());
+        match self.remote.ip() {
+            IpAddr::V4(ip) => bytes.put(&ip.octets()),
+            IpAddr::V6(ip) => bytes.put(&ip.octets()),
+        }
+        bytes.put(&self.remote.port().to_be_bytes());
+        if let Some(stream) = self.stream {
+            bytes.put(&stream.index.to_be_bytes());
+            bytes.put(&stream.generation.to_be_bytes());
+        }
+        let seal = seal(random, call_id, bytes.written());
+        bytes.put(&seal);
+        base64url_encode(bytes.written(), out);
+    }
+
+    /// Reads a token; `None` when it is not one that was sealed here for this Call-ID.
+    pub fn read(random: &Random, call_id: &[u8], text: &[u8]) -> Option<Self> {
+        let mut buffer = [0; MOST_BYTES];
+        let len = base64url_decode(text, &mut buffer)?;
+        let (bytes, mac) = buffer[..len].split_at_checked(len.checked_sub(MAC_BYTES)?)?;
+        if !crate::base::text::same_secret(&seal(random, call_id, bytes), mac) {
+            return None;
+        }
+        let (flags, rest) = bytes.split_first()?;
+        let (person, rest) = rest.split_first_chunk::<4>()?;
+        let (binding, rest) = rest.split_first_chunk::<4>()?;
+        let (ip, rest) = if flags & IPV6 == 0 {
+            let (octets, rest) = rest.split_first_chunk::<4>()?;
+            (IpAddr::from(*octets), rest)
+        } else {
+            let (octets, rest) = rest.split_first_chunk::<16>()?;
+            (IpAddr::from(*octets), rest)
+        };
+        let (port, rest) = rest.split_first_chunk::<2>()?;
+        let stream = match rest {
+            [a, b, c, d] if flags & STREAM != 0 => {
+                Some(Stream { index: u16::from_be_bytes([*a, *b]), generation: u16::from_be_bytes([*c, *d]) })
+            }
+            [] if flags & STREAM == 0 => None,
+            _ => return None,
+        };
+        Some(Self {
+            side: if flags & CALLEE == 0 { Side::Caller } else { Side::Callee },
+            person: u32::from_be_bytes(*person),
+            binding: u32::from_be_bytes(*binding),
+            remote: SocketAddr::new(ip, u16::from_be_bytes(*port)),
+            stream,
+        })
+    }
+}
+
+fn seal(random: &Random, call_id: &[u8], bytes: &[u8]) -> [u8; MAC_BYTES] {
+    let mut hash = random.hash(Purpose::Token);
+    hash.put(call_id);
+    hash.put(bytes);
+    hash.finish().to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealed_for_one_dialog() {
+        let random = Random::new();
+        let tokens = [
+            Token {
+                side: Side::Caller,
+                person: 0,
+                binding: 7,
+                remote: "192.0.2.1:5060".parse().unwrap(),
+                stream: None,
+            },
+            Token {
+                side: Side::Callee,
+                person: 9,
+                binding: 0,
+                remote: "[2001:db8::7]:40000".parse().unwrap(),
+                stream: Some(Stream { index: 3, generation: 300 }),
+            },
+        ];
+        for token in tokens {
+            let mut buffer = [0; 80];
+            let mut out = Writer::new(&mut buffer);
+            token.write(&random, b"a@b", &mut out);
+            let len = out.finish().unwrap();
+            assert_eq!(Token::read(&random, b"a@b", &buffer[..len]), Some(token));
+            assert_eq!(Token::read(&random, b"a@c", &buffer[..len]), None);
+            for i in 0..len {
+                let mut forged = buffer;
+                forged[i] = if forged[i] == b'A' { b'Q' } else { b'A' };
+                assert_eq!(Token::read(&random, b"a@b", &forged[..len]), None, "character {i}");
+            }
+            assert_eq!(Token::read(&random, b"a@b", &buffer[..len - 4]), None);
+        }
+        assert_eq!(Token::read(&random, b"a@b", b""), None);
+    }
+}

@@ -1,0 +1,565 @@
+//! Transport (RFC 3261 §18): the sockets on our addresses, the streams, and which of them leads where.
+//!
+//! A wildcard listener becomes one port on each local address, so that Via, Record-Route and answers always name the
+//! address that is really used. Ports follow the addresses as these come and go. Framing of streams is in `wire`; what
+//! a stream has received waits in [`Server`](crate::server::Server), what it has to send waits here. `maddr` is not
+//! followed: answers only ever go back to where the request came from.
+
+use core::net::{IpAddr, SocketAddr};
+
+use heapless::Vec;
+
+use crate::base::limits::{ADDRESSES, EXTERNALS, LISTENERS, PORTS, STREAMS};
+use crate::base::net::{Flow, LocalAddress, Port, Stream, Transport};
+use crate::base::store::{Bytes, Store};
+use crate::base::time::{Instant, earliest};
+use crate::config::model::{Listen, Model, Name};
+use crate::wire::sip::Host;
+
+/// A stream without a binding may be silent for so long.
+const IDLE_MS: u64 = 300_000;
+/// A message on a stream has to be complete so long after its first byte, and what we send has to be taken so fast.
+const STALL_MS: u64 = 30_000;
+/// A port that could not be opened is tried again after so long.
+const REOPEN_MS: u64 = 5_000;
+/// The port of SIP where none is said.
+pub const DEFAULT_PORT: u16 = 5060;
+
+/// Our end of the network.
+pub struct Network {
+    addresses: Vec<LocalAddress, ADDRESSES>,
+    listen: Vec<Listen, LISTENERS>,
+    external: Vec<Name, EXTERNALS>,
+    ports: Vec<PortState, PORTS>,
+    streams: Vec<StreamState, STREAMS>,
+}
+
+/// One of our sockets.
+#[derive(Clone, Copy, Debug)]
+pub struct PortState {
+    /// UDP socket or TCP listener.
+    pub transport: Transport,
+    /// The address it has, or is to have.
+    pub address: SocketAddr,
+    step: PortStep,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum PortStep {
+    Vacant,
+    ToOpen,
+    Opening,
+    Open,
+    Failed { retry_at: Instant },
+    ToClose,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub struct StreamState {
+    generation: u16,
+    phase: Phase,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// Our address as a Via names it: the listener's where there is one.
+    pub local: SocketAddr,
+    out: Option<Bytes>,
+    out_start: usize,
+    is_flush_due: bool,
+    active_at: Instant,
+    partial_since: Option<Instant>,
+    stalled_since: Option<Instant>,
+    /// Bindings that were registered over it.
+    pub bindings: u16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Vacant,
+    ToConnect,
+    Connecting,
+    Open,
+    ToClose,
+    Closing,
+}
+
+/// What a stream has for the edge to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StreamStep {
+    /// Open the connection.
+    Connect,
+    /// Send what is in the transmit window.
+    Flush,
+    /// Close it.
+    Close,
+}
+
+impl Network {
+    /// No addresses, no ports.
+    pub const fn new() -> Self {
+        Self { addresses: Vec::new(), listen: Vec::new(), external: Vec::new(), ports: Vec::new(), streams: Vec::new() }
+    }
+
+    /// Takes the listeners and external names of a configuration.
+    pub fn configure(&mut self, model: &Model) {
+        self.listen = model.main.listen.clone();
+        self.external = model.main.external.clone();
+    }
+
+    /// Takes the addresses of the machine.
+    pub fn set_addresses(&mut self, addresses: &[LocalAddress]) {
+        self.addresses.clear();
+        for address in addresses {
+            if self.addresses.push(*address).is_err() {
+                log::warn!("address {} is left out: at most {ADDRESSES} are used", address.ip);
+            }
+        }
+    }
+
+    /// Works out which ports there shall be; `changed` is told each one that has something to do.
+    pub fn plan(&mut self, mut changed: impl FnMut(Port)) {
+        let mut wanted: Vec<(Transport, SocketAddr), PORTS> = Vec::new();
+        for listen in &self.listen {
+            let is_any = listen.address.ip().is_unspecified();
+            let own = self.addresses.iter().map(|local| local.ip);
+            let fixed = (!is_any).then(|| listen.address.ip());
+            let expanded = own.filter(|ip| is_any && ip.is_ipv4() == listen.address.is_ipv4());
+            for ip in fixed.into_iter().chain(expanded) {
+                let address = SocketAddr::new(ip, listen.address.port());
+                if !wanted.contains(&(listen.transport, address)) && wanted.push((listen.transport, address)).is_err() {
+                    log::warn!("not listening on {}:{address}: at most {PORTS} sockets", listen.transport);
+                }
+            }
+        }
+        for (index, port) in self.ports.iter_mut().enumerate() {
+            let is_wanted = wanted.contains(&(port.transport, port.address));
+            match port.step {
+                PortStep::Open | PortStep::Opening if !is_wanted => port.step = PortStep::ToClose,
+                PortStep::ToOpen | PortStep::Failed { .. } if !is_wanted => port.step = PortStep::Vacant,
+                PortStep::Failed { .. } => port.step = PortStep::ToOpen,
+                _ => continue,
+            }
+            changed(Port(index as u8));
+        }
+        for (transport, address) in wanted {
+            let is_there = |port: &PortState| {
+                !matches!(port.step, PortStep::Vacant | PortStep::ToClose)
+                    && (port.transport, port.address) == (transport, address)
+            };
+            if self.ports.iter().any(is_there) {
+                continue;
+            }
+            let state = PortState { transport, address, step: PortStep::ToOpen };
+            let vacant = self.ports.iter().position(|port| port.step == PortStep::Vacant);
+            match vacant {
+                Some(index) => self.ports[index] = state,
+                None if self.ports.push(state).is_ok() => {}
+                None => {
+                    log::warn!("not listening on {transport}:{address}: at most {PORTS} sockets");
+                    continue;
+                }
+            }
+            changed(Port(vacant.unwrap_or(self.ports.len() - 1) as u8));
+        }
+    }
+
+    /// The next thing to do about a port: `Some((state, true))` to open it, `Some((state, false))` to close it.
+    pub fn port_step(&mut self, port: Port) -> Option<(PortState, bool)> {
+        let state = self.ports.get_mut(usize::from(port.0))?;
+        match state.step {
+            PortStep::ToOpen => state.step = PortStep::Opening,
+            PortStep::ToClose => {
+                state.step = PortStep::Vacant;
+                return Some((*state, false));
+            }
+            _ => return None,
+        }
+        Some((*state, true))
+    }
+
+    /// Takes the outcome of opening a port.
+    pub fn opened(&mut self, now: Instant, port: Port, outcome: Result<SocketAddr, impl core::fmt::Debug>) {
+        let Some(state) = self.ports.get_mut(usize::from(port.0)) else { return };
+        match outcome {
+            Ok(address) if state.step == PortStep::Opening => {
+                state.address = address;
+                state.step = PortStep::Open;
+                log::info!("listening on {}:{address}", state.transport);
+            }
+            Err(error) if state.step == PortStep::Opening => {
+                log::warn!("cannot listen on {}:{}: {error:?}", state.transport, state.address);
+                state.step = PortStep::Failed { retry_at: now.plus(REOPEN_MS) };
+            }
+            _ => {}
+        }
+    }
+
+    /// When to try again to open a port.
+    pub fn port_deadline(&self, port: Port) -> Option<Instant> {
+        match self.ports.get(usize::from(port.0))?.step {
+            PortStep::Failed { retry_at } => Some(retry_at),
+            _ => None,
+        }
+    }
+
+    /// Tries again to open a port; whether there is something to do.
+    pub fn reopen(&mut self, port: Port) -> bool {
+        let Some(state) = self.ports.get_mut(usize::from(port.0)) else { return false };
+        let failed = matches!(state.step, PortStep::Failed { .. });
+        if failed {
+            state.step = PortStep::ToOpen;
+        }
+        failed
+    }
+
+    /// A port that is open.
+    pub fn port(&self, port: Port) -> Option<&PortState> {
+        self.ports.get(usize::from(port.0)).filter(|state| state.step == PortStep::Open)
+    }
+
+    /// All open ports.
+    pub fn open_ports(&self) -> impl Iterator<Item = (Port, &PortState)> {
+        let ports = self.ports.iter().enumerate().filter(|(_, state)| state.step == PortStep::Open);
+        ports.map(|(index, state)| (Port(index as u8), state))
+    }
+
+    /// The port from which a peer is best reached: on its network, else where the default route leaves, else any.
+    pub fn port_towards(&self, transport: Transport, remote: IpAddr) -> Option<Port> {
+        let rank = |ip: IpAddr| {
+            let local = self.addresses.iter().filter(|local| local.ip == ip);
+            let rank = local.map(|local| match () {
+                () if local.reaches(remote) => 2 + u16::from(local.prefix),
+                () => u16::from(local.default_route && !ip.is_loopback()),
+            });
+            rank.max().unwrap_or(0)
+        };
+        let usable = self
+            .open_ports()
+            .filter(|(_, state)| state.transport == transport && state.address.is_ipv4() == remote.is_ipv4());
+        usable.max_by_key(|(port, state)| (rank(state.address.ip()), core::cmp::Reverse(port.0))).map(|(port, _)| port)
+    }
+
+    /// The open port with exactly this address.
+    pub fn port_at(&self, transport: Transport, address: SocketAddr) -> Option<Port> {
+        let mut ports = self.open_ports();
+        ports.find(|(_, state)| state.transport == transport && state.address == address).map(|(port, _)| port)
+    }
+
+    /// Our address on a flow, as Via and Record-Route write it.
+    pub fn local(&self, flow: Flow) -> Option<SocketAddr> {
+        match flow {
+            Flow::Datagram { port, .. } => self.port(port).map(|state| state.address),
+            Flow::Stream(stream) => self.stream(stream).map(|state| state.local),
+        }
+    }
+
+    /// The address of the peer on a flow.
+    pub fn remote(&self, flow: Flow) -> Option<SocketAddr> {
+        match flow {
+            Flow::Datagram { remote, .. } => Some(remote),
+            Flow::Stream(stream) => self.stream(stream).map(|state| state.remote),
+        }
+    }
+
+    /// The name to give to a peer instead of our address: when it is beyond the default route and the world knows us so.
+    pub fn advertised(&self, remote: IpAddr) -> Option<&str> {
+        let is_near =
+            remote.is_loopback() || self.addresses.iter().any(|local| local.prefix > 0 && local.reaches(remote));
+        if is_near { None } else { self.external.first().map(|name| name.as_str()) }
+    }
+
+    /// Whether `host` and `port` in a URI mean this server by one of its addresses or names.
+    pub fn is_own(&self, host: &Host<'_>, port: Option<u16>) -> bool {
+        let number = port.unwrap_or(DEFAULT_PORT);
+        match host.ip() {
+            Some(ip) => {
+                self.open_ports().any(|(_, state)| state.address.ip() == ip && state.address.port() == number)
+                    || self.is_external(host) && self.has_port_number(number)
+            }
+            None => self.is_external(host) && self.has_port_number(number),
+        }
+    }
+
+    /// Whether a host is one of our addresses or external names, whatever the port.
+    pub fn is_own_host(&self, host: &Host<'_>) -> bool {
+        host.ip().is_some_and(|ip| self.open_ports().any(|(_, state)| state.address.ip() == ip))
+            || self.is_external(host)
+    }
+
+    fn is_external(&self, host: &Host<'_>) -> bool {
+        self.external.iter().any(|name| match host {
+            Host::Name(text) => text.eq_ignore_ascii_case(name.as_bytes()),
+            _ => host.ip().is_some_and(|ip| name.parse() == Ok(ip)),
+        })
+    }
+
+    fn has_port_number(&self, number: u16) -> bool {
+        self.open_ports().any(|(_, state)| state.address.port() == number)
+    }
+
+    /// A vacant stream slot's handle, if there is one.
+    pub fn vacant_stream(&mut self) -> Option<Stream> {
+        let vacant = self.streams.iter().position(|state| state.phase == Phase::Vacant);
+        let index = match vacant {
+            Some(index) => index,
+            None => {
+                self.streams.push(StreamState::vacant()).ok()?;
+                self.streams.len() - 1
+            }
+        };
+        Some(Stream { index: index as u16, generation: self.streams[index].generation })
+    }
+
+    /// Number of streams in use.
+    pub fn streams(&self) -> usize {
+        self.streams.iter().filter(|state| state.phase != Phase::Vacant).count()
+    }
+
+    /// Begins a stream that a listener took.
+    pub fn accept(&mut self, now: Instant, stream: Stream, listener: Port, remote: SocketAddr) {
+        let Some(local) = self.port(listener).map(|port| port.address) else { return };
+        self.begin(now, stream, Phase::Open, remote, local);
+    }
+
+    /// Begins a stream to a peer.
+    pub fn connect(&mut self, now: Instant, remote: SocketAddr) -> Option<Stream> {
+        let port = self
+            .port_towards(Transport::Tcp, remote.ip())
+            .or_else(|| self.port_towards(Transport::Udp, remote.ip()))?;
+        let local = self.port(port)?.address;
+        let stream = self.vacant_stream()?;
+        self.begin(now, stream, Phase::ToConnect, remote, local);
+        Some(stream)
+    }
+
+    fn begin(&mut self, now: Instant, stream: Stream, phase: Phase, remote: SocketAddr, local: SocketAddr) {
+        if let Some(state) = self.streams.get_mut(usize::from(stream.index)) {
+            *state = StreamState { phase, remote, local, active_at: now, ..StreamState::vacant() };
+            state.generation = stream.generation;
+        }
+    }
+
+    /// The stream that is open, or being opened, to a peer.
+    pub fn stream_to(&self, remote: SocketAddr) -> Option<Stream> {
+        let usable = |state: &StreamState| state.remote == remote && state.is_usable();
+        let index = self.streams.iter().position(usable)?;
+        Some(Stream { index: index as u16, generation: self.streams[index].generation })
+    }
+
+    /// The stream in a slot, while it can carry messages.
+    pub fn stream_at(&self, index: usize) -> Option<Stream> {
+        let state = self.streams.get(index).filter(|state| state.is_usable())?;
+        Some(Stream { index: index as u16, generation: state.generation })
+    }
+
+    /// A stream's state, while it can carry messages.
+    pub fn stream(&self, stream: Stream) -> Option<&StreamState> {
+        let state = self.streams.get(usize::from(stream.index))?;
+        (state.generation == stream.generation && state.is_usable()).then_some(state)
+    }
+
+    /// A stream's state to change it, while it can carry messages.
+    pub fn stream_mut(&mut self, stream: Stream) -> Option<&mut StreamState> {
+        let state = self.streams.get_mut(usize::from(stream.index))?;
+        (state.generation == stream.generation && state.is_usable()).then_some(state)
+    }
+
+    /// The connection is up.
+    pub fn connected(&mut self, now: Instant, stream: Stream) {
+        if let Some(state) = self.stream_mut(stream)
+            && state.phase == Phase::Connecting
+        {
+            state.phase = Phase::Open;
+            state.active_at = now;
+            state.is_flush_due = state.out.is_some();
+        }
+    }
+
+    /// The stream is gone; whether it was one of ours until now.
+    pub fn closed(&mut self, stream: Stream, store: &mut Store) -> bool {
+        let Some(state) = self.streams.get_mut(usize::from(stream.index)) else { return false };
+        if state.generation != stream.generation || state.phase == Phase::Vacant {
+            return false;
+        }
+        if let Some(out) = state.out.take() {
+            store.release(out);
+        }
+        *state = StreamState { generation: stream.generation.wrapping_add(1), ..StreamState::vacant() };
+        true
+    }
+
+    /// Asks for a stream to be closed.
+    pub fn close(&mut self, stream: Stream) {
+        if let Some(state) = self.stream_mut(stream) {
+            state.phase = Phase::ToClose;
+        }
+    }
+
+    /// The next thing the edge has to do about a stream.
+    pub fn stream_step(&mut self, index: usize) -> Option<(Stream, StreamStep)> {
+        let state = self.streams.get_mut(index)?;
+        let stream = Stream { index: index as u16, generation: state.generation };
+        match state.phase {
+            Phase::ToConnect => {
+                state.phase = Phase::Connecting;
+                Some((stream, StreamStep::Connect))
+            }
+            Phase::Open if state.is_flush_due => {
+                state.is_flush_due = false;
+                Some((stream, StreamStep::Flush))
+            }
+            Phase::ToClose => {
+                state.phase = Phase::Closing;
+                Some((stream, StreamStep::Close))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether `len` more bytes can be queued on a stream.
+    pub fn has_room(&self, stream: Stream, len: usize, store: &Store) -> bool {
+        self.stream(stream).is_some_and(|state| match &state.out {
+            Some(out) => store.get(out).len() - state.out_start + len <= QUEUE_BYTES,
+            None => true,
+        })
+    }
+
+    /// Queues bytes on a stream; false when there is no room for them now.
+    pub fn queue(&mut self, now: Instant, stream: Stream, bytes: &[u8], store: &mut Store) -> bool {
+        let Some(state) = self.stream_mut(stream) else { return false };
+        state.queue(now, bytes, store)
+    }
+
+    /// What a stream has to send.
+    pub fn transmit_window<'s>(&self, stream: Stream, store: &'s Store) -> &'s [u8] {
+        let state = self.streams.get(usize::from(stream.index)).filter(|state| state.generation == stream.generation);
+        match state.and_then(|state| Some((state.out.as_ref()?, state.out_start))) {
+            Some((out, start)) => &store.get(out)[start..],
+            None => &[],
+        }
+    }
+
+    /// Notes that the edge has sent so much of the window.
+    pub fn transmitted(&mut self, now: Instant, stream: Stream, n: usize, store: &mut Store) {
+        let Some(state) = self.streams.get_mut(usize::from(stream.index)) else { return };
+        if state.generation != stream.generation {
+            return;
+        }
+        state.out_start += n;
+        state.active_at = now;
+        let is_all = state.out.as_ref().is_some_and(|out| state.out_start >= store.get(out).len());
+        if is_all {
+            state.out_start = 0;
+            state.out.take().into_iter().for_each(|out| store.release(out));
+        }
+        state.stalled_since = (!is_all).then_some(now);
+    }
+
+    /// Notes that bytes came in; `is_partial` when they end inside a message.
+    pub fn received(&mut self, now: Instant, stream: Stream, is_partial: bool) {
+        if let Some(state) = self.stream_mut(stream) {
+            state.active_at = now;
+            state.partial_since = is_partial.then(|| state.partial_since.unwrap_or(now));
+        }
+    }
+
+    /// When a stream has been idle, slow or stalled for too long.
+    pub fn stream_deadline(&self, index: usize) -> Option<Instant> {
+        let state = self.streams.get(index).filter(|state| state.phase == Phase::Open)?;
+        let idle = (state.bindings == 0).then(|| state.active_at.plus(IDLE_MS));
+        let partial = state.partial_since.map(|since| since.plus(STALL_MS));
+        let stalled = state.stalled_since.map(|since| since.plus(STALL_MS));
+        earliest(idle, earliest(partial, stalled))
+    }
+
+    /// Closes a stream whose deadline has come; whether it had.
+    pub fn stream_due(&mut self, now: Instant, index: usize) -> bool {
+        if self.stream_deadline(index).is_none_or(|deadline| deadline > now) {
+            return false;
+        }
+        self.streams[index].phase = Phase::ToClose;
+        true
+    }
+
+    /// When all slots are taken, asks for the one that was idle longest without a binding to be closed.
+    pub fn make_room(&mut self) -> Option<usize> {
+        let is_full = self.streams.is_full() && self.streams.iter().all(|state| state.phase != Phase::Vacant);
+        if !is_full || self.streams.iter().any(|state| matches!(state.phase, Phase::ToClose | Phase::Closing)) {
+            return None;
+        }
+        let idle =
+            self.streams.iter().enumerate().filter(|(_, state)| state.phase == Phase::Open && state.bindings == 0);
+        let (index, _) = idle.min_by_key(|(_, state)| state.active_at)?;
+        self.streams[index].phase = Phase::ToClose;
+        Some(index)
+    }
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl StreamState {
+    const fn vacant() -> Self {
+        const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
+        Self {
+            generation: 0,
+            phase: Phase::Vacant,
+            remote: NOWHERE,
+            local: NOWHERE,
+            out: None,
+            out_start: 0,
+            is_flush_due: false,
+            active_at: Instant::ZERO,
+            partial_since: None,
+            stalled_since: None,
+            bindings: 0,
+        }
+    }
+
+    /// Whether the connection is up.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    fn is_usable(&self) -> bool {
+        matches!(self.phase, Phase::ToConnect | Phase::Connecting | Phase::Open)
+    }
+
+    fn queue(&mut self, now: Instant, bytes: &[u8], store: &mut Store) -> bool {
+        let mut out = match self.out.take() {
+            Some(out) => out,
+            None => {
+                self.out_start = 0;
+                let Some(mut out) = store.allocate(bytes.len()) else { return false };
+                store.resize(&mut out, 0);
+                self.stalled_since = Some(now);
+                out
+            }
+        };
+        let len = store.get(&out).len();
+        let total = len - self.out_start + bytes.len();
+        if len + bytes.len() > store.capacity(&out) {
+            // Move what is left to the front of a block that is large enough.
+            let Some(larger) = (total <= QUEUE_BYTES).then(|| store.allocate(total)).flatten() else {
+                self.out = Some(out);
+                return false;
+            };
+            store.copy(&out, self.out_start, &larger);
+            store.release(core::mem::replace(&mut out, larger));
+            self.out_start = 0;
+        } else {
+            store.resize(&mut out, len + bytes.len());
+        }
+        let end = store.get(&out).len();
+        store.get_mut(&out)[end - bytes.len()..].copy_from_slice(bytes);
+        self.out = Some(out);
+        self.is_flush_due = true;
+        true
+    }
+}
+
+/// A stream holds at most so many unsent bytes; more waits in the transactions.
+const QUEUE_BYTES: usize = 65_536;
