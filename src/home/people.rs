@@ -1,0 +1,113 @@
+//! The people of the home: who a URI or a login means. A person is `sip:ID@DOMAIN`.
+//!
+//! Buddies and their aliases will be found here as well; only people exist so far.
+
+use crate::base::limits::{DEVICES, PEOPLE};
+use crate::base::random::{Purpose, Random};
+use crate::base::table::Index;
+use crate::config::model::{Model, Secret};
+use crate::sip::transport::Network;
+use crate::wire::sip::{SipUri, unescape};
+
+/// The configuration with an index over its names.
+pub struct People {
+    /// The configuration.
+    pub model: Model,
+    /// People by id and devices by login; a device's entry is its number after the people's.
+    names: Index<{ 2 * (PEOPLE + DEVICES) }>,
+}
+
+/// Whose credentials are presented.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'m> {
+    /// The person, as an index in the model.
+    pub person: usize,
+    /// The device with a login of its own, as an index in the model.
+    pub device: Option<usize>,
+    /// What the password is checked against.
+    pub secret: &'m Secret,
+}
+
+const NAME_BYTES: usize = crate::base::limits::NAME_BYTES;
+
+impl People {
+    /// Nobody.
+    pub const fn new() -> Self {
+        Self { model: Model::new(), names: Index::new() }
+    }
+
+    /// Takes a configuration.
+    pub fn configure(&mut self, model: &Model, random: &Random) {
+        self.model.clone_from(model);
+        self.names = Index::new();
+        for (index, person) in model.people.iter().enumerate() {
+            self.names.insert(hash(random, person.id.as_bytes()), index);
+        }
+        for (index, device) in model.devices.iter().enumerate().filter(|(_, device)| device.secret.is_some()) {
+            self.names.insert(hash(random, device.id.as_bytes()), PEOPLE + index);
+        }
+    }
+
+    /// The person that the (escaped) user part of a URI in our domain means, regardless of case.
+    pub fn person(&self, random: &Random, user: &[u8]) -> Option<usize> {
+        let mut buffer = [0; NAME_BYTES];
+        let name = plain(unescape(user), &mut buffer)?;
+        let is_it = |index: usize| {
+            self.model.people.get(index).is_some_and(|person| person.id.as_bytes().eq_ignore_ascii_case(name))
+        };
+        self.names.find(hash(random, name), is_it)
+    }
+
+    /// Who logs in with a username. Its case counts, as it is part of what is hashed.
+    pub fn login(&self, random: &Random, username: impl Iterator<Item = u8>) -> Option<Login<'_>> {
+        let mut buffer = [0; NAME_BYTES];
+        let name = plain(username, &mut buffer)?;
+        let is_it = |index: usize| match index.checked_sub(PEOPLE) {
+            None => self.model.people.get(index).is_some_and(|person| person.id.as_bytes() == name),
+            Some(device) => self.model.devices.get(device).is_some_and(|device| device.id.as_bytes() == name),
+        };
+        let index = self.names.find(hash(random, name), is_it)?;
+        match index.checked_sub(PEOPLE) {
+            None => Some(Login { person: index, device: None, secret: &self.model.people.get(index)?.secret }),
+            Some(device) => {
+                let section = self.model.devices.get(device)?;
+                let secret = section.secret.as_ref()?;
+                Some(Login { person: usize::from(section.person), device: Some(device), secret })
+            }
+        }
+    }
+
+    /// Whether a URI is in our domain, or at one of our own addresses.
+    pub fn is_home(&self, network: &Network, uri: &SipUri<'_>) -> bool {
+        let domain = self.model.main.domain.as_bytes();
+        uri.host_raw.eq_ignore_ascii_case(domain) || network.is_own_host(&uri.host)
+    }
+
+    /// A hash that names a person outside the core; it stays the same when the order of the configuration changes.
+    pub fn seal(&self, random: &Random, person: usize) -> u32 {
+        let mut hash = random.hash(Purpose::Token);
+        hash.put(self.model.people.get(person).map_or(b"", |person| person.id.as_bytes()));
+        (hash.finish() as u32).max(1)
+    }
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn plain(text: impl Iterator<Item = u8>, buffer: &mut [u8; NAME_BYTES]) -> Option<&[u8]> {
+    let mut len = 0;
+    for byte in text {
+        *buffer.get_mut(len)? = byte;
+        len += 1;
+    }
+    buffer.get(..len)
+}
+
+fn hash(random: &Random, name: &[u8]) -> u32 {
+    let mut hash = random.hash(Purpose::Table);
+    hash.put_lower(name);
+    hash.finish() as u32
+}

@@ -1,0 +1,133 @@
+//! A response context (RFC 3261 §16.7): one request, its branches, and the best answer so far.
+
+use heapless::Vec;
+
+use crate::base::limits::BRANCHES;
+use crate::base::net::Flow;
+use crate::base::store::Bytes;
+use crate::base::time::Instant;
+use crate::home::policy::Kind;
+use crate::home::registrar::BindingHandle;
+use crate::sip::stack::{ClientHandle, ServerHandle};
+
+/// One request on its way to its targets.
+#[derive(Debug)]
+pub struct Context {
+    /// The request's transaction.
+    pub server: ServerHandle,
+    /// The request as it came.
+    pub request: Bytes,
+    /// What it asks for.
+    pub kind: Kind,
+    /// Whether it is an INVITE.
+    pub is_invite: bool,
+    /// How it is to be forwarded, the same for all branches.
+    pub passage: Passage,
+    /// Where it goes, most preferred first.
+    pub targets: Vec<Target, BRANCHES>,
+    /// The best final answer so far and its status.
+    pub best: Option<(u16, Bytes)>,
+    /// Whether a final answer went back.
+    pub is_answered: bool,
+    /// Whether the caller has hung up, or somebody refused for all.
+    pub is_closed: bool,
+    /// Whether the caller has hung up.
+    pub is_cancelled: bool,
+    /// When the branches of this group have had their time, or the whole request.
+    pub deadline: Option<Instant>,
+}
+
+/// What all branches of a request have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Passage {
+    /// Hash for loop detection.
+    pub routing: u32,
+    /// Leading Route values that are ours and come off.
+    pub own_routes: u8,
+    /// Whether the Request-URI is an address of ours that a strict router put there; the last Route takes its place.
+    pub is_strict: bool,
+    /// The person of the home who sent it, proven; as a seal.
+    pub caller: u32,
+    /// The binding of the device that sent it, as its id.
+    pub caller_binding: u32,
+    /// The person it goes to, as a seal.
+    pub callee: u32,
+    /// Whether it may begin a dialog, so that we stay on its path.
+    pub records: bool,
+}
+
+/// A place the request goes to.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Where.
+    pub to: To,
+    /// Preference, thousandths: those with the same are tried at once.
+    pub q: u16,
+    /// The instance behind a binding (RFC 5626): its flows are tried one after the other.
+    pub instance: u64,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// Where a branch goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum To {
+    /// A device.
+    Binding(BindingHandle),
+    /// A device by its binding in a dialog: the Request-URI stays as it is.
+    Device(BindingHandle),
+    /// A peer.
+    Flow(Flow),
+}
+
+/// How far a target is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Not tried yet.
+    Waiting,
+    /// A request is out.
+    Trying(ClientHandle),
+    /// Finally answered with a status, or given up.
+    Done(u16),
+}
+
+impl Context {
+    /// The branches that have no final answer.
+    pub fn pending(&self) -> impl Iterator<Item = ClientHandle> {
+        self.targets.iter().filter_map(|target| match target.progress {
+            Progress::Trying(client) => Some(client),
+            _ => None,
+        })
+    }
+
+    /// The target that a branch was sent to.
+    pub fn target_of(&mut self, client: ClientHandle) -> Option<&mut Target> {
+        self.targets.iter_mut().find(|target| target.progress == Progress::Trying(client))
+    }
+}
+
+/// How good a final answer is, for the choice of the one that goes back (§16.7 step 6): less is better.
+pub const fn rank(status: u16) -> u16 {
+    match status {
+        600..=699 => 0,
+        300..=399 => 1,
+        // These tell the caller what to do differently.
+        401 | 407 | 415 | 420 | 484 => 2,
+        // These say only that one device was not there.
+        408 | 430 | 480 | 481 | 487 => 4,
+        400..=499 => 3,
+        503 => 6,
+        _ => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rank;
+
+    #[test]
+    fn best_answer() {
+        let order = [603, 302, 407, 486, 408, 500, 503];
+        assert!(order.windows(2).all(|pair| rank(pair[0]) < rank(pair[1])));
+    }
+}

@@ -1,0 +1,203 @@
+//! What changes in a request that is forwarded (RFC 3261 §16.6), as edits on its bytes.
+//!
+//! Request-URI, Max-Forwards, Max-Breadth (RFC 5393), Route and Path, Record-Route (one for each side, RFC 5658, with a
+//! token that says which way that side is), Via, and the credentials meant for us, which go no further. Everything else
+//! goes out as it came.
+
+use core::net::SocketAddr;
+use core::ops::Range;
+
+use crate::base::net::Transport;
+use crate::base::random::Random;
+use crate::base::text::Writer;
+use crate::sip::branch::Branch;
+use crate::sip::token::Token;
+use crate::wire::sip::edit::Edits;
+use crate::wire::sip::response::via_source_edit;
+use crate::wire::sip::{Credentials, Message, Name, NameAddr, list, quoted_content};
+
+/// Max-Forwards of a request that has none.
+const MAX_FORWARDS: u8 = 70;
+
+/// One branch of a request.
+pub struct Forward<'a> {
+    /// The new Request-URI, when it changes.
+    pub uri: Option<&'a [u8]>,
+    /// Values of Path, which become Route.
+    pub path: &'a [u8],
+    /// Leading Route values of ours.
+    pub own_routes: usize,
+    /// Whether the last Route value became the Request-URI.
+    pub drops_last_route: bool,
+    /// Where the request came from.
+    pub source: SocketAddr,
+    /// Our end of the way out.
+    pub outgoing: Own<'a>,
+    /// Our end of the way it came.
+    pub incoming: Own<'a>,
+    /// Our branch.
+    pub branch: Branch,
+    /// The tokens of the caller's and the callee's side, when we stay on the path.
+    pub tokens: Option<(Token, Token)>,
+    /// Our realm, whose credentials are taken out.
+    pub realm: &'a str,
+    /// What of the breadth this branch gets.
+    pub breadth: u32,
+}
+
+/// An end of ours as peers are told of it.
+#[derive(Clone, Copy)]
+pub struct Own<'a> {
+    /// The transport.
+    pub transport: Transport,
+    /// The address.
+    pub address: SocketAddr,
+    /// The name to use instead of the IP address.
+    pub name: Option<&'a str>,
+}
+
+impl Own<'_> {
+    fn write_host(&self, out: &mut Writer<'_>) {
+        match self.name {
+            Some(name) => {
+                out.text(name);
+                out.text(":");
+                out.number(self.address.port().into());
+            }
+            None => {
+                let _ = core::fmt::Write::write_fmt(out, format_args!("{}", self.address));
+            }
+        }
+    }
+}
+
+impl Forward<'_> {
+    /// The edits. The message has its essentials.
+    pub fn edits(&self, random: &Random, message: &Message<'_>, edits: &mut Edits) {
+        let Some(essentials) = message.essentials() else { return };
+        if let (Some(uri), Some(old)) = (self.uri, message.request_uri()) {
+            edits.replace(message.span(old), |out| out.put(uri));
+        }
+        let top = message.field(Name::Via).map_or(message.head_end(), |via| via.line.start);
+        if let Some(tokens) = &self.tokens {
+            let at = message.field(Name::RecordRoute).map_or(top, |field| field.line.start);
+            let (caller, callee) = tokens;
+            for (own, token) in [(&self.outgoing, callee), (&self.incoming, caller)] {
+                edits.insert(at, |out| write_record_route(own, token, random, essentials.call_id, out));
+            }
+        }
+        edits.insert(top, |out| self.write_via(out));
+        via_source_edit(message, self.source, edits);
+        self.write_max_forwards(message, top, edits);
+        self.write_breadth(message, top, edits);
+        self.write_routes(message, top, edits);
+        for name in [Name::ProxyAuthorization, Name::Authorization] {
+            for field in message.fields_named(name).filter(|field| is_for_realm(field.value, self.realm)) {
+                edits.remove(field.line.clone());
+            }
+        }
+    }
+
+    fn write_via(&self, out: &mut Writer<'_>) {
+        out.text("Via: SIP/2.0/");
+        out.text(self.outgoing.transport.name());
+        out.text(" ");
+        self.outgoing.write_host(out);
+        out.text(";branch=");
+        self.branch.write(out);
+        out.text(if self.outgoing.transport == Transport::Udp { ";rport\r\n" } else { "\r\n" });
+    }
+
+    fn write_max_forwards(&self, message: &Message<'_>, top: usize, edits: &mut Edits) {
+        match message.field(Name::MaxForwards) {
+            Some(field) => {
+                let hops = message.essentials().and_then(|essentials| essentials.max_forwards).unwrap_or(MAX_FORWARDS);
+                edits.replace(message.span(field.value), |out| out.number(hops.saturating_sub(1).into()));
+            }
+            None => edits.insert(top, |out| {
+                out.text("Max-Forwards: ");
+                out.number(MAX_FORWARDS.into());
+                out.text("\r\n");
+            }),
+        }
+    }
+
+    fn write_breadth(&self, message: &Message<'_>, top: usize, edits: &mut Edits) {
+        match message.field(Name::MaxBreadth) {
+            Some(field) => edits.replace(message.span(field.value), |out| out.number(self.breadth.into())),
+            None => edits.insert(top, |out| {
+                out.text("Max-Breadth: ");
+                out.number(self.breadth.into());
+                out.text("\r\n");
+            }),
+        }
+    }
+
+    fn write_routes(&self, message: &Message<'_>, top: usize, edits: &mut Edits) {
+        let total = message.values(Name::Route).count();
+        let dropped_last = usize::from(self.drops_last_route);
+        let mut position = 0;
+        for field in message.fields_named(Name::Route) {
+            let values = || field_values(message, field.value, position);
+            let kept = |index: usize| index >= self.own_routes && index + dropped_last < total;
+            let count = values().count();
+            let kept_here = (position..position + count).filter(|index| kept(*index)).count();
+            if kept_here == 0 {
+                edits.remove(field.line.clone());
+            } else if kept_here < count {
+                let mut ranges = values().filter(|(index, _)| kept(*index)).map(|(_, range)| range);
+                let whole = message.span(field.value);
+                if let Some(first) = ranges.next() {
+                    let last = ranges.last().unwrap_or(first.clone());
+                    edits.remove(whole.start..first.start);
+                    edits.remove(last.end..whole.end);
+                }
+            }
+            position += count;
+        }
+        if !self.path.is_empty() {
+            let at = message.field(Name::Route).map_or(top, |field| field.line.start);
+            edits.insert(at, |out| {
+                out.text("Route: ");
+                out.put(self.path);
+                out.text("\r\n");
+            });
+        }
+    }
+}
+
+/// The values in one field, with their number among all values of that name, and where they lie.
+fn field_values<'b>(
+    message: &Message<'b>,
+    value: &'b [u8],
+    first: usize,
+) -> impl Iterator<Item = (usize, Range<usize>)> {
+    list(value).enumerate().map(move |(index, part)| (first + index, message.span(part)))
+}
+
+fn write_record_route(own: &Own<'_>, token: &Token, random: &Random, call_id: &[u8], out: &mut Writer<'_>) {
+    out.text("Record-Route: <sip:");
+    token.write(random, call_id, out);
+    out.text("@");
+    own.write_host(out);
+    if own.transport != Transport::Udp {
+        out.text(";transport=");
+        out.text(own.transport.parameter());
+    }
+    out.text(";lr>\r\n");
+}
+
+fn is_for_realm(value: &[u8], realm: &str) -> bool {
+    let Ok(Some(credentials)) = Credentials::parse(value) else { return false };
+    quoted_content(credentials.realm).eq(realm.bytes())
+}
+
+/// What is left of a Contact URI when it becomes a Request-URI (§19.1.1): no headers.
+pub fn request_uri(contact: &[u8]) -> &[u8] {
+    &contact[..contact.iter().position(|byte| *byte == b'?').unwrap_or(contact.len())]
+}
+
+/// The URI of the last Route value, for a strict router's request (§16.4).
+pub fn last_route<'m>(message: &Message<'m>) -> Option<NameAddr<'m>> {
+    NameAddr::parse(message.values(Name::Route).last()?).ok()
+}

@@ -1,0 +1,590 @@
+//! The forking proxy (RFC 3261 §16): response contexts and their branches.
+//!
+//! Devices of equal preference are tried at once, groups one after the other; a message goes to all. Two flows of one
+//! instance are tried one after the other (RFC 5626). Every request but INVITE is answered within 25 s, before its sender
+//! gives up (RFC 4320), a MESSAGE's branches have 8 s each. Timer C, CANCEL with a Reason (RFC 3326), RFC 5393 breadth.
+//! Leaves out: recursion on 3xx, which the caller gets.
+
+pub mod context;
+pub mod forward;
+
+use heapless::Vec;
+
+use crate::base::limits::{BRANCHES, CONTEXTS};
+use crate::base::net::Flow;
+use crate::base::store::Bytes;
+use crate::base::table::{Handle, Table};
+use crate::base::time::Instant;
+use crate::home::binding::Text;
+use crate::home::people::People;
+use crate::home::policy::{self, Kind, Missed};
+use crate::home::registrar::Registrar;
+use crate::sip::branch::{Branch, Kind as BranchKind};
+use crate::sip::stack::{ClientHandle, Keys, ServerHandle, Stack, Task};
+use crate::sip::token::{Side, Token};
+use crate::sip::transaction::T64_MS;
+use crate::sip::transaction::client::ClientTransaction;
+use crate::wire::sip::edit::Edits;
+use crate::wire::sip::{Message, Name};
+use context::{Context, Passage, Progress, Target, To, rank};
+use forward::{Forward, Own};
+
+/// A context's handle.
+pub type ContextHandle = Handle<Context>;
+
+/// A request that is not an INVITE is answered after so long at the latest.
+const ANSWER_MS: u64 = 25_000;
+/// A device that has not taken a message after so long counts as not there.
+const MESSAGE_MS: u64 = 8_000;
+/// Any other request that is not an INVITE.
+const REQUEST_MS: u64 = 20_000;
+/// A group of devices rings for so long when there is another to try.
+const GROUP_RING_MS: u64 = 20_000;
+/// Breadth of a request that says none (RFC 5393 §5.3.3).
+pub const MAX_BREADTH: u32 = 60;
+
+const ELSEWHERE: &[u8] = b"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
+const DECLINED: &[u8] = b"Reason: SIP;cause=603;text=\"Declined\"\r\n";
+
+/// Requests being forked.
+pub struct Proxy {
+    contexts: Table<Context, CONTEXTS>,
+}
+
+/// The other services, as the proxy needs them.
+pub struct Around<'a> {
+    /// Transactions and transport.
+    pub stack: &'a mut Stack,
+    /// Bindings.
+    pub registrar: &'a mut Registrar,
+    /// People.
+    pub people: &'a People,
+}
+
+/// A request that may go on its way.
+pub struct Job<'a, 'b> {
+    /// The request.
+    pub message: &'a Message<'b>,
+    /// What identifies it.
+    pub keys: &'a Keys,
+    /// The way it came.
+    pub flow: Flow,
+    /// What it asks for.
+    pub kind: Kind,
+    /// How it is forwarded.
+    pub passage: Passage,
+    /// Where it goes.
+    pub targets: Vec<Target, BRANCHES>,
+}
+
+/// Why a request can't be started on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Overloaded;
+
+impl Proxy {
+    /// No requests.
+    pub const fn new() -> Self {
+        Self { contexts: Table::new() }
+    }
+
+    /// Sends a request on its way to its targets.
+    pub fn start(&mut self, now: Instant, around: &mut Around<'_>, job: Job<'_, '_>) -> Result<(), Overloaded> {
+        let is_invite = job.message.method() == Some(crate::wire::sip::Method::Invite);
+        if self.contexts.is_full() {
+            around.stack.counters.overloaded += 1;
+            return Err(Overloaded);
+        }
+        let request = around.stack.freeze(job.message.bytes()).ok_or(Overloaded)?;
+        let Some(server) = around.stack.open_server(now, job.keys, job.flow, is_invite) else {
+            around.stack.store.release(request);
+            return Err(Overloaded);
+        };
+        let context = Context {
+            server,
+            request,
+            kind: job.kind,
+            is_invite,
+            passage: job.passage,
+            targets: job.targets,
+            best: None,
+            is_answered: false,
+            is_closed: false,
+            is_cancelled: false,
+            deadline: (!is_invite).then(|| now.plus(ANSWER_MS)),
+        };
+        match self.contexts.insert(context) {
+            Ok(handle) => {
+                if let Some(context) = self.contexts.get(handle) {
+                    around.stack.attach(server, handle.to_bits(), &context.request);
+                }
+                self.advance(now, around, handle);
+                Ok(())
+            }
+            Err(context) => {
+                around.stack.store.release(context.request);
+                Err(Overloaded)
+            }
+        }
+    }
+
+    /// Takes an answer that belongs to a branch.
+    pub fn answered(&mut self, now: Instant, around: &mut Around<'_>, client: ClientHandle, message: &Message<'_>) {
+        let (Some(status), Some(tx)) = (message.status(), around.stack.client(client)) else { return };
+        let (handle, server, binding) = (ContextHandle::from_bits(tx.context), tx.server, tx.binding);
+        if let Some(binding) = binding {
+            around.registrar.heard(now, Handle::from_bits(binding));
+        }
+        let Some(context) = self.contexts.get_mut(handle) else {
+            // The request is settled; a further 2xx to INVITE still has to reach the caller (§16.7 step 5).
+            let server = Handle::from_bits(server);
+            if (200..300).contains(&status) && around.stack.server(server).is_some_and(|tx| tx.is_accepted()) {
+                forward_answer(now, around.stack, server, status, message);
+            }
+            return;
+        };
+        match status {
+            100 => {}
+            101..=199 => {
+                let server = context.server;
+                if !context.is_answered && context.is_invite {
+                    forward_answer(now, around.stack, server, status, message);
+                }
+            }
+            200..=299 => {
+                let server = context.server;
+                let is_first = !context.is_answered;
+                context.is_answered = true;
+                if let Some(target) = context.target_of(client) {
+                    target.progress = Progress::Done(status);
+                }
+                if is_first || context.is_invite {
+                    forward_answer(now, around.stack, server, status, message);
+                }
+                if context.is_invite {
+                    self.close(now, around, handle, ELSEWHERE);
+                }
+                self.advance(now, around, handle);
+            }
+            _ => {
+                self.failed(now, around, handle, client, status, Some(message));
+            }
+        }
+    }
+
+    /// A branch got no answer in time.
+    pub fn timed_out(&mut self, now: Instant, around: &mut Around<'_>, client: ClientHandle) {
+        self.gone(now, around, client, 408);
+    }
+
+    /// A branch's way is gone.
+    pub fn broken(&mut self, now: Instant, around: &mut Around<'_>, client: ClientHandle) {
+        around.stack.abandon(now, client);
+        self.gone(now, around, client, 503);
+    }
+
+    fn gone(&mut self, now: Instant, around: &mut Around<'_>, client: ClientHandle, status: u16) {
+        let Some(tx) = around.stack.client(client) else { return };
+        let handle = ContextHandle::from_bits(tx.context);
+        if self.contexts.get(handle).is_some() {
+            self.failed(now, around, handle, client, status, None);
+        }
+    }
+
+    /// A branch rang for too long (timer C, §16.8).
+    pub fn rang_too_long(&mut self, now: Instant, around: &mut Around<'_>, client: ClientHandle) {
+        around.stack.cancel(now, client, b"");
+    }
+
+    /// The caller has hung up (§16.10).
+    pub fn cancel(&mut self, now: Instant, around: &mut Around<'_>, context: u32, reason: &[u8]) {
+        let handle = ContextHandle::from_bits(context);
+        if let Some(context) = self.contexts.get_mut(handle) {
+            context.is_cancelled = true;
+            self.close(now, around, handle, reason);
+            self.advance(now, around, handle);
+        }
+    }
+
+    /// Acts on a context's deadline.
+    pub fn due(&mut self, now: Instant, around: &mut Around<'_>, index: usize) {
+        let Some(handle) = self.contexts.handle_at(index) else { return };
+        let Some(context) = self.contexts.get_mut(handle) else { return };
+        context.deadline = None;
+        if context.is_invite {
+            // This group has rung long enough: its end brings the next.
+            let ringing: Vec<ClientHandle, BRANCHES> = context.pending().collect();
+            ringing.into_iter().for_each(|client| around.stack.cancel(now, client, b""));
+            return;
+        }
+        context.is_closed = true;
+        let late: Vec<ClientHandle, BRANCHES> = context.pending().collect();
+        for client in late {
+            around.stack.abandon(now, client);
+            self.gone(now, around, client, 408);
+        }
+    }
+
+    /// Number of requests being forked.
+    pub const fn len(&self) -> usize {
+        self.contexts.len()
+    }
+
+    /// Whether none is.
+    pub const fn is_empty(&self) -> bool {
+        self.contexts.is_empty()
+    }
+
+    /// Name, capacity and bytes of the table.
+    pub fn footprint() -> (&'static str, usize, usize) {
+        ("response contexts", CONTEXTS, size_of::<Self>())
+    }
+
+    /// A branch has finally failed.
+    fn failed(
+        &mut self,
+        now: Instant,
+        around: &mut Around<'_>,
+        handle: ContextHandle,
+        client: ClientHandle,
+        status: u16,
+        message: Option<&Message<'_>>,
+    ) {
+        let Some(context) = self.contexts.get_mut(handle) else { return };
+        let kind = context.kind;
+        let Some(target) = context.target_of(client) else { return };
+        target.progress = Progress::Done(status);
+        let (instance, to) = (target.instance, target.to);
+        // The device itself has answered: its other flows lead to the same answer.
+        if instance != 0 && !matches!(status, 408 | 430 | 503) {
+            let others = context.targets.iter_mut().filter(|other| other.instance == instance);
+            others
+                .filter(|other| other.progress == Progress::Waiting)
+                .for_each(|other| other.progress = Progress::Done(status));
+        }
+        if kind == Kind::Message
+            && let To::Binding(binding) = to
+            && policy::missed(status) == Missed::Count
+        {
+            around.stack.counters.missed_messages += 1;
+            if let Some(binding) = around.registrar.get_mut(binding) {
+                binding.missed += 1;
+                let person = around.people.model.people.get(usize::from(binding.person));
+                log::info!("a device of {} did not take a message ({status})", person.map_or("nobody", |it| &it.id));
+            }
+        }
+        if !context.is_answered
+            && let Some(message) = message
+        {
+            keep_best(around.stack, context, status, message);
+        }
+        if status >= 600 {
+            self.close(now, around, handle, DECLINED);
+        }
+        self.advance(now, around, handle);
+    }
+
+    /// No new branches, and CANCEL to those that ring.
+    fn close(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle, reason: &[u8]) {
+        let Some(context) = self.contexts.get_mut(handle) else { return };
+        context.is_closed = true;
+        if context.is_invite {
+            let ringing: Vec<ClientHandle, BRANCHES> = context.pending().collect();
+            ringing.into_iter().for_each(|client| around.stack.cancel(now, client, reason));
+        }
+    }
+
+    /// Starts what can be started now; when nothing is left, answers and ends.
+    fn advance(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle) {
+        loop {
+            let Some(context) = self.contexts.get_mut(handle) else { return };
+            if context.is_closed {
+                for target in context.targets.iter_mut().filter(|target| target.progress == Progress::Waiting) {
+                    target.progress = Progress::Done(487);
+                }
+            }
+            let group = next_group(context);
+            if group.is_empty() {
+                if context.pending().next().is_none() {
+                    self.settle(now, around, handle);
+                    return;
+                }
+                break;
+            }
+            let breadth = breadth(around.stack, &context.request) / group.len() as u32;
+            for index in group {
+                start_branch(now, around, handle, context, index, breadth);
+            }
+            let is_last = context.targets.iter().all(|target| target.progress != Progress::Waiting);
+            if context.is_invite && !is_last {
+                context.deadline = Some(now.plus(GROUP_RING_MS));
+            } else if context.is_invite {
+                context.deadline = None;
+            }
+            if context.pending().next().is_some() {
+                break;
+            }
+        }
+        let deadline = self.contexts.get(handle).and_then(|context| context.deadline);
+        around.stack.schedule.set_deadline(Task::Context(handle.index()).id(), deadline);
+    }
+
+    /// Every branch is done: the best answer goes back, unless one has gone already.
+    fn settle(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle) {
+        let Some(context) = self.contexts.remove(handle) else { return };
+        let stack = &mut *around.stack;
+        stack.schedule.set_deadline(Task::Context(handle.index()).id(), None);
+        let Context { server, request, best, is_answered, is_cancelled, is_invite, .. } = context;
+        match best {
+            Some((_, bytes)) if is_answered => stack.store.release(bytes),
+            Some((503, bytes)) => {
+                // §16.7 step 6: 503 means one branch, not this server.
+                stack.store.release(bytes);
+                stack.respond_from_request(now, server, &request, 500, "Server Internal Error", "");
+            }
+            // A device that answers 487 by itself, or late: the caller has hung up all the same.
+            Some((status, bytes)) if !is_cancelled || rank(status) < rank(408) => {
+                stack.respond_frozen(now, server, status, bytes);
+            }
+            best => {
+                best.into_iter().for_each(|(_, bytes)| stack.store.release(bytes));
+                if !is_answered {
+                    let (status, reason) = match (is_cancelled, is_invite) {
+                        (true, _) => (487, "Request Terminated"),
+                        (false, true) => (408, "Request Timeout"),
+                        // RFC 4320 §4.1 forbids 408 here, as it would come too late; this one comes in time.
+                        (false, false) => (480, "Temporarily Unavailable"),
+                    };
+                    stack.respond_from_request(now, server, &request, status, reason, "");
+                }
+            }
+        }
+        stack.store.release(request);
+    }
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The targets to be tried next: those of the highest preference that is left, one flow of each instance at a time. While
+/// branches are pending only another flow of an instance that failed may follow.
+fn next_group(context: &Context) -> Vec<usize, BRANCHES> {
+    let targets = &context.targets;
+    let is_busy = |instance: u64| {
+        instance != 0
+            && targets.iter().any(|other| other.instance == instance && matches!(other.progress, Progress::Trying(_)))
+    };
+    let is_tried = |instance: u64| {
+        instance != 0
+            && targets.iter().any(|other| other.instance == instance && matches!(other.progress, Progress::Done(_)))
+    };
+    let waiting = || targets.iter().enumerate().filter(|(_, target)| target.progress == Progress::Waiting);
+    let has_pending = context.pending().next().is_some();
+    let Some(q) = waiting().map(|(_, target)| target.q).max() else { return Vec::new() };
+    let mut group: Vec<usize, BRANCHES> = Vec::new();
+    for (index, target) in waiting() {
+        let is_next_flow = is_tried(target.instance);
+        let is_next_group = !has_pending && target.q == q;
+        let is_doubled = target.instance != 0 && group.iter().any(|other| targets[*other].instance == target.instance);
+        if (is_next_flow || is_next_group) && !is_busy(target.instance) && !is_doubled {
+            let _ = group.push(index);
+        }
+    }
+    group
+}
+
+/// How many branches the request may still become.
+fn breadth(stack: &Stack, request: &Bytes) -> u32 {
+    let Ok(message) = Message::parse(stack.store.get(request)) else { return 1 };
+    breadth_of(&message)
+}
+
+/// Max-Breadth of a request, or what counts when it has none.
+pub fn breadth_of(message: &Message<'_>) -> u32 {
+    let field = message.field(Name::MaxBreadth);
+    field.and_then(|field| crate::wire::sip::delta_seconds(field.value).ok()).unwrap_or(MAX_BREADTH)
+}
+
+/// Sends one branch, or marks its target as failed.
+fn start_branch(
+    now: Instant,
+    around: &mut Around<'_>,
+    handle: ContextHandle,
+    context: &mut Context,
+    index: usize,
+    breadth: u32,
+) {
+    let target = context.targets[index];
+    context.targets[index].progress = match try_branch(now, around, handle, context, target.to, breadth) {
+        Ok(client) => Progress::Trying(client),
+        Err(status) => {
+            log::warn!("a branch could not be sent ({status})");
+            Progress::Done(status)
+        }
+    };
+    if let Progress::Done(status) = context.targets[index].progress
+        && context.best.is_none()
+        && status != 480
+        && let Some(bytes) = refusal(around.stack, &context.request, status)
+    {
+        context.best = Some((status, bytes));
+    }
+}
+
+fn refusal(stack: &mut Stack, request: &Bytes, status: u16) -> Option<Bytes> {
+    use crate::wire::sip::response::{Head, finish, write_head};
+    stack.compose(|store, out| {
+        if let Ok(message) = Message::parse(store.get(request)) {
+            let head =
+                Head { status, reason: "Server Internal Error", to_tag: None, source: None, record_route: false };
+            write_head(&message, &head, out);
+            finish(out, None);
+        }
+    })
+}
+
+fn try_branch(
+    now: Instant,
+    around: &mut Around<'_>,
+    handle: ContextHandle,
+    context: &Context,
+    to: To,
+    breadth: u32,
+) -> Result<ClientHandle, u16> {
+    let stack = &mut *around.stack;
+    let binding = match to {
+        To::Binding(binding) | To::Device(binding) => Some(binding),
+        To::Flow(_) => None,
+    };
+    let device = binding.map(|handle| around.registrar.get(handle).ok_or(480u16)).transpose()?;
+    let flow = match (to, device) {
+        (To::Flow(flow), _) => flow,
+        (_, Some(device)) => flow_of(now, stack, device).ok_or(480u16)?,
+        (_, None) => return Err(480),
+    };
+    let source = stack.server(context.server).map(|tx| tx.flow).ok_or(480u16)?;
+    let (source_local, source_remote) = stack.network.local(source).zip(stack.network.remote(source)).ok_or(480u16)?;
+    let (local, remote) = stack.network.local(flow).zip(stack.network.remote(flow)).ok_or(480u16)?;
+    let (client, secret) = stack.reserve_client().ok_or(503u16)?;
+
+    let passage = &context.passage;
+    let message = Message::parse(stack.store.get(&context.request)).map_err(|_| 500u16)?;
+    let token = |side, person, binding, flow, remote| Token {
+        side,
+        person,
+        binding,
+        remote,
+        stream: if let Flow::Stream(stream) = flow { Some(stream) } else { None },
+    };
+    let callee_binding = device.map_or(0, |device| device.id);
+    let caller = token(Side::Caller, passage.caller, passage.caller_binding, source, source_remote);
+    let callee = token(Side::Callee, passage.callee, callee_binding, flow, remote);
+    let new_uri = match (to, device) {
+        (To::Binding(_), Some(device)) => Some(forward::request_uri(device.text(&stack.store, Text::Uri))),
+        _ if passage.is_strict => forward::last_route(&message).map(|route| route.uri),
+        _ => None,
+    };
+    let path = match (to, device) {
+        (To::Binding(_), Some(device)) => device.text(&stack.store, Text::Path),
+        _ => b"",
+    };
+    let forward = Forward {
+        uri: new_uri,
+        path,
+        own_routes: usize::from(passage.own_routes),
+        drops_last_route: passage.is_strict,
+        source: source_remote,
+        outgoing: Own { transport: flow.transport(), address: local, name: stack.network.advertised(remote.ip()) },
+        incoming: Own {
+            transport: source.transport(),
+            address: source_local,
+            name: stack.network.advertised(source_remote.ip()),
+        },
+        branch: Branch { kind: BranchKind::Transaction, handle: client.to_bits(), secret, routing: passage.routing },
+        tokens: passage.records.then_some((caller, callee)),
+        realm: &around.people.model.main.domain,
+        breadth: breadth.max(1),
+    };
+    let mut edits = Edits::new();
+    forward.edits(&stack.random, &message, &mut edits);
+    let mut fault = None;
+    let encoded = stack.compose(|_, out| fault = edits.encode(out).err());
+    let encoded = match (encoded, fault) {
+        (Some(encoded), None) => encoded,
+        (encoded, fault) => {
+            encoded.into_iter().for_each(|bytes| stack.store.release(bytes));
+            return Err(if fault.is_some() { 500 } else { 503 });
+        }
+    };
+    let limit_ms = match (context.is_invite, context.kind) {
+        (true, _) => T64_MS,
+        (false, Kind::Message) => MESSAGE_MS,
+        (false, _) => REQUEST_MS,
+    };
+    let request = stack.store.share(&context.request);
+    let mut tx = ClientTransaction::new(now, secret, flow, context.is_invite, limit_ms);
+    tx.request = Some(request);
+    tx.edits = Some(encoded);
+    tx.context = handle.to_bits();
+    tx.server = context.server.to_bits();
+    tx.binding = binding.map(Handle::to_bits);
+    stack.start_client(tx).ok_or(503)
+}
+
+/// The way to a device: the flow of its REGISTER, or a new connection where that was a stream that is gone.
+pub fn flow_of(now: Instant, stack: &mut Stack, device: &crate::home::binding::Binding) -> Option<Flow> {
+    use crate::base::net::Transport;
+    use crate::sip::transport::DEFAULT_PORT;
+    use crate::wire::sip::Uri;
+    match device.flow {
+        Flow::Stream(stream) if stack.network.stream(stream).is_none() => {
+            let uri = Uri::parse(device.text(&stack.store, Text::Uri)).ok()?;
+            let uri = uri.sip()?;
+            let remote = core::net::SocketAddr::new(uri.host.ip()?, uri.port.unwrap_or(DEFAULT_PORT));
+            stack.flow_to(now, Transport::Tcp, remote)
+        }
+        flow => Some(flow),
+    }
+}
+
+fn forward_answer(now: Instant, stack: &mut Stack, server: ServerHandle, status: u16, message: &Message<'_>) {
+    match stack.freeze_without_via(message, "") {
+        Some(bytes) => stack.respond_frozen(now, server, status, bytes),
+        None => log::error!("no memory to pass an answer with {status} on"),
+    }
+}
+
+/// Keeps an answer if it is better than the one kept; challenges of all devices go back together (§16.7 steps 6 and 7).
+fn keep_best(stack: &mut Stack, context: &mut Context, status: u16, message: &Message<'_>) {
+    let is_challenge = |status| matches!(status, 401 | 407);
+    match context.best.take() {
+        Some((kept, bytes)) if is_challenge(kept) && is_challenge(status) => {
+            let both = stack.compose(|store, out| add_challenges(store.get(&bytes), message, out));
+            context.best = Some(match both {
+                Some(both) => {
+                    stack.store.release(bytes);
+                    (kept, both)
+                }
+                None => (kept, bytes),
+            });
+        }
+        Some((kept, bytes)) if rank(kept) <= rank(status) => context.best = Some((kept, bytes)),
+        replaced => {
+            replaced.into_iter().for_each(|(_, bytes)| stack.store.release(bytes));
+            context.best = stack.freeze_without_via(message, "").map(|bytes| (status, bytes));
+        }
+    }
+}
+
+fn add_challenges(kept: &[u8], message: &Message<'_>, out: &mut crate::base::text::Writer<'_>) {
+    let end = Message::parse(kept).map_or(kept.len(), |kept| kept.head_end());
+    out.put(&kept[..end]);
+    for name in [Name::WwwAuthenticate, Name::ProxyAuthenticate] {
+        for field in message.fields_named(name) {
+            out.put(&message.bytes()[field.line.clone()]);
+        }
+    }
+    out.put(&kept[end..]);
+}

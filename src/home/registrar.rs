@@ -1,0 +1,576 @@
+//! The registrar (RFC 3261 §10): the bindings of every person, on many devices at once.
+//!
+//! With flows over streams (RFC 5626: `reg-id`, `+sip.instance`, the flow's end ends the binding), Path (RFC 3327) and
+//! what devices say they take (RFC 3840). Requests to a binding go to where its REGISTER came from, whatever its Contact
+//! says; a mapping of a NAT on the way is kept alive from here, by an OPTIONS each 25 s. Outbound is not confirmed over
+//! UDP, where it would need a STUN server on the same port. Leaves out GRUU.
+
+use heapless::Vec;
+
+use crate::base::limits::{BINDINGS, BINDINGS_PER_PERSON, PEOPLE};
+use crate::base::net::{Flow, PortSet, Stream, Transport};
+use crate::base::random::Purpose;
+use crate::base::table::{Handle, Index, Table};
+use crate::base::text::Writer;
+use crate::base::time::Instant;
+use crate::home::binding::{Abilities, Binding, TEXTS, Text};
+use crate::home::people::People;
+use crate::sip::branch::{Branch, Kind};
+use crate::sip::stack::{Produced, Sending, Stack, Task};
+use crate::sip::transport::DEFAULT_PORT;
+use crate::wire::sip::{Contacts, Fault, Message, Name, NameAddr, SipUri, Uri, delta_seconds};
+
+/// A binding's handle.
+pub type BindingHandle = Handle<Binding>;
+
+/// Shortest life of a binding that is accepted (§10.2.8).
+pub const LEAST_EXPIRES_S: u32 = 60;
+/// Longest life of a binding; longer ones are shortened.
+const MOST_EXPIRES_S: u32 = 7200;
+const DEFAULT_EXPIRES_S: u32 = 3600;
+/// How often the mapping of a NAT is refreshed: most forget a quiet one after 30 s.
+const PING_MS: u64 = 25_000;
+/// What a device is told about how often to send (RFC 5626 §4.4.1).
+const FLOW_TIMER_S: u32 = 120;
+
+/// All bindings.
+pub struct Registrar {
+    bindings: Table<Binding, BINDINGS>,
+    /// The first binding of each person, plus one.
+    first: [u16; PEOPLE],
+    by_id: Index<{ 2 * BINDINGS }>,
+}
+
+/// Why a REGISTER is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Status and reason.
+    pub fault: Fault,
+    /// A field to be added, with its CRLF.
+    pub field: &'static str,
+}
+
+/// What one Contact asks for.
+struct Change<'b> {
+    contact: NameAddr<'b>,
+    uri: SipUri<'b>,
+    expires_s: u32,
+    q: u16,
+    instance: u64,
+    identity: u64,
+    reg_id: bool,
+    existing: Option<BindingHandle>,
+}
+
+impl Registrar {
+    /// No bindings.
+    pub const fn new() -> Self {
+        Self { bindings: Table::new(), first: [0; PEOPLE], by_id: Index::new() }
+    }
+
+    /// Carries out a REGISTER of a person who has proven to be that one; whether the flow is now one of RFC 5626.
+    pub fn register(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        people: &People,
+        who: (usize, Option<usize>),
+        flow: Flow,
+        message: &Message<'_>,
+    ) -> Result<bool, Refused> {
+        let (person, device) = who;
+        let essentials = message.essentials().ok_or(bad("Incomplete REGISTER"))?;
+        let mut hash = stack.random.hash(Purpose::Table);
+        hash.put(essentials.call_id);
+        let (call_id, cseq) = (hash.finish(), essentials.cseq.number);
+        let general_s = match message.field(Name::Expires) {
+            // A value that can't be read counts as the default (§10.2.1.1).
+            Some(field) => delta_seconds(field.value).unwrap_or(DEFAULT_EXPIRES_S),
+            None => DEFAULT_EXPIRES_S,
+        };
+        match message.contacts().map_err(fault)? {
+            Contacts::Star => {
+                if message.field(Name::Expires).is_none() || general_s != 0 {
+                    return Err(bad("Contact * Needs Expires 0"));
+                }
+                if self.of(person).any(|(_, binding)| binding.is_out_of_order(call_id, cseq)) {
+                    return Err(OUT_OF_ORDER);
+                }
+                while let Some(handle) = self.first_of(person) {
+                    self.remove(stack, handle);
+                }
+                Ok(false)
+            }
+            Contacts::List(list) => {
+                let mut changes: Vec<Change<'_>, BINDINGS_PER_PERSON> = Vec::new();
+                for contact in list {
+                    let change = self.change(stack, person, message, contact, general_s, (call_id, cseq))?;
+                    changes.push(change).map_err(|_| TOO_MANY)?;
+                }
+                self.check_room(people, person, &changes)?;
+                let is_outbound = changes.iter().any(|change| change.reg_id) && flow.transport().is_reliable();
+                for change in &changes {
+                    self.apply(now, stack, (person, device), flow, message, change, (call_id, cseq))?;
+                }
+                Ok(is_outbound)
+            }
+        }
+    }
+
+    fn change<'b>(
+        &self,
+        stack: &Stack,
+        person: usize,
+        message: &Message<'b>,
+        contact: NameAddr<'b>,
+        general_s: u32,
+        order: (u64, u32),
+    ) -> Result<Change<'b>, Refused> {
+        let uri = contact.parsed_uri().map_err(fault)?;
+        let Uri::Sip(uri) = uri else { return Err(bad("Contact Is Not a SIP URI")) };
+        let expires_s = contact.expires().unwrap_or(None).unwrap_or(general_s).min(MOST_EXPIRES_S);
+        if expires_s > 0 && expires_s < LEAST_EXPIRES_S {
+            let fault = Fault { status: 423, reason: "Interval Too Brief" };
+            return Err(Refused { fault, field: "Min-Expires: 60\r\n" });
+        }
+        let q = contact.q().map_err(fault)?.unwrap_or(1000);
+        let (mut instance, mut identity) = (0, 0);
+        let reg_id = contact.params.value(b"reg-id");
+        if let Some(urn) = contact.params.value(b"+sip.instance") {
+            let mut hash = stack.random.hash(Purpose::Table);
+            hash.put(&(person as u32).to_le_bytes());
+            hash.put_lower(urn);
+            instance = hash.clone().finish().max(1);
+            hash.put(reg_id.unwrap_or_default());
+            identity = hash.finish().max(1);
+        }
+        let same = |binding: &Binding| match (identity, binding.identity) {
+            (0, 0) => {
+                let known = binding.text(&stack.store, Text::Uri);
+                known == uri.raw || Uri::parse(known).is_ok_and(|known| known.equals(&Uri::Sip(uri)))
+            }
+            (identity, known) => identity == known,
+        };
+        let existing = self.of(person).find(|(_, binding)| same(binding));
+        if existing.is_some_and(|(_, binding)| binding.is_out_of_order(order.0, order.1)) {
+            return Err(OUT_OF_ORDER);
+        }
+        let supports = message.lists_token(Name::Supported, b"outbound");
+        let reg_id = reg_id.is_some() && instance != 0 && supports;
+        let existing = existing.map(|(handle, _)| handle);
+        Ok(Change { contact, uri, expires_s, q, instance, identity, reg_id, existing })
+    }
+
+    fn check_room(&self, people: &People, person: usize, changes: &[Change<'_>]) -> Result<(), Refused> {
+        let added = changes.iter().filter(|change| change.existing.is_none() && change.expires_s > 0).count();
+        let removed = changes.iter().filter(|change| change.existing.is_some() && change.expires_s == 0).count();
+        let own = self.of(person).count() + added;
+        if own > usize::from(people.model.main.bindings_per_person) + removed {
+            return Err(TOO_MANY);
+        }
+        if self.bindings.len() + added > BINDINGS + removed {
+            return Err(NO_ROOM);
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one REGISTER")]
+    fn apply(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        who: (usize, Option<usize>),
+        flow: Flow,
+        message: &Message<'_>,
+        change: &Change<'_>,
+        order: (u64, u32),
+    ) -> Result<(), Refused> {
+        if change.expires_s == 0 {
+            if let Some(handle) = change.existing {
+                self.remove(stack, handle);
+            }
+            return Ok(());
+        }
+        let (text, ends) = freeze_texts(stack, message, change).ok_or(NO_ROOM)?;
+        let remote = stack.network.remote(flow);
+        let is_natted = remote.is_some_and(|remote| {
+            let port = change.uri.port.unwrap_or(DEFAULT_PORT);
+            change.uri.host.ip().map(|ip| ip.to_canonical()) != Some(remote.ip().to_canonical())
+                || port != remote.port()
+        });
+        let needs_pings = is_natted && flow.transport() == Transport::Udp;
+        let mut hash = stack.random.hash(Purpose::Token);
+        hash.put(&(who.0 as u32).to_le_bytes());
+        hash.put(if change.identity == 0 { change.uri.raw } else { b"" });
+        hash.put(&change.identity.to_le_bytes());
+        let binding = Binding {
+            person: who.0 as u16,
+            device: who.1.map(|device| device as u16),
+            id: (hash.finish() as u32).max(1),
+            instance: change.instance,
+            identity: change.identity,
+            flow,
+            q: change.q,
+            expires_at: now.plus(u64::from(change.expires_s) * 1000),
+            refreshed_at: now,
+            heard_at: now,
+            call_id: order.0,
+            cseq: order.1,
+            abilities: Abilities::of(message, &change.contact),
+            is_natted,
+            is_outbound: change.reg_id && flow.transport().is_reliable(),
+            ping_at: needs_pings.then(|| now.plus(PING_MS)),
+            is_ping_due: false,
+            missed: 0,
+            next: 0,
+            text,
+            ends,
+        };
+        match change.existing.and_then(|handle| Some((handle, self.bindings.get_mut(handle)?))) {
+            Some((handle, existing)) => {
+                self.by_id.remove(existing.id, handle.index());
+                self.by_id.insert(binding.id, handle.index());
+                let (next, missed) = (existing.next, existing.missed);
+                let old = core::mem::replace(existing, Binding { next, missed, ..binding });
+                count_on_stream(stack, flow, true);
+                count_on_stream(stack, old.flow, false);
+                stack.store.release(old.text);
+                self.reschedule(stack, handle);
+            }
+            None => self.insert(stack, binding)?,
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, stack: &mut Stack, mut binding: Binding) -> Result<(), Refused> {
+        let person = usize::from(binding.person);
+        let Some(first) = self.first.get_mut(person) else { return Err(NO_ROOM) };
+        binding.next = *first;
+        let (flow, id) = (binding.flow, binding.id);
+        match self.bindings.insert(binding) {
+            Ok(handle) => {
+                *first = handle.index() as u16 + 1;
+                self.by_id.insert(id, handle.index());
+                count_on_stream(stack, flow, true);
+                self.reschedule(stack, handle);
+                Ok(())
+            }
+            Err(binding) => {
+                stack.store.release(binding.text);
+                Err(NO_ROOM)
+            }
+        }
+    }
+
+    /// Takes a binding out.
+    pub fn remove(&mut self, stack: &mut Stack, handle: BindingHandle) {
+        let Some(binding) = self.bindings.remove(handle) else { return };
+        let number = handle.index() as u16 + 1;
+        let person = usize::from(binding.person);
+        if self.first[person] == number {
+            self.first[person] = binding.next;
+        } else {
+            let mut at = self.first[person];
+            while let Some(before) = self.at_number(at) {
+                let Some(previous) = self.bindings.get_mut(before) else { break };
+                if previous.next == number {
+                    previous.next = binding.next;
+                    break;
+                }
+                at = previous.next;
+            }
+        }
+        self.by_id.remove(binding.id, handle.index());
+        count_on_stream(stack, binding.flow, false);
+        stack.schedule.set_deadline(Task::Binding(handle.index()).id(), None);
+        stack.store.release(binding.text);
+    }
+
+    /// The configuration has changed: says for each person and device section where it is now, if it is still there.
+    pub fn renumber(
+        &mut self,
+        stack: &mut Stack,
+        person: impl Fn(usize) -> Option<usize>,
+        device: impl Fn(usize) -> Option<usize>,
+    ) {
+        for index in 0..BINDINGS {
+            let Some(handle) = self.bindings.handle_at(index) else { continue };
+            let is_kept = self.bindings.get(handle).is_some_and(|binding| {
+                person(usize::from(binding.person)).is_some()
+                    && binding.device.is_none_or(|section| device(usize::from(section)).is_some())
+            });
+            if !is_kept {
+                self.remove(stack, handle);
+            }
+        }
+        self.first = [0; PEOPLE];
+        for index in 0..BINDINGS {
+            let Some(binding) = self.bindings.handle_at(index).and_then(|handle| self.bindings.get_mut(handle)) else {
+                continue;
+            };
+            let moved = person(usize::from(binding.person)).unwrap_or_default();
+            binding.person = moved as u16;
+            binding.device =
+                binding.device.and_then(|section| device(usize::from(section))).map(|section| section as u16);
+            binding.next = core::mem::replace(&mut self.first[moved], index as u16 + 1);
+        }
+    }
+
+    /// A stream is gone: the bindings that only it could reach are too (RFC 5626 §3). Those of a device on our network
+    /// that closed it in order stay, as a new connection can be made to their Contact.
+    pub fn stream_closed(&mut self, stack: &mut Stack, stream: Stream, is_orderly: bool) {
+        for index in 0..BINDINGS {
+            let Some(handle) = self.bindings.handle_at(index) else { continue };
+            let Some(binding) = self.bindings.get_mut(handle).filter(|it| it.flow == Flow::Stream(stream)) else {
+                continue;
+            };
+            let uri = binding.text(&stack.store, Text::Uri);
+            let is_reachable = Uri::parse(uri).is_ok_and(|uri| uri.sip().is_some_and(|uri| uri.host.ip().is_some()));
+            if binding.is_outbound || !is_orderly || !is_reachable || binding.is_natted {
+                log::info!("a device of person {} is gone: its connection ended", binding.person);
+                self.remove(stack, handle);
+            }
+        }
+    }
+
+    /// A binding.
+    pub fn get(&self, handle: BindingHandle) -> Option<&Binding> {
+        self.bindings.get(handle)
+    }
+
+    /// A binding, to change it.
+    pub fn get_mut(&mut self, handle: BindingHandle) -> Option<&mut Binding> {
+        self.bindings.get_mut(handle)
+    }
+
+    /// The bindings of a person, newest device first.
+    pub fn of(&self, person: usize) -> impl Iterator<Item = (BindingHandle, &Binding)> {
+        let mut at = self.first.get(person).copied().unwrap_or(0);
+        core::iter::from_fn(move || {
+            let handle = self.at_number(at)?;
+            let binding = self.bindings.get(handle)?;
+            at = binding.next;
+            Some((handle, binding))
+        })
+    }
+
+    /// The binding that a token names.
+    pub fn by_id(&self, id: u32) -> Option<(BindingHandle, &Binding)> {
+        let is_it =
+            |index| self.bindings.handle_at(index).and_then(|it| self.bindings.get(it)).is_some_and(|it| it.id == id);
+        let handle = self.bindings.handle_at(self.by_id.find(id, is_it)?)?;
+        Some((handle, self.bindings.get(handle)?))
+    }
+
+    /// The binding of a person that was registered over a flow.
+    pub fn on_flow(&self, person: usize, flow: Flow) -> Option<&Binding> {
+        self.of(person).map(|(_, binding)| binding).find(|binding| binding.flow == flow)
+    }
+
+    /// The binding whose Contact a Request-URI is.
+    pub fn by_contact(&self, stack: &Stack, uri: &SipUri<'_>) -> Option<(BindingHandle, &Binding)> {
+        self.bindings.iter().find(|(_, binding)| {
+            let known = binding.text(&stack.store, Text::Uri);
+            known == uri.raw || Uri::parse(known).is_ok_and(|known| known.equals(&Uri::Sip(*uri)))
+        })
+    }
+
+    /// All bindings.
+    pub fn iter(&self) -> impl Iterator<Item = (BindingHandle, &Binding)> {
+        self.bindings.iter()
+    }
+
+    /// Number of bindings.
+    pub const fn len(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// Whether there is no binding.
+    pub const fn is_empty(&self) -> bool {
+        self.bindings.is_empty()
+    }
+
+    /// A device gave a sign of life on its flow.
+    pub fn heard(&mut self, now: Instant, handle: BindingHandle) {
+        if let Some(binding) = self.bindings.get_mut(handle) {
+            binding.heard_at = now;
+        }
+    }
+
+    /// Acts on a deadline of a binding.
+    pub fn due(&mut self, now: Instant, stack: &mut Stack, index: usize) {
+        let Some(handle) = self.bindings.handle_at(index) else { return };
+        let Some(binding) = self.bindings.get_mut(handle) else { return };
+        if binding.expires_at <= now {
+            log::debug!("a binding of person {} has expired", binding.person);
+            self.remove(stack, handle);
+            return;
+        }
+        if binding.ping_at.is_some_and(|at| at <= now) {
+            // Spread a little, so that the devices of a home do not stay in step.
+            let spread_ms = u64::from(stack.random.below(2_000));
+            binding.ping_at = Some(now.plus(PING_MS - spread_ms));
+            binding.is_ping_due = true;
+            stack.schedule.wake(Task::Binding(index).id());
+        }
+        self.reschedule(stack, handle);
+    }
+
+    /// Sends the keep-alive that is due.
+    pub fn produce(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        people: &People,
+        index: usize,
+        credits: PortSet,
+        buffer: &mut [u8],
+    ) -> Produced<Sending> {
+        let Some(handle) = self.bindings.handle_at(index) else { return Produced::Nothing };
+        let Some(binding) = self.bindings.get_mut(handle).filter(|binding| binding.is_ping_due) else {
+            return Produced::Nothing;
+        };
+        let (flow, secret) = (binding.flow, stack.random.number());
+        let Some(local) = stack.network.local(flow) else { return Produced::Nothing };
+        let produced = stack.produce_composed(now, flow, credits, buffer, |stack, out| {
+            let uri = binding.text(&stack.store, Text::Uri);
+            let uri = &uri[..uri.iter().position(|byte| *byte == b'?').unwrap_or(uri.len())];
+            out.text("OPTIONS ");
+            out.put(uri);
+            out.text(" SIP/2.0\r\nVia: SIP/2.0/UDP ");
+            let _ = core::fmt::Write::write_fmt(out, format_args!("{local};branch="));
+            let branch = Branch { kind: Kind::KeepAlive, handle: handle.to_bits(), secret: secret as u32, routing: 0 };
+            branch.write(out);
+            out.text(";rport\r\nMax-Forwards: 70\r\nFrom: <sip:pcs@");
+            out.text(&people.model.main.domain);
+            out.text(">;tag=");
+            out.hex(secret >> 32, 8);
+            out.text("\r\nTo: <");
+            out.put(uri);
+            out.text(">\r\nCall-ID: ");
+            out.hex(secret, 16);
+            out.text("\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n");
+        });
+        if !matches!(produced, Produced::Blocked) {
+            binding.is_ping_due = false;
+        }
+        produced
+    }
+
+    /// Writes the Contact fields of the answer to a REGISTER: all bindings of the person (§10.3 step 8).
+    pub fn write_contacts(&self, now: Instant, stack: &Stack, person: usize, out: &mut Writer<'_>) {
+        for (_, binding) in self.of(person) {
+            out.text("Contact: <");
+            out.put(binding.text(&stack.store, Text::Uri));
+            out.text(">;expires=");
+            out.number(binding.expires_at.seconds_from(now));
+            if binding.q != 1000 {
+                let _ = core::fmt::Write::write_fmt(out, format_args!(";q=0.{:03}", binding.q));
+            }
+            out.put(binding.text(&stack.store, Text::Params));
+            out.text("\r\n");
+        }
+    }
+
+    /// The field that confirms RFC 5626, when the flow is one.
+    pub fn write_outbound(out: &mut Writer<'_>) {
+        out.text("Require: outbound\r\nFlow-Timer: ");
+        out.number(FLOW_TIMER_S.into());
+        out.text("\r\n");
+    }
+
+    fn reschedule(&self, stack: &mut Stack, handle: BindingHandle) {
+        let deadline = self.bindings.get(handle).and_then(Binding::deadline);
+        stack.schedule.set_deadline(Task::Binding(handle.index()).id(), deadline);
+    }
+
+    fn first_of(&self, person: usize) -> Option<BindingHandle> {
+        self.of(person).next().map(|(handle, _)| handle)
+    }
+
+    fn at_number(&self, number: u16) -> Option<BindingHandle> {
+        self.bindings.handle_at(usize::from(number).checked_sub(1)?)
+    }
+
+    /// Name, capacity and bytes of each table.
+    pub fn footprint() -> (&'static str, usize, usize) {
+        ("bindings", BINDINGS, size_of::<Self>())
+    }
+}
+
+impl Default for Registrar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Binding {
+    /// Whether a REGISTER with this Call-ID and CSeq is older than the one this binding is from (§10.3 step 7).
+    fn is_out_of_order(&self, call_id: u64, cseq: u32) -> bool {
+        self.call_id == call_id && self.cseq >= cseq
+    }
+}
+
+/// Freezes the texts of a binding.
+fn freeze_texts(
+    stack: &mut Stack,
+    message: &Message<'_>,
+    change: &Change<'_>,
+) -> Option<(crate::base::store::Bytes, [u16; TEXTS])> {
+    let mut ends = [0; TEXTS];
+    let text = stack.compose(|_, out| {
+        let mut end = |text: Text, out: &Writer<'_>| ends[text as usize] = out.len().min(usize::from(u16::MAX)) as u16;
+        out.put(change.uri.raw);
+        end(Text::Uri, out);
+        for (name, value) in change.contact.params.iter() {
+            if name.eq_ignore_ascii_case(b"expires") || name.eq_ignore_ascii_case(b"q") {
+                continue;
+            }
+            out.text(";");
+            out.put(name);
+            if let Some(value) = value {
+                out.text("=");
+                out.put(value);
+            }
+        }
+        end(Text::Params, out);
+        for (index, path) in message.values(Name::Path).enumerate() {
+            out.text(if index == 0 { "" } else { ", " });
+            out.put(path);
+        }
+        end(Text::Path, out);
+        let agent = message.field(Name::UserAgent).map_or(&b""[..], |field| field.value);
+        out.put(&agent[..agent.len().min(96)]);
+        end(Text::Agent, out);
+        for (index, accept) in message.values(Name::Accept).enumerate() {
+            out.text(if index == 0 { "" } else { ", " });
+            out.put(accept);
+        }
+        end(Text::Accept, out);
+    })?;
+    Some((text, ends))
+}
+
+/// Keeps the number of bindings that depend on a stream, so that it is not closed for being idle.
+fn count_on_stream(stack: &mut Stack, flow: Flow, is_added: bool) {
+    if let Flow::Stream(stream) = flow
+        && let Some(state) = stack.network.stream_mut(stream)
+    {
+        state.bindings = if is_added { state.bindings + 1 } else { state.bindings.saturating_sub(1) };
+        stack.reschedule_stream(usize::from(stream.index));
+    }
+}
+
+const fn bad(reason: &'static str) -> Refused {
+    Refused { fault: Fault { status: 400, reason }, field: "" }
+}
+
+const fn fault(fault: Fault) -> Refused {
+    Refused { fault, field: "" }
+}
+
+const TOO_MANY: Refused = Refused { fault: Fault { status: 403, reason: "Too Many Devices" }, field: "" };
+const NO_ROOM: Refused =
+    Refused { fault: Fault { status: 503, reason: "Too Many Bindings" }, field: "Retry-After: 60\r\n" };
+/// §10.3 step 7: the update fails. The device tries again with a higher CSeq.
+const OUT_OF_ORDER: Refused = Refused { fault: Fault { status: 500, reason: "Out of Order" }, field: "" };
