@@ -1,0 +1,395 @@
+//! Floor 4: the server owns every table and routes what comes in.
+//!
+//! The calling order is that of [`contract`]: [`Server::handle`] one input, [`Server::poll`] until `None`, wait until
+//! [`Server::poll_timeout`]. Messages from streams are read one at a time within `poll`, so that what one of them made
+//! to be sent is sent before the next is read.
+
+pub mod contract;
+mod inbound;
+mod requests;
+pub mod status;
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::base::net::{Flow, Port, Stream};
+use crate::base::time::{Instant, UnixTime};
+use crate::config::model::Model;
+use crate::home::people::People;
+use crate::home::proxy::{Around, Proxy};
+use crate::home::registrar::Registrar;
+use crate::sip::digest::Nonces;
+use crate::sip::limiter::{Limiter, MALFORMED_COST};
+use crate::sip::stack::{Answered, Due, Produced, Sending, Stack, Task};
+use crate::sip::transport::StreamStep;
+use crate::wire::sip::Message;
+use contract::{Credits, Input, Output, Reason};
+use inbound::{Inbound, Next};
+
+/// The whole core: a machine that turns inputs into outputs.
+pub struct Server {
+    inbound: Inbound,
+    core: Core,
+}
+
+/// Everything but the receive windows, so that a message in one of them can be handed to it.
+struct Core {
+    stack: Stack,
+    people: People,
+    registrar: Registrar,
+    proxy: Proxy,
+    nonces: Nonces,
+    limiter: Limiter,
+    started: Instant,
+    /// The time of day and the moment it was told; `None` until the clock is known.
+    clock: Option<(UnixTime, Instant)>,
+}
+
+impl Server {
+    /// A server that knows no home yet.
+    pub const fn new() -> Self {
+        let core = Core {
+            stack: Stack::new(),
+            people: People::new(),
+            registrar: Registrar::new(),
+            proxy: Proxy::new(),
+            nonces: Nonces::new(),
+            limiter: Limiter::new(),
+            started: Instant::ZERO,
+            clock: None,
+        };
+        Self { inbound: Inbound::new(), core }
+    }
+
+    /// Takes the secret key of this start, before anything else; and the moment it starts.
+    pub fn seed(&mut self, now: Instant, key: [u8; 16]) {
+        self.core.stack.random.seed(key);
+        self.core.started = now;
+    }
+
+    /// Takes one input. What it leads to is fetched with [`Server::poll`].
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        let core = &mut self.core;
+        match input {
+            Input::Configuration(model) => core.configure(model),
+            Input::Addresses(addresses) => {
+                core.stack.network.set_addresses(addresses);
+                core.plan_ports();
+            }
+            Input::WallClock(time) => core.clock = Some((time, now)),
+            Input::Opened(port, outcome) => {
+                core.stack.network.opened(now, port, outcome);
+                let deadline = core.stack.network.port_deadline(port);
+                core.stack.schedule.set_deadline(Task::Port(usize::from(port.0)).id(), deadline);
+            }
+            Input::Datagram { port, from, bytes } => core.datagram(now, port, from, bytes),
+            Input::Accepted { stream, listener, from } => core.accepted(now, stream, listener, from),
+            Input::Connected { stream, .. } => {
+                core.stack.network.connected(now, stream);
+                core.stack.reschedule_stream(usize::from(stream.index));
+                core.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+            }
+            Input::Received(stream, n) => {
+                self.inbound.received(stream, n);
+                core.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+            }
+            Input::Closed(stream, reason) => {
+                self.inbound.clear(stream);
+                core.closed(now, stream, reason);
+            }
+            Input::Timeout => {}
+        }
+    }
+
+    /// The next output, its bytes (if any) in `buffer`, which is at least 64 KB. To be called until `None`.
+    pub fn poll(&mut self, now: Instant, credits: Credits, buffer: &mut [u8]) -> Option<Output> {
+        let mut blocked = 0;
+        loop {
+            if let Some(sending) = self.core.stack.produce_slot(credits.ports, buffer) {
+                return Some(output(sending));
+            }
+            if blocked < self.core.stack.schedule.ready()
+                && let Some(id) = self.core.stack.schedule.pop_ready()
+            {
+                match self.produce(now, Task::from_id(id), credits, buffer) {
+                    Produced::Output(sending) => return Some(output(sending)),
+                    Produced::Nothing => {}
+                    Produced::Blocked => {
+                        self.core.stack.schedule.wake(id);
+                        blocked += 1;
+                    }
+                }
+                continue;
+            }
+            match self.core.stack.schedule.pop_due(now) {
+                Some(id) => self.core.due(now, Task::from_id(id)),
+                None => return None,
+            }
+        }
+    }
+
+    /// When [`Server::poll`] has something to do if nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.core.stack.schedule.next_deadline()
+    }
+
+    /// The handle for a connection that a listener has taken, for [`Input::Accepted`] in the same turn; `None` when it
+    /// is to be refused.
+    pub fn vacant_stream(&mut self) -> Option<Stream> {
+        self.core.stack.network.vacant_stream()
+    }
+
+    /// Where a stream's next bytes are to be read into; empty when it is not to be read now.
+    pub fn receive_window(&mut self, stream: Stream) -> &mut [u8] {
+        if self.core.stack.network.stream(stream).is_none() {
+            return &mut [];
+        }
+        self.inbound.window(stream)
+    }
+
+    /// What a stream has to send.
+    pub fn transmit_window(&self, stream: Stream) -> &[u8] {
+        self.core.stack.network.transmit_window(stream, &self.core.stack.store)
+    }
+
+    /// Notes that so many bytes of the transmit window were sent.
+    pub fn transmitted(&mut self, now: Instant, stream: Stream, n: usize) {
+        let stack = &mut self.core.stack;
+        stack.network.transmitted(now, stream, n, &mut stack.store);
+        stack.reschedule_stream(usize::from(stream.index));
+    }
+
+    /// Name, capacity and bytes of every table.
+    pub fn footprint() -> impl Iterator<Item = (&'static str, usize, usize)> {
+        use crate::base::limits::{NONCES, PEOPLE, SOURCES};
+        let rest = [
+            ("people", PEOPLE, size_of::<People>()),
+            Registrar::footprint(),
+            Proxy::footprint(),
+            ("nonces", NONCES, size_of::<Nonces>()),
+            ("sources", SOURCES, size_of::<Limiter>()),
+            Inbound::footprint(),
+        ];
+        Stack::footprint().into_iter().chain(rest)
+    }
+
+    /// Whether nothing is going on but what was registered and configured: no transaction, no branch, no message kept
+    /// but the bindings' texts. For tests, which end with it.
+    pub fn is_at_rest(&self) -> bool {
+        let kept: usize = self.core.stack.store.usage().iter().map(|(_, used, _)| used).sum();
+        self.core.stack.transactions() == (0, 0)
+            && self.core.proxy.is_empty()
+            && self.inbound.is_empty()
+            && kept == self.core.registrar.len()
+    }
+
+    fn produce(&mut self, now: Instant, task: Task, credits: Credits, buffer: &mut [u8]) -> Produced<Sending> {
+        let core = &mut self.core;
+        match task {
+            Task::Binding(index) => {
+                core.registrar.produce(now, &mut core.stack, &core.people, index, credits.ports, buffer)
+            }
+            Task::Stream(index) => match core.stack.produce(now, task, credits.ports, buffer) {
+                Produced::Nothing => {
+                    self.read_stream(now, index);
+                    Produced::Nothing
+                }
+                produced => {
+                    self.core.stack.schedule.wake(task.id());
+                    produced
+                }
+            },
+            _ => core.stack.produce(now, task, credits.ports, buffer),
+        }
+    }
+
+    /// Reads the next message of a stream, if all of it is there.
+    fn read_stream(&mut self, now: Instant, index: usize) {
+        let core = &mut self.core;
+        let Some(stream) = core.stack.network.stream_at(index) else { return };
+        let Some(remote) = core.stack.network.remote(Flow::Stream(stream)) else { return };
+        let task = Task::Stream(index).id();
+        let consumed = match self.inbound.next(stream) {
+            Next::Nothing { is_partial } => {
+                core.stack.network.received(now, stream, is_partial);
+                core.stack.reschedule_stream(index);
+                return;
+            }
+            // The slot has to be free before the next message is read.
+            _ if !core.stack.is_slot_free() => {
+                core.stack.schedule.wake(task);
+                return;
+            }
+            Next::Ping(len) => {
+                core.stack.send_stateless(now, Flow::Stream(stream), |out| out.text("\r\n"));
+                len
+            }
+            Next::Message(bytes, len) => {
+                if !bytes.is_empty() && core.admit(now, remote.ip()) {
+                    core.message(now, Flow::Stream(stream), remote, bytes);
+                }
+                len
+            }
+            Next::Broken(fault, bytes) => {
+                core.broken(now, stream, remote, fault, bytes);
+                usize::MAX
+            }
+        };
+        self.inbound.consume(stream, consumed);
+        core.stack.network.received(now, stream, false);
+        core.stack.reschedule_stream(index);
+        core.stack.schedule.wake(task);
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Core {
+    fn configure(&mut self, model: &Model) {
+        let old = &self.people.model;
+        let mut people = [None; crate::base::limits::PEOPLE];
+        let mut devices = [None; crate::base::limits::DEVICES];
+        for (index, person) in old.people.iter().enumerate() {
+            people[index] = model.people.iter().position(|other| other.id == person.id);
+        }
+        for (index, device) in old.devices.iter().enumerate() {
+            devices[index] = model.devices.iter().position(|other| other.id == device.id);
+        }
+        let at = |table: &[Option<usize>], index: usize| table.get(index).copied().flatten();
+        self.registrar.renumber(&mut self.stack, |index| at(&people, index), |index| at(&devices, index));
+        self.people.configure(model, &self.stack.random);
+        self.stack.network.configure(model);
+        self.plan_ports();
+    }
+
+    fn plan_ports(&mut self) {
+        let Stack { network, schedule, .. } = &mut self.stack;
+        network.plan(|port| schedule.wake(Task::Port(usize::from(port.0)).id()));
+    }
+
+    /// Whether a source may be heard: it is not over its limit, or has none.
+    fn admit(&mut self, now: Instant, ip: IpAddr) -> bool {
+        let admitted = self.is_unlimited(ip) || self.limiter.admit(now, &self.stack.random, ip);
+        if !admitted {
+            self.stack.counters.limited += 1;
+            if self.stack.counters.limited.is_power_of_two() {
+                log::warn!("{ip} sends more than is read ({} dropped so far)", self.stack.counters.limited);
+            }
+        }
+        admitted
+    }
+
+    fn is_unlimited(&self, ip: IpAddr) -> bool {
+        self.people.model.main.unlimited.contains(&ip.to_canonical())
+    }
+
+    fn charge(&mut self, now: Instant, ip: IpAddr, cost: u32) {
+        if !self.is_unlimited(ip) {
+            self.limiter.charge(now, &self.stack.random, ip, cost);
+        }
+    }
+
+    fn datagram(&mut self, now: Instant, port: Port, from: SocketAddr, bytes: &[u8]) {
+        // Keep-alives: line ends, or zeros. And STUN, which is told by its first byte.
+        let is_keep_alive = bytes.len() <= 4 && bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0));
+        if is_keep_alive || !self.admit(now, from.ip()) {
+            return;
+        }
+        self.message(now, Flow::Datagram { port, remote: from }, from, bytes);
+    }
+
+    fn message(&mut self, now: Instant, flow: Flow, from: SocketAddr, bytes: &[u8]) {
+        match Message::parse(bytes) {
+            Ok(message) if message.status().is_some() => self.response(now, &message),
+            Ok(message) => self.request(now, flow, from, &message),
+            Err(fault) => {
+                log::debug!("not SIP from {from}: {}", fault.reason);
+                self.malformed(now, from);
+            }
+        }
+    }
+
+    fn malformed(&mut self, now: Instant, from: SocketAddr) {
+        self.stack.counters.malformed += 1;
+        self.charge(now, from.ip(), MALFORMED_COST);
+    }
+
+    fn response(&mut self, now: Instant, message: &Message<'_>) {
+        self.stack.counters.responses += 1;
+        if let Some(fault) = message.fault() {
+            log::debug!("an answer is discarded: {}", fault.reason);
+            self.stack.counters.malformed += 1;
+            return;
+        }
+        match self.stack.answered(now, message) {
+            Answered::Nothing => {}
+            Answered::KeptAlive(bits) => self.registrar.heard(now, crate::base::table::Handle::from_bits(bits)),
+            Answered::ForContext(client) => {
+                let (proxy, mut around) = self.split();
+                proxy.answered(now, &mut around, client, message);
+            }
+        }
+    }
+
+    fn accepted(&mut self, now: Instant, stream: Stream, listener: Port, from: SocketAddr) {
+        self.stack.network.accept(now, stream, listener, from);
+        self.stack.reschedule_stream(usize::from(stream.index));
+        if let Some(index) = self.stack.network.make_room() {
+            self.stack.schedule.wake(Task::Stream(index).id());
+        }
+    }
+
+    fn closed(&mut self, now: Instant, stream: Stream, reason: Reason) {
+        let Stack { network, store, .. } = &mut self.stack;
+        if !network.closed(stream, store) {
+            return;
+        }
+        self.stack.reschedule_stream(usize::from(stream.index));
+        self.registrar.stream_closed(&mut self.stack, stream, reason == Reason::PeerClosed);
+        while let Some(client) = { self.stack.clients_on(stream).next() } {
+            let (proxy, mut around) = self.split();
+            proxy.broken(now, &mut around, client);
+        }
+    }
+
+    fn due(&mut self, now: Instant, task: Task) {
+        match task {
+            Task::Binding(index) => return self.registrar.due(now, &mut self.stack, index),
+            Task::Context(index) => {
+                let (proxy, mut around) = self.split();
+                return proxy.due(now, &mut around, index);
+            }
+            _ => {}
+        }
+        match self.stack.due(now, task) {
+            Due::Nothing | Due::StreamClosing => {}
+            Due::TimedOut(client) => {
+                let (proxy, mut around) = self.split();
+                proxy.timed_out(now, &mut around, client);
+            }
+            Due::RangTooLong(client) => {
+                let (proxy, mut around) = self.split();
+                proxy.rang_too_long(now, &mut around, client);
+            }
+        }
+    }
+
+    fn split(&mut self) -> (&mut Proxy, Around<'_>) {
+        let Self { stack, registrar, people, proxy, .. } = self;
+        (proxy, Around { stack, registrar, people })
+    }
+}
+
+fn output(sending: Sending) -> Output {
+    match sending {
+        Sending::Datagram(port, to, len) => Output::Datagram { port, to, len },
+        Sending::Stream(stream, StreamStep::Connect, to) => Output::Connect { stream, to },
+        Sending::Stream(stream, StreamStep::Flush, _) => Output::Flush(stream),
+        Sending::Stream(stream, StreamStep::Close, _) => Output::Close(stream),
+        Sending::Port(port, transport, address, true) => Output::OpenPort { port, transport, address },
+        Sending::Port(port, _, _, false) => Output::ClosePort(port),
+    }
+}

@@ -1,0 +1,607 @@
+//! The way of a request through the house (RFC 3261 §16.3 to §16.5): checked, located, identified, judged by the front
+//! door, and then answered or sent on.
+
+use core::net::SocketAddr;
+
+use heapless::Vec;
+
+use super::Core;
+use crate::base::limits::{BRANCHES, EDIT_BYTES};
+use crate::base::net::{Flow, Stream, Transport};
+use crate::base::random::Purpose;
+use crate::base::text::Writer;
+use crate::base::time::{Instant, UnixTime};
+use crate::home::binding::Binding;
+use crate::home::identity::{self, Identity};
+use crate::home::policy::{self, Asker, Assurance, Decision, Event, Kind, Snapshot, Target as Goal};
+use crate::home::proxy::context::{Passage, Progress, Target, To};
+use crate::home::proxy::forward::{Forward, Own};
+use crate::home::proxy::{self, Job};
+use crate::home::registrar::{BindingHandle, Registrar};
+use crate::sip::branch::{self, Branch};
+use crate::sip::limiter::{MALFORMED_COST, REFUSED_COST};
+use crate::sip::route::Routes;
+use crate::sip::stack::{Keys, tag_of};
+use crate::sip::token::Token;
+use crate::sip::transport::DEFAULT_PORT;
+use crate::wire::sdp;
+use crate::wire::sip::edit::{self, Edits};
+use crate::wire::sip::response::{self, Head};
+use crate::wire::sip::{Essentials, Fault, Message, Method, Name, NameAddr, SipUri, Uri, date};
+
+/// Option tags a REGISTER may require.
+const REGISTRAR_TAGS: [&[u8]; 2] = [b"path", b"outbound"];
+const OUR_METHODS: &str = "Allow: OPTIONS, REGISTER\r\n";
+
+/// A request being handled.
+#[derive(Clone, Copy)]
+struct Incoming<'a, 'b> {
+    message: &'a Message<'b>,
+    essentials: &'a Essentials<'b>,
+    method: Method<'b>,
+    flow: Flow,
+    from: SocketAddr,
+    keys: Keys,
+    routes: Routes,
+}
+
+/// Where a request is to go.
+enum Place {
+    /// To this server itself.
+    Server,
+    /// To a person.
+    Person(usize),
+    /// To nobody of the home.
+    Nobody,
+    /// To a device, by its own address.
+    Device(BindingHandle),
+    /// Within a dialog that passes here, to a device or to a peer.
+    Dialog(To),
+    /// To another server or a foreign address.
+    Outside(To),
+    /// Within a dialog, or to an address, whose way is not known.
+    Unreachable(Fault),
+}
+
+impl Core {
+    /// Takes a request.
+    pub(super) fn request(&mut self, now: Instant, flow: Flow, from: SocketAddr, message: &Message<'_>) {
+        self.stack.counters.requests += 1;
+        let (Some(method), None) = (message.method(), message.fault()) else {
+            return self.faulty(now, flow, from, message);
+        };
+        let (Some(essentials), Some(keys)) = (message.essentials(), self.stack.keys(message)) else {
+            return self.faulty(now, flow, from, message);
+        };
+        let flow = self.answer_flow(flow, essentials);
+        let routes = Routes::default();
+        let incoming = Incoming { message, essentials, method, flow, from, keys, routes };
+        match method {
+            Method::Ack => return self.ack(now, incoming),
+            Method::Cancel => return self.cancel(now, incoming),
+            _ => {}
+        }
+        if let Some(known) = self.stack.find_server(keys.transaction) {
+            return self.stack.absorb(known);
+        }
+        if self.stack.is_merged(&keys) {
+            return self.refuse(now, &incoming, 482, "Merged Request", "");
+        }
+        let routes = Routes::of(message, &self.stack.network, &self.stack.random);
+        self.route(now, Incoming { routes, ..incoming });
+    }
+
+    /// Framing of a stream is lost: answers if there is enough to answer, then closes (§18.3).
+    pub(super) fn broken(&mut self, now: Instant, stream: Stream, from: SocketAddr, fault: Fault, bytes: &[u8]) {
+        log::info!("connection from {from} is closed: {}", fault.reason);
+        self.malformed(now, from);
+        if let Ok(message) = Message::parse(bytes)
+            && message.method().is_some_and(|method| method != Method::Ack)
+        {
+            self.answer(now, Flow::Stream(stream), from, &message, fault.status, fault.reason, |_| {});
+        }
+        self.stack.network.close(stream);
+        self.stack.schedule.wake(crate::sip::stack::Task::Stream(usize::from(stream.index)).id());
+    }
+
+    /// A request that can't be read is refused with what is wrong with it; an ACK is never answered.
+    fn faulty(&mut self, now: Instant, flow: Flow, from: SocketAddr, message: &Message<'_>) {
+        self.stack.counters.malformed += 1;
+        self.charge(now, from.ip(), MALFORMED_COST);
+        if let Some(fault) = message.fault()
+            && message.method() != Some(Method::Ack)
+        {
+            log::debug!("{} to {from}: {}", fault.status, fault.reason);
+            self.answer(now, flow, from, message, fault.status, fault.reason, |_| {});
+        }
+    }
+
+    /// Where answers go (§18.2.2, RFC 3581): back the way the request came, unless the sender, not behind a NAT, said
+    /// that it listens on another port and did not ask for `rport`.
+    fn answer_flow(&self, flow: Flow, essentials: &Essentials<'_>) -> Flow {
+        match flow {
+            Flow::Datagram { port, remote } if essentials.via.rport().is_none() => {
+                let is_direct =
+                    essentials.via.host.ip().is_some_and(|ip| ip.to_canonical() == remote.ip().to_canonical());
+                let number = essentials.via.port.unwrap_or(DEFAULT_PORT);
+                let number = if is_direct { number } else { remote.port() };
+                Flow::Datagram { port, remote: SocketAddr::new(remote.ip(), number) }
+            }
+            flow => flow,
+        }
+    }
+
+    fn ack(&mut self, now: Instant, incoming: Incoming<'_, '_>) {
+        if let Some(known) = self.stack.find_server(incoming.keys.transaction)
+            && self.stack.acknowledge(now, known)
+        {
+            return;
+        }
+        let routes = Routes::of(incoming.message, &self.stack.network, &self.stack.random);
+        let hops = incoming.essentials.max_forwards.unwrap_or(70);
+        // An ACK to a 2xx is part of its dialog; any other belongs to an answer given without a transaction.
+        if let Some((_, token)) = routes.dialog().filter(|_| hops > 0)
+            && let Some(to) = self.way_of(now, token, &routes)
+        {
+            self.pass_ack(now, Incoming { routes, ..incoming }, to);
+        }
+    }
+
+    fn pass_ack(&mut self, now: Instant, incoming: Incoming<'_, '_>, to: To) {
+        let flow = match to {
+            To::Binding(device) | To::Device(device) => {
+                self.registrar.get(device).and_then(|device| proxy::flow_of(now, &mut self.stack, device))
+            }
+            To::Flow(flow) => Some(flow),
+        };
+        let Some(flow) = flow else { return };
+        let network = &self.stack.network;
+        let ends = network.local(flow).zip(network.remote(flow)).zip(network.local(incoming.flow));
+        let Some(((address, remote), source_address)) = ends else { return };
+        // The same ACK has the same branch when it comes again.
+        let mut hash = self.stack.random.hash(Purpose::Branch);
+        hash.put(&incoming.keys.transaction.to_le_bytes());
+        let hash = hash.finish();
+        let branch =
+            Branch { kind: branch::Kind::Stateless, handle: (hash >> 32) as u32, secret: hash as u32, routing: 0 };
+        let strict = if incoming.routes.is_strict { proxy::forward::last_route(incoming.message) } else { None };
+        let forward = Forward {
+            uri: strict.map(|route| route.uri),
+            path: b"",
+            own_routes: usize::from(incoming.routes.own),
+            drops_last_route: incoming.routes.is_strict,
+            source: incoming.from,
+            outgoing: Own { transport: flow.transport(), address, name: network.advertised(remote.ip()) },
+            incoming: Own { transport: incoming.flow.transport(), address: source_address, name: None },
+            branch,
+            tokens: None,
+            realm: &self.people.model.main.domain,
+            breadth: proxy::breadth_of(incoming.message),
+        };
+        let mut edits = Edits::new();
+        forward.edits(&self.stack.random, incoming.message, &mut edits);
+        let mut encoded = [0; EDIT_BYTES + 256];
+        let mut out = Writer::new(&mut encoded);
+        if edits.encode(&mut out).is_err() {
+            return;
+        }
+        let Ok(len) = out.finish() else { return };
+        self.stack.send_stateless(now, flow, |out| edit::apply(incoming.message.bytes(), &encoded[..len], out));
+    }
+
+    fn cancel(&mut self, now: Instant, incoming: Incoming<'_, '_>) {
+        let known = self.stack.find_server(incoming.keys.invite);
+        let tx = known.and_then(|known| self.stack.server(known));
+        let remote = tx.and_then(|tx| self.stack.network.remote(tx.flow));
+        let (Some(tx), true) = (tx, remote.is_some_and(|remote| remote.ip() == incoming.from.ip())) else {
+            return self.refuse(now, &incoming, 481, "Call/Transaction Does Not Exist", "");
+        };
+        let context = tx.context.filter(|_| !tx.is_finished());
+        self.refuse(now, &incoming, 200, "OK", "");
+        if let Some(context) = context {
+            // Why the caller hung up is told to the devices (RFC 3326).
+            let reason =
+                incoming.message.field(Name::Reason).map(|field| &incoming.message.bytes()[field.line.clone()]);
+            let (proxy, mut around) = self.split();
+            proxy.cancel(now, &mut around, context, reason.unwrap_or_default());
+        }
+    }
+
+    /// Checks (§16.3), then sends the request to where it belongs.
+    fn route(&mut self, now: Instant, incoming: Incoming<'_, '_>) {
+        let Incoming { message, essentials, method, .. } = incoming;
+        let target =
+            if incoming.routes.is_strict { proxy::forward::last_route(message).map(|route| route.uri) } else { None };
+        let uri = match Uri::parse(target.or(message.request_uri()).unwrap_or_default()) {
+            Ok(Uri::Sip(uri)) => uri,
+            Ok(_) => return self.refuse(now, &incoming, 416, "Unsupported URI Scheme", ""),
+            Err(fault) => return self.refuse(now, &incoming, fault.status, fault.reason, ""),
+        };
+        let place = self.locate(now, &incoming, &uri);
+        if essentials.max_forwards == Some(0) && !matches!(place, Place::Server) {
+            return self.refuse(now, &incoming, 483, "Too Many Hops", "");
+        }
+        let routing = branch::routing_hash(&self.stack.random, message);
+        if branch::is_loop(message, routing) {
+            return self.refuse(now, &incoming, 482, "Loop Detected", "");
+        }
+        if message.field(Name::ProxyRequire).is_some() {
+            return self.refuse_tags(now, &incoming, &[Name::ProxyRequire, Name::Require], &[]);
+        }
+        match place {
+            Place::Server | Place::Person(_) | Place::Nobody if method == Method::Register => {
+                self.register(now, incoming)
+            }
+            Place::Server => self.for_server(now, &incoming),
+            Place::Unreachable(fault) => self.refuse(now, &incoming, fault.status, fault.reason, ""),
+            Place::Nobody => match self.asker(now, &incoming) {
+                Some(_) => self.refuse(now, &incoming, 404, "Not Found", ""),
+                None => {}
+            },
+            place => {
+                if let Some(asker) = self.asker(now, &incoming) {
+                    self.admit_and_send(now, incoming, place, asker, routing);
+                }
+            }
+        }
+    }
+
+    fn locate(&mut self, now: Instant, incoming: &Incoming<'_, '_>, uri: &SipUri<'_>) -> Place {
+        if let Some((_, token)) = incoming.routes.dialog() {
+            return match self.way_of(now, token, &incoming.routes) {
+                Some(to) => Place::Dialog(to),
+                None => Place::Unreachable(GONE),
+            };
+        }
+        if incoming.routes.has_more {
+            let next = incoming.message.values(Name::Route).nth(usize::from(incoming.routes.own));
+            let route = next.and_then(|value| NameAddr::parse(value).ok()).and_then(|route| route.parsed_uri().ok());
+            return match route.as_ref().and_then(Uri::sip) {
+                Some(route) => self.outside(now, route),
+                None => Place::Unreachable(Fault { status: 400, reason: "Malformed Route" }),
+            };
+        }
+        let is_domain = uri.host_raw.eq_ignore_ascii_case(self.people.model.main.domain.as_bytes());
+        if is_domain || self.stack.network.is_own(&uri.host, uri.port) {
+            return match uri.user {
+                None | Some(b"pcs") => Place::Server,
+                Some(user) => self.people.person(&self.stack.random, user).map_or(Place::Nobody, Place::Person),
+            };
+        }
+        match self.registrar.by_contact(&self.stack, uri) {
+            Some((device, _)) => Place::Device(device),
+            None => self.outside(now, uri),
+        }
+    }
+
+    /// The way to a foreign address. Names of other domains are not looked up.
+    fn outside(&mut self, now: Instant, uri: &SipUri<'_>) -> Place {
+        let Some(ip) = uri.host.ip() else {
+            return Place::Unreachable(Fault { status: 404, reason: "Domain Not Known Here" });
+        };
+        if uri.secure {
+            return Place::Unreachable(Fault { status: 416, reason: "No TLS Here" });
+        }
+        let transport = match uri.transport() {
+            None => Transport::Udp,
+            Some(name) if name.eq_ignore_ascii_case(b"udp") => Transport::Udp,
+            Some(name) if name.eq_ignore_ascii_case(b"tcp") => Transport::Tcp,
+            Some(_) => return Place::Unreachable(Fault { status: 404, reason: "Transport Not Known Here" }),
+        };
+        let remote = SocketAddr::new(ip, uri.port.unwrap_or(DEFAULT_PORT));
+        match self.stack.flow_to(now, transport, remote) {
+            Some(flow) => Place::Outside(To::Flow(flow)),
+            None => Place::Unreachable(GONE),
+        }
+    }
+
+    /// The way to the side of a dialog that a token names: its device's flow as it is now, else the flow as it was.
+    fn way_of(&mut self, now: Instant, token: &Token, routes: &Routes) -> Option<To> {
+        if token.binding != 0
+            && let Some((device, _)) = self.registrar.by_id(token.binding)
+        {
+            return Some(To::Device(device));
+        }
+        if let Some(stream) = token.stream
+            && self.stack.network.stream(stream).is_some()
+        {
+            return Some(To::Flow(Flow::Stream(stream)));
+        }
+        let (_, transport, address) = routes.to?;
+        if transport.is_reliable() {
+            return self.stack.flow_to(now, transport, token.remote).map(To::Flow);
+        }
+        let port = address.and_then(|address| self.stack.network.port_at(transport, address));
+        let port = port.or_else(|| self.stack.network.port_towards(transport, token.remote.ip()))?;
+        Some(To::Flow(Flow::Datagram { port, remote: token.remote }))
+    }
+
+    /// Who asks; `None` when that has been answered with a challenge or a refusal.
+    fn asker(&mut self, now: Instant, incoming: &Incoming<'_, '_>) -> Option<Asker> {
+        let whose = &incoming.essentials.from;
+        let is_home = match whose.parsed_uri() {
+            Ok(Uri::Sip(uri)) => self.people.is_home(&self.stack.network, &uri),
+            _ => false,
+        };
+        if !is_home {
+            return Some(Asker::STRANGER);
+        }
+        if let Some(person) = self.proven_in_dialog(incoming) {
+            return Some(Asker { assurance: Assurance::Digest, person: Some(person) });
+        }
+        let Self { stack, people, nonces, .. } = self;
+        let identity =
+            identity::identify(now, &stack.random, people, nonces, incoming.message, whose, Name::ProxyAuthorization);
+        self.judge(now, incoming, identity, 407)
+    }
+
+    /// The person of the home that the sender's side of the dialog was proven to be, when From says the same.
+    fn proven_in_dialog(&self, incoming: &Incoming<'_, '_>) -> Option<usize> {
+        let (from, _) = incoming.routes.dialog()?;
+        let uri = incoming.essentials.from.parsed_uri().ok()?;
+        let person = self.people.person(&self.stack.random, uri.sip()?.user?)?;
+        (from.person == self.people.seal(&self.stack.random, person)).then_some(person)
+    }
+
+    /// Challenges or refuses who is not proven.
+    fn judge(&mut self, now: Instant, incoming: &Incoming<'_, '_>, identity: Identity, status: u16) -> Option<Asker> {
+        match identity {
+            Identity::Unproven { is_stale, is_wrong } => {
+                if is_wrong {
+                    log::warn!("wrong credentials from {}", incoming.from);
+                    self.stack.counters.refused += 1;
+                    self.charge(now, incoming.from.ip(), REFUSED_COST);
+                }
+                self.challenge(now, incoming, status, is_stale);
+            }
+            Identity::Mismatch => self.refuse(now, incoming, 403, "Not Your Address", ""),
+            Identity::Malformed => self.refuse(now, incoming, 400, "Malformed Credentials", ""),
+            Identity::Stranger | Identity::Person(..) => {}
+        }
+        identity.asker()
+    }
+
+    fn challenge(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, is_stale: bool) {
+        let Incoming { message, essentials, flow, from, .. } = *incoming;
+        let (reason, field) = match status {
+            401 => ("Unauthorized", "WWW-Authenticate"),
+            _ => ("Proxy Authentication Required", "Proxy-Authenticate"),
+        };
+        let whose = if status == 401 { &essentials.to } else { &essentials.from };
+        let mut fields = [0; 1024];
+        let mut out = Writer::new(&mut fields);
+        identity::challenge(now, &mut self.stack.random, &self.people, Some(whose), field, is_stale, &mut out);
+        let len = out.len();
+        self.answer(now, flow, from, message, status, reason, |out| out.put(&fields[..len]));
+    }
+
+    /// Asks the front door, and does what it says.
+    fn admit_and_send(&mut self, now: Instant, incoming: Incoming<'_, '_>, place: Place, asker: Asker, routing: u32) {
+        let message = incoming.message;
+        let kind = match incoming.method {
+            Method::Invite => Kind::Call { video: sdp::offers_video(message.body()) },
+            Method::Message => Kind::Message,
+            _ => Kind::Other,
+        };
+        let mut snapshot = Snapshot { devices: 1, able: 1 };
+        let (goal, targets) = match &place {
+            Place::Person(person) => {
+                let targets = self.targets(*person, &incoming, kind);
+                snapshot = Snapshot { devices: self.registrar.of(*person).count(), able: targets.len() };
+                (Goal::Person, targets)
+            }
+            Place::Device(device) => (Goal::Device, single(To::Binding(*device))),
+            Place::Dialog(to) => (Goal::Dialog, single(*to)),
+            Place::Outside(to) => (Goal::Outside, single(*to)),
+            Place::Server | Place::Nobody | Place::Unreachable(_) => return,
+        };
+        if let Decision::Refuse(status, reason) = policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
+            return self.refuse(now, &incoming, status, reason, "");
+        }
+        let at_once = targets.iter().filter(|target| targets.first().is_some_and(|first| first.q == target.q)).count();
+        if proxy::breadth_of(message) < at_once as u32 {
+            return self.refuse(now, &incoming, 440, "Max-Breadth Exceeded", "");
+        }
+        let random = &self.stack.random;
+        let callee = match &place {
+            Place::Person(person) => self.people.seal(random, *person),
+            Place::Device(device) | Place::Dialog(To::Device(device)) => {
+                self.registrar.get(*device).map_or(0, |device| self.people.seal(random, usize::from(device.person)))
+            }
+            _ => 0,
+        };
+        let begins_dialog = matches!(incoming.method, Method::Invite | Method::Subscribe | Method::Refer)
+            && incoming.essentials.to.tag().is_none();
+        let passage = Passage {
+            routing,
+            own_routes: incoming.routes.own,
+            is_strict: incoming.routes.is_strict,
+            caller: asker.person.map_or(0, |person| self.people.seal(random, person)),
+            caller_binding: asker
+                .person
+                .and_then(|person| self.registrar.on_flow(person, incoming.flow))
+                .map_or(0, |it| it.id),
+            callee,
+            records: begins_dialog,
+        };
+        let Incoming { flow, keys, .. } = incoming;
+        let (proxy, mut around) = self.split();
+        if proxy.start(now, &mut around, Job { message, keys: &keys, flow, kind, passage, targets }).is_err() {
+            self.refuse(now, &incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
+        }
+    }
+
+    /// The devices of a person that a request goes to: those that can take it, without the one it came from.
+    fn targets(&self, person: usize, incoming: &Incoming<'_, '_>, kind: Kind) -> Vec<Target, BRANCHES> {
+        let able = || {
+            let others = self.registrar.of(person).filter(|(_, device)| device.flow != incoming.flow);
+            others.filter(|(_, device)| device.abilities.takes(incoming.method))
+        };
+        // What a device is for counts where there is a choice.
+        let has_choice = able().any(|(_, device)| self.is_for(device, kind));
+        let mut found: Vec<(Target, Instant), BRANCHES> = Vec::new();
+        for (handle, device) in able().filter(|(_, device)| !has_choice || self.is_for(device, kind)) {
+            let q = if kind == Kind::Message { 1000 } else { device.q };
+            let target = Target { to: To::Binding(handle), q, instance: device.instance, progress: Progress::Waiting };
+            let _ = found.push((target, device.refreshed_at));
+        }
+        // Most preferred first; of the flows of one instance the newest.
+        found.sort_unstable_by_key(|(target, refreshed_at)| {
+            (core::cmp::Reverse(target.q), core::cmp::Reverse(*refreshed_at))
+        });
+        found.into_iter().map(|(target, _)| target).collect()
+    }
+
+    fn is_for(&self, device: &Binding, kind: Kind) -> bool {
+        let section = device.device.and_then(|device| self.people.model.devices.get(usize::from(device)));
+        section.is_none_or(|section| match kind {
+            Kind::Call { video: true } => section.takes.video,
+            Kind::Call { video: false } => section.takes.audio,
+            Kind::Message => section.takes.text,
+            Kind::Other => true,
+        })
+    }
+
+    /// A REGISTER for our domain.
+    fn register(&mut self, now: Instant, incoming: Incoming<'_, '_>) {
+        let Incoming { message, essentials, flow, from, keys, .. } = incoming;
+        if message.values(Name::Require).any(|tag| !REGISTRAR_TAGS.iter().any(|known| tag.eq_ignore_ascii_case(known)))
+        {
+            return self.refuse_tags(now, &incoming, &[Name::Require], &REGISTRAR_TAGS);
+        }
+        let to = match essentials.to.parsed_uri() {
+            Ok(Uri::Sip(uri)) if self.people.is_home(&self.stack.network, &uri) => uri,
+            Ok(Uri::Sip(_)) => return self.refuse(now, &incoming, 404, "Not Found", ""),
+            _ => return self.refuse(now, &incoming, 400, "Address Is Not a SIP URI", ""),
+        };
+        let Self { stack, people, nonces, .. } = self;
+        let identity =
+            identity::identify(now, &stack.random, people, nonces, message, &essentials.to, Name::Authorization);
+        if self.judge(now, &incoming, identity, 401).is_none() {
+            return;
+        }
+        let Identity::Person(person, device) = identity else { return };
+        let _ = to;
+        let Some(server) = self.stack.open_server(now, &keys, flow, false) else {
+            return self.refuse(now, &incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
+        };
+        let outcome = self.registrar.register(now, &mut self.stack, &self.people, (person, device), flow, message);
+        let mut tag = [0; 16];
+        let to_tag = tag_of(&self.stack.random, message, &mut tag);
+        let (status, reason) = match &outcome {
+            Ok(_) => (200, "OK"),
+            Err(refused) => (refused.fault.status, refused.fault.reason),
+        };
+        let head = Head { status, reason, to_tag: Some(to_tag), source: Some(from), record_route: false };
+        let mut fields = [0; 4096];
+        let mut out = Writer::new(&mut fields);
+        match outcome {
+            Ok(is_outbound) => self.write_registered(now, message, person, is_outbound, &mut out),
+            Err(refused) => out.text(refused.field),
+        }
+        match out.finish() {
+            Ok(len) => self.stack.respond(now, server, status, |out| {
+                response::write_head(message, &head, out);
+                out.put(&fields[..len]);
+                response::finish(out, None);
+            }),
+            Err(_) => self.stack.respond(now, server, 500, |out| {
+                let head = Head { status: 500, reason: "Contacts Too Long", ..head };
+                response::write_head(message, &head, out);
+                response::finish(out, None);
+            }),
+        }
+    }
+
+    fn write_registered(
+        &self,
+        now: Instant,
+        message: &Message<'_>,
+        person: usize,
+        is_outbound: bool,
+        out: &mut Writer<'_>,
+    ) {
+        self.registrar.write_contacts(now, &self.stack, person, out);
+        for field in message.fields_named(Name::Path) {
+            out.put(&message.bytes()[field.line.clone()]);
+        }
+        out.text("Supported: path, outbound\r\n");
+        if is_outbound {
+            Registrar::write_outbound(out);
+        }
+        // Phones without a clock take ours.
+        if let Some((UnixTime(time), told_at)) = self.clock {
+            out.text("Date: ");
+            date::write(UnixTime(time + now.since(told_at) / 1000), out);
+            out.text("\r\n");
+        }
+    }
+
+    /// A request for the server itself.
+    fn for_server(&mut self, now: Instant, incoming: &Incoming<'_, '_>) {
+        if incoming.message.field(Name::Require).is_some() {
+            return self.refuse_tags(now, incoming, &[Name::Require], &[]);
+        }
+        match incoming.method {
+            Method::Options => {
+                const ABOUT: &str = "Accept: application/sdp\r\nSupported: path, outbound\r\n";
+                let Incoming { message, flow, from, .. } = *incoming;
+                self.answer(now, flow, from, message, 200, "OK", |out| {
+                    out.text(OUR_METHODS);
+                    out.text(ABOUT);
+                });
+            }
+            Method::Other(_) => self.refuse(now, incoming, 501, "Not Implemented", OUR_METHODS),
+            _ => self.refuse(now, incoming, 405, "Method Not Allowed", OUR_METHODS),
+        }
+    }
+
+    /// 420 with the tags of these fields that we do not know.
+    fn refuse_tags(&mut self, now: Instant, incoming: &Incoming<'_, '_>, names: &[Name], known: &[&[u8]]) {
+        let Incoming { message, flow, from, .. } = *incoming;
+        self.answer(now, flow, from, message, 420, "Bad Extension", |out| {
+            out.text("Unsupported: ");
+            let tags = names.iter().flat_map(|name| message.values(*name));
+            let unknown = tags.filter(|tag| !known.iter().any(|other| tag.eq_ignore_ascii_case(other)));
+            for (index, tag) in unknown.enumerate() {
+                out.text(if index == 0 { "" } else { ", " });
+                out.put(tag);
+            }
+            out.text("\r\n");
+        });
+    }
+
+    /// Answers without a transaction: what comes again is answered again.
+    fn refuse(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &str, fields: &str) {
+        let Incoming { message, flow, from, .. } = *incoming;
+        self.answer(now, flow, from, message, status, reason, |out| out.text(fields));
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one answer")]
+    fn answer(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        from: SocketAddr,
+        message: &Message<'_>,
+        status: u16,
+        reason: &str,
+        fields: impl FnOnce(&mut Writer<'_>),
+    ) {
+        let mut tag = [0; 16];
+        let to_tag = tag_of(&self.stack.random, message, &mut tag);
+        let head = Head { status, reason, to_tag: Some(to_tag), source: Some(from), record_route: false };
+        self.stack.send_stateless(now, flow, |out| {
+            response::write_head(message, &head, out);
+            fields(out);
+            response::finish(out, None);
+        });
+    }
+}
+
+const GONE: Fault = Fault { status: 480, reason: "Temporarily Unavailable" };
+
+fn single(to: To) -> Vec<Target, BRANCHES> {
+    let target = Target { to, q: 1000, instance: 0, progress: Progress::Waiting };
+    Vec::from_slice(&[target]).unwrap_or_default()
+}
