@@ -1,1 +1,44 @@
-fn main() {}
+//! The program `pcsd`, also installed as `pcsctl`.
+
+use pcsd::runtime::cli::{self, Command};
+use pcsd::runtime::{control, daemon, selftest};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let command = match cli::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(error) => {
+            let _ = write!(io::stderr(), "{error}\n\n{}", error.program.usage());
+            return ExitCode::from(2);
+        }
+    };
+    match obey(command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        // Whoever reads our output has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether it went well; what did not and was not printed yet is the error.
+fn obey(command: Command) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match command {
+        Command::Run { config } => {
+            drop(out);
+            daemon::run(&config)?;
+        }
+        Command::Check { file } => return daemon::check(&file, &mut out),
+        Command::Version => writeln!(out, "pcsd {}", env!("CARGO_PKG_VERSION"))?,
+        Command::Footprint => daemon::footprint(&mut out)?,
+        Command::Selftest { without } => return Ok(selftest::run(without.as_deref())),
+        Command::Help(program) => out.write_all(program.usage().as_bytes())?,
+        Command::Ask { socket, request } => control::ask(&socket, request, &mut out)?,
+    }
+    Ok(true)
+}

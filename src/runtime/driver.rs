@@ -1,0 +1,519 @@
+//! The loop: waits for readiness, makes turns, and does what the core asks for.
+//!
+//! A turn is: give the core one input, then take its outputs until there is none and perform each. Nothing waits inside
+//! a turn, and the work one wake-up may cause is bounded for each socket, so that a flood on one does not starve the
+//! others. Services ([`drive`]'s future) borrow the [`Driver`] for a turn and never hold it over an await.
+//!
+//! There is one buffer of 64 KB: a datagram is received into it, and once the core has seen it, outputs are written
+//! there.
+
+use super::clock;
+use super::poller::{NO_EVENTS, Poller, Readiness, Token};
+use super::stream::{Accepted, Link, Listener};
+use super::udp::{Sent, UdpPort, port_error};
+use crate::base::limits::{PORTS, STREAMS};
+use crate::base::net::{Port, PortSet, Stream, Transport};
+use crate::base::time::{Instant, earliest};
+use crate::server::Server;
+use crate::server::contract::{Credits, Input, Output, PortError, Reason};
+use core::cell::RefCell;
+use core::future::Future;
+use core::net::SocketAddr;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Waker};
+use rustix::event::EventfdFlags;
+use rustix::fd::OwnedFd;
+use std::boxed::Box;
+use std::collections::VecDeque;
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::task::Wake;
+
+/// The server with its sockets.
+pub struct Driver {
+    server: &'static mut Server,
+    poller: Poller,
+    ports: [Option<PortSocket>; PORTS],
+    links: [Option<Link>; STREAMS],
+    /// Links whose window is full. 0 spares the look at all of them after each turn.
+    links_paused: usize,
+    /// No later than the first end of an attempt to connect or of a listener's rest.
+    socket_deadline: Option<Instant>,
+    credits: Credits,
+    /// What the core is to be told about its outputs, once it has no more of them.
+    answers: VecDeque<Answer>,
+    buffer: Box<[u8]>,
+}
+
+enum PortSocket {
+    Udp(UdpPort),
+    Listener(Listener),
+}
+
+enum Answer {
+    Opened(Port, Result<SocketAddr, PortError>),
+    Closed(Stream, Reason),
+}
+
+/// Runs the server and, between its turns, the services, until these end.
+///
+/// # Errors
+/// When the machine refuses the loop its own descriptors.
+pub fn drive(driver: &RefCell<Driver>, mut services: Pin<&mut impl Future<Output = ()>>) -> io::Result<()> {
+    let bell = Arc::new(Bell::new()?);
+    driver.borrow().poller.add(&bell.descriptor, Token::Bell, Readiness::IN)?;
+    let waker = Waker::from(bell.clone());
+    let mut events = NO_EVENTS;
+    bell.ring();
+    loop {
+        let deadline = driver.borrow().deadline();
+        // The events live in a buffer of the loop, so the driver is free again while they are gone through.
+        let ready = driver.borrow().poller.wait(&mut events, clock::now(), deadline)?;
+        let mut is_ringing = false;
+        for (token, readiness) in ready {
+            match token {
+                Token::Bell => is_ringing = true,
+                Token::Port(port) => driver.borrow_mut().port_ready(port, readiness),
+                Token::Stream(stream) => driver.borrow_mut().stream_ready(stream, readiness),
+            }
+        }
+        driver.borrow_mut().expire();
+        if is_ringing {
+            bell.silence();
+            if services.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Driver {
+    /// A driver with no socket open.
+    ///
+    /// # Errors
+    /// When the machine refuses the descriptor to wait on.
+    pub fn new(server: &'static mut Server) -> io::Result<Self> {
+        Ok(Self {
+            server,
+            poller: Poller::new()?,
+            ports: [const { None }; PORTS],
+            links: [const { None }; STREAMS],
+            links_paused: 0,
+            socket_deadline: None,
+            credits: Credits { ports: PortSet::ALL },
+            answers: VecDeque::with_capacity(PORTS + STREAMS),
+            buffer: std::vec![0; BUFFER_BYTES].into_boxed_slice(),
+        })
+    }
+
+    /// What a driver takes, its buffer included.
+    pub const fn bytes() -> usize {
+        size_of::<Self>() + BUFFER_BYTES
+    }
+
+    /// The server, to ask it about itself.
+    pub fn server(&self) -> &Server {
+        self.server
+    }
+
+    /// One turn: gives the core `input` and does all it then wants done.
+    pub fn turn(&mut self, input: Input<'_>) {
+        let now = clock::now();
+        self.server.handle(now, input);
+        self.drain(now);
+    }
+
+    /// The last turn: takes no more connections, writes what goes at once, and closes every socket.
+    pub fn stop(&mut self) {
+        self.turn(Input::Timeout);
+        self.ports = [const { None }; PORTS];
+        for mut link in self.links.iter_mut().filter_map(Option::take) {
+            if link.connecting_until.is_none() && !link.is_write_blocked {
+                let _ = link.flush(self.server);
+            }
+            link.finish(&mut self.buffer);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        earliest(self.server.poll_timeout(), self.socket_deadline)
+    }
+
+    /// What is due by time alone.
+    fn expire(&mut self) {
+        let Some(deadline) = self.deadline() else { return };
+        let now = clock::now();
+        if now < deadline {
+            return;
+        }
+        if self.server.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.turn(Input::Timeout);
+        }
+        if self.socket_deadline.is_some_and(|deadline| deadline <= now) {
+            self.expire_sockets(now);
+        }
+    }
+
+    /// Ends attempts to connect that took too long, and lets rested listeners work again.
+    fn expire_sockets(&mut self, now: Instant) {
+        self.socket_deadline = None;
+        for index in 0..self.links.len() {
+            if let Some((stream, until)) =
+                self.links[index].as_ref().and_then(|l| Some((l.stream, l.connecting_until?)))
+            {
+                if until <= now {
+                    self.end(stream, Reason::NotConnected);
+                } else {
+                    self.socket_deadline = earliest(self.socket_deadline, Some(until));
+                }
+            }
+        }
+        for (index, socket) in self.ports.iter_mut().enumerate() {
+            let Some(PortSocket::Listener(listener)) = socket else { continue };
+            match listener.resting_until {
+                Some(until) if until <= now => {
+                    listener.resting_until = None;
+                    self.poller.modify(&*listener, Token::Port(Port(index as u8)), Readiness::IN);
+                }
+                until => self.socket_deadline = earliest(self.socket_deadline, until),
+            }
+        }
+        self.drain(now);
+    }
+
+    /// Takes the core's outputs until there is none, then tells it what became of them, and so on.
+    fn drain(&mut self, now: Instant) {
+        loop {
+            while let Some(output) = self.server.poll(now, self.credits, &mut self.buffer) {
+                self.perform(now, output);
+            }
+            let Some(answer) = self.answers.pop_front() else { break };
+            let input = match answer {
+                Answer::Opened(port, result) => Input::Opened(port, result),
+                Answer::Closed(stream, reason) => Input::Closed(stream, reason),
+            };
+            self.server.handle(now, input);
+        }
+        if self.links_paused > 0 {
+            self.resume_reading();
+        }
+    }
+
+    fn perform(&mut self, now: Instant, output: Output) {
+        match output {
+            Output::Datagram { port, to, len } => self.send(port, to, len),
+            Output::Flush(stream) => self.flush(stream),
+            Output::Connect { stream, to } => self.connect(now, stream, to),
+            Output::Close(stream) => self.close(stream),
+            Output::OpenPort { port, transport, address } => {
+                let result = self.open(port, transport, address).map_err(|error| {
+                    log::debug!("{transport}:{address} does not open: {error}");
+                    port_error(&error)
+                });
+                self.answers.push_back(Answer::Opened(port, result));
+            }
+            Output::ClosePort(port) => {
+                if let Some(socket) = self.ports.get_mut(usize::from(port.0)) {
+                    *socket = None;
+                }
+            }
+        }
+    }
+}
+
+/// Ports.
+impl Driver {
+    fn open(&mut self, port: Port, transport: Transport, address: SocketAddr) -> io::Result<SocketAddr> {
+        let Some(slot) = self.ports.get_mut(usize::from(port.0)) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        // The old socket goes first: the new one may be on the same address.
+        *slot = None;
+        let (socket, address) = match transport {
+            Transport::Udp => {
+                let (socket, address) = UdpPort::open(address)?;
+                self.poller.add(&socket, Token::Port(port), Readiness::IN)?;
+                (PortSocket::Udp(socket), address)
+            }
+            Transport::Tcp => {
+                let (listener, address) = Listener::open(address)?;
+                self.poller.add(&listener, Token::Port(port), Readiness::IN)?;
+                (PortSocket::Listener(listener), address)
+            }
+        };
+        *slot = Some(socket);
+        self.credits.ports.insert(port);
+        Ok(address)
+    }
+
+    fn port_ready(&mut self, port: Port, readiness: Readiness) {
+        match self.ports.get(usize::from(port.0)) {
+            Some(Some(PortSocket::Udp(socket))) => {
+                if readiness.contains(Readiness::OUT) && !self.credits.ports.contains(port) {
+                    self.credits.ports.insert(port);
+                    self.poller.modify(socket, Token::Port(port), Readiness::IN);
+                    self.turn(Input::Timeout);
+                }
+                self.receive(port);
+            }
+            Some(Some(PortSocket::Listener(_))) => self.accept(port),
+            _ => {}
+        }
+    }
+
+    fn receive(&mut self, port: Port) {
+        for _ in 0..DATAGRAMS_PER_WAKE {
+            // Looked up each time: a turn may close the port.
+            let Some(Some(PortSocket::Udp(socket))) = self.ports.get(usize::from(port.0)) else { return };
+            match socket.receive(&mut self.buffer) {
+                Ok(Some((len, from))) => {
+                    let now = clock::now();
+                    self.server.handle(now, Input::Datagram { port, from, bytes: &self.buffer[..len] });
+                    self.drain(now);
+                }
+                Ok(None) => return,
+                Err(error) => log::debug!("port {}: {error}", port.0),
+            }
+        }
+    }
+
+    fn send(&mut self, port: Port, to: SocketAddr, len: usize) {
+        let Some(Some(PortSocket::Udp(socket))) = self.ports.get(usize::from(port.0)) else {
+            log::debug!("datagram to {to} for a port that is not open");
+            return;
+        };
+        let len = len.min(self.buffer.len());
+        if socket.send(&self.buffer[..len], to) == Sent::Full {
+            log::debug!("port {} is full: datagram of {len} bytes to {to} lost", port.0);
+            self.credits.ports.remove(port);
+            self.poller.modify(socket, Token::Port(port), Readiness::IN | Readiness::OUT);
+        }
+    }
+
+    fn accept(&mut self, port: Port) {
+        for _ in 0..ACCEPTS_PER_WAKE {
+            let Some(Some(PortSocket::Listener(listener))) = self.ports.get_mut(usize::from(port.0)) else { return };
+            match listener.accept() {
+                Accepted::Connection(socket, from) => self.accepted(port, socket, from),
+                Accepted::Gone => {}
+                Accepted::Nothing => return,
+                Accepted::NoRoom(error) => {
+                    log::warn!("no room for another connection: {error}");
+                    let until = clock::now().plus(LISTENER_REST_MS);
+                    listener.resting_until = Some(until);
+                    self.poller.modify(&*listener, Token::Port(port), Readiness::empty());
+                    self.socket_deadline = earliest(self.socket_deadline, Some(until));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn accepted(&mut self, listener: Port, socket: TcpStream, from: SocketAddr) {
+        let Some(stream) = self.server.vacant_stream() else {
+            log::info!("connection from {from} refused: too many streams");
+            return;
+        };
+        let now = clock::now();
+        self.server.handle(now, Input::Accepted { stream, listener, from });
+        if let Err(error) = Link::accepted(stream, socket).and_then(|link| self.watch(link)) {
+            log::debug!("connection from {from}: {error}");
+            self.answers.push_back(Answer::Closed(stream, Reason::Broken));
+        }
+        self.drain(now);
+    }
+}
+
+/// Streams.
+impl Driver {
+    fn link(&mut self, stream: Stream) -> Option<&mut Link> {
+        self.links.get_mut(usize::from(stream.index))?.as_mut().filter(|link| link.stream == stream)
+    }
+
+    /// Keeps a link and waits for what it has to wait for.
+    fn watch(&mut self, link: Link) -> io::Result<()> {
+        let slot = self.links.get_mut(usize::from(link.stream.index)).ok_or(io::ErrorKind::InvalidInput)?;
+        self.poller.add(&link, Token::Stream(link.stream), link.interest())?;
+        // The core names no stream anew before it knows the old one closed; if it did, the count must stay right.
+        let former = slot.replace(link);
+        self.links_paused -= usize::from(former.is_some_and(|link| link.is_read_paused));
+        Ok(())
+    }
+
+    /// Takes a link out, to be told to the core by the next drain.
+    fn end(&mut self, stream: Stream, reason: Reason) -> Option<Link> {
+        self.link(stream)?;
+        let link = self.links[usize::from(stream.index)].take()?;
+        self.links_paused -= usize::from(link.is_read_paused);
+        self.answers.push_back(Answer::Closed(stream, reason));
+        Some(link)
+    }
+
+    fn stream_ready(&mut self, stream: Stream, readiness: Readiness) {
+        let Some(link) = self.link(stream) else { return };
+        if link.connecting_until.is_some() {
+            return self.connect_ended(stream);
+        }
+        if link.is_write_blocked && readiness.contains(Readiness::OUT) {
+            self.flush(stream);
+            // The core may have waited for the room.
+            self.turn(Input::Timeout);
+        }
+        let is_broken = readiness.intersects(Readiness::HUP | Readiness::ERR);
+        if is_broken || readiness.contains(Readiness::IN) {
+            self.read(stream, is_broken);
+        }
+    }
+
+    fn connect(&mut self, now: Instant, stream: Stream, to: SocketAddr) {
+        match Link::connect(stream, to, now).and_then(|link| {
+            let until = link.connecting_until;
+            self.watch(link).map(|()| until)
+        }) {
+            Ok(until) => self.socket_deadline = earliest(self.socket_deadline, until),
+            Err(error) => {
+                log::debug!("no connection to {to}: {error}");
+                self.answers.push_back(Answer::Closed(stream, Reason::NotConnected));
+            }
+        }
+    }
+
+    fn connect_ended(&mut self, stream: Stream) {
+        let Some(link) = self.link(stream) else { return };
+        match link.connected() {
+            Ok(local) => {
+                self.update_interest(stream);
+                self.turn(Input::Connected { stream, local });
+            }
+            Err(error) => {
+                log::debug!("stream {} not connected: {error}", stream.index);
+                self.end(stream, Reason::NotConnected);
+                self.drain(clock::now());
+            }
+        }
+    }
+
+    fn read(&mut self, stream: Stream, is_broken: bool) {
+        for _ in 0..READS_PER_WAKE {
+            let Some(link) = self.links.get_mut(usize::from(stream.index)).and_then(Option::as_mut) else { return };
+            if link.stream != stream {
+                return;
+            }
+            let window = self.server.receive_window(stream);
+            if window.is_empty() {
+                if is_broken {
+                    self.end(stream, Reason::Broken);
+                    self.drain(clock::now());
+                } else if !link.is_read_paused {
+                    link.is_read_paused = true;
+                    self.links_paused += 1;
+                    self.update_interest(stream);
+                }
+                return;
+            }
+            let room = window.len();
+            let ended = match link.read(window) {
+                Ok(Some(0)) => Reason::PeerClosed,
+                Ok(Some(len)) => {
+                    self.turn(Input::Received(stream, len));
+                    // A short read has emptied the socket: no need to ask again. A hang-up comes out by reading on.
+                    if len < room && !is_broken {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(None) => return,
+                Err(_) => Reason::Broken,
+            };
+            self.end(stream, ended);
+            return self.drain(clock::now());
+        }
+    }
+
+    /// Reads on where the core has made room.
+    fn resume_reading(&mut self) {
+        for index in 0..self.links.len() {
+            let Some(link) = &mut self.links[index] else { continue };
+            if link.is_read_paused && !self.server.receive_window(link.stream).is_empty() {
+                link.is_read_paused = false;
+                self.links_paused -= 1;
+                let stream = link.stream;
+                self.update_interest(stream);
+            }
+        }
+    }
+
+    fn flush(&mut self, stream: Stream) {
+        let Some(link) = self.links.get_mut(usize::from(stream.index)).and_then(Option::as_mut) else { return };
+        if link.stream != stream || link.connecting_until.is_some() {
+            return;
+        }
+        let was_blocked = link.is_write_blocked;
+        match link.flush(self.server) {
+            Ok(()) if link.is_write_blocked != was_blocked => self.update_interest(stream),
+            Ok(()) => {}
+            Err(error) => {
+                log::debug!("stream {}: {error}", stream.index);
+                self.end(stream, Reason::Broken);
+            }
+        }
+    }
+
+    fn close(&mut self, stream: Stream) {
+        self.flush(stream);
+        if let Some(link) = self.end(stream, Reason::Asked) {
+            link.finish(&mut self.buffer);
+        }
+    }
+
+    fn update_interest(&mut self, stream: Stream) {
+        if let Some(Some(link)) = self.links.get(usize::from(stream.index)) {
+            self.poller.modify(link, Token::Stream(link.stream), link.interest());
+        }
+    }
+}
+
+/// Wakes the loop: services ring it, from whatever thread.
+struct Bell {
+    descriptor: OwnedFd,
+    is_ringing: AtomicBool,
+}
+
+impl Bell {
+    fn new() -> io::Result<Self> {
+        let descriptor = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { descriptor, is_ringing: AtomicBool::new(false) })
+    }
+
+    fn ring(&self) {
+        if !self.is_ringing.swap(true, Ordering::AcqRel) {
+            // Can't fail: the counter is at most 1.
+            let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// To be called before the services are polled, so that what rings meanwhile is heard.
+    fn silence(&self) {
+        let _ = rustix::io::read(&self.descriptor, &mut [0; 8]);
+        self.is_ringing.store(false, Ordering::Release);
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ring();
+    }
+}
+
+/// More than any datagram.
+const BUFFER_BYTES: usize = 64 * 1024;
+const DATAGRAMS_PER_WAKE: usize = 32;
+const ACCEPTS_PER_WAKE: usize = 8;
+const READS_PER_WAKE: usize = 4;
+const LISTENER_REST_MS: u64 = 1000;

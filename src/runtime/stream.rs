@@ -1,0 +1,266 @@
+//! TCP: listeners, and streams in both directions, all without waiting.
+//!
+//! A stream's bytes lie in the core's windows; the edge only moves them between window and socket. Left out: half-closed
+//! connections (a peer that sends no more is gone, RFC 3261 §18 has no use for them).
+
+use super::clock;
+use super::poller::Readiness;
+use super::udp::socket;
+use crate::base::net::Stream;
+use crate::base::time::Instant;
+use crate::server::Server;
+use core::net::SocketAddr;
+use core::time::Duration;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::Errno;
+use rustix::net::{SocketType, sockopt};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+
+/// A socket that takes connections.
+pub struct Listener {
+    socket: TcpListener,
+    /// Until when it rests, because the process or the machine had no room for another connection.
+    pub resting_until: Option<Instant>,
+}
+
+/// What [`Listener::accept`] found.
+pub enum Accepted {
+    /// A connection.
+    Connection(TcpStream, SocketAddr),
+    /// One that was gone before it was taken.
+    Gone,
+    /// None.
+    Nothing,
+    /// No room: the listener has to rest, or it would be ready for ever.
+    NoRoom(io::Error),
+}
+
+impl Listener {
+    /// Opens a listener on exactly `address`.
+    pub fn open(address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
+        let socket = socket(address, SocketType::STREAM)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        rustix::net::bind(&socket, &address)?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        let socket = TcpListener::from(socket);
+        let address = socket.local_addr()?;
+        Ok((Self { socket, resting_until: None }, address))
+    }
+
+    /// Takes one connection.
+    pub fn accept(&self) -> Accepted {
+        match self.socket.accept() {
+            Ok((socket, from)) => Accepted::Connection(socket, from),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Accepted::Nothing,
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Accepted::NoRoom(error),
+                _ => Accepted::Gone,
+            },
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The socket of one stream.
+pub struct Link {
+    /// The core's name for it.
+    pub stream: Stream,
+    socket: TcpStream,
+    /// When the attempt to connect ends; `None` once it is up.
+    pub connecting_until: Option<Instant>,
+    /// Whether the core has no room for more bytes.
+    pub is_read_paused: bool,
+    /// Whether the socket has no room for more bytes.
+    pub is_write_blocked: bool,
+}
+
+impl Link {
+    /// A connection that a listener took.
+    pub fn accepted(stream: Stream, socket: TcpStream) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let link = Self::new(stream, socket);
+        link.set_options()?;
+        Ok(link)
+    }
+
+    /// Begins to connect; the socket is writable when that has ended, well or not.
+    pub fn connect(stream: Stream, to: SocketAddr, now: Instant) -> io::Result<Self> {
+        let socket = socket(to, SocketType::STREAM)?;
+        match rustix::net::connect(&socket, &to) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut link = Self::new(stream, TcpStream::from(socket));
+        link.set_options()?;
+        link.connecting_until = Some(now.plus(CONNECT_MS));
+        Ok(link)
+    }
+
+    /// Whether the attempt to connect went well; our end's address if so.
+    pub fn connected(&mut self) -> io::Result<SocketAddr> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        // Only a connected socket has a peer.
+        self.socket.peer_addr()?;
+        self.connecting_until = None;
+        self.socket.local_addr()
+    }
+
+    /// What to wait for.
+    pub fn interest(&self) -> Readiness {
+        let mut interest = Readiness::empty();
+        interest.set(Readiness::IN, self.connecting_until.is_none() && !self.is_read_paused);
+        interest.set(Readiness::OUT, self.connecting_until.is_some() || self.is_write_blocked);
+        interest
+    }
+
+    /// Reads into the core's window: how many bytes, 0 at the end, `None` when nothing waits.
+    pub fn read(&mut self, window: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            match self.socket.read(window) {
+                Ok(n) => return Ok(Some(n)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes what the core's window holds, as far as that goes at once.
+    pub fn flush(&mut self, server: &mut Server) -> io::Result<()> {
+        for _ in 0..WRITES_PER_TURN {
+            let window = server.transmit_window(self.stream);
+            if window.is_empty() {
+                self.is_write_blocked = false;
+                return Ok(());
+            }
+            match self.socket.write(window) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => server.transmitted(clock::now(), self.stream, n),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.is_write_blocked = true;
+        Ok(())
+    }
+
+    /// Says goodbye. What the peer has sent meanwhile is read away: closing with bytes unread resets the connection,
+    /// and the peer would lose our last ones.
+    pub fn finish(mut self, scratch: &mut [u8]) {
+        if self.connecting_until.is_none() && self.socket.shutdown(Shutdown::Write).is_ok() {
+            let _ = self.read(scratch);
+        }
+    }
+
+    const fn new(stream: Stream, socket: TcpStream) -> Self {
+        Self { stream, socket, connecting_until: None, is_read_paused: false, is_write_blocked: false }
+    }
+
+    /// Messages are small and answered at once, and a peer that vanished shall be noticed within minutes: the system's
+    /// own two hours are longer than any registration.
+    fn set_options(&self) -> io::Result<()> {
+        self.socket.set_nodelay(true)?;
+        sockopt::set_tcp_keepidle(&self.socket, KEEPALIVE_IDLE)?;
+        sockopt::set_tcp_keepintvl(&self.socket, KEEPALIVE_INTERVAL)?;
+        sockopt::set_tcp_keepcnt(&self.socket, KEEPALIVE_PROBES)?;
+        Ok(sockopt::set_socket_keepalive(&self.socket, true)?)
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+const BACKLOG: i32 = 64;
+const CONNECT_MS: u64 = 10_000;
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_PROBES: u32 = 4;
+const WRITES_PER_TURN: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags};
+
+    const STREAM: Stream = Stream { index: 3, generation: 7 };
+
+    /// Waits as the loop does.
+    fn await_readiness(socket: &impl AsFd, flags: PollFlags) {
+        let mut ready = [PollFd::new(socket, flags)];
+        assert_eq!(rustix::event::poll(&mut ready, None), Ok(1));
+    }
+
+    fn pair() -> (Link, Link) {
+        let (listener, address) = Listener::open("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert!(matches!(listener.accept(), Accepted::Nothing));
+        let mut out = Link::connect(STREAM, address, Instant::ZERO).unwrap();
+        assert_eq!(out.connecting_until, Some(Instant::from_millis(10_000)));
+        assert_eq!(out.interest(), Readiness::OUT);
+        await_readiness(&listener, PollFlags::IN);
+        let Accepted::Connection(socket, from) = listener.accept() else { panic!("a connection waits") };
+        await_readiness(&out, PollFlags::OUT);
+        assert_eq!(out.connected().unwrap(), from);
+        assert_eq!(out.interest(), Readiness::IN);
+        (out, Link::accepted(STREAM, socket).unwrap())
+    }
+
+    #[test]
+    fn both_ends() {
+        let (mut a, mut b) = pair();
+        let mut window = [0; 8];
+        assert_eq!(b.read(&mut window).unwrap(), None);
+        a.socket.write_all(b"REGISTER").unwrap();
+        // Unread bytes at the end that closes must not cost the other its last ones.
+        b.socket.write_all(b"513").unwrap();
+        await_readiness(&b, PollFlags::IN);
+        b.finish(&mut [0; 64]);
+        await_readiness(&a, PollFlags::IN);
+        assert_eq!(a.read(&mut window).unwrap(), Some(3));
+        assert_eq!(&window[..3], b"513");
+        await_readiness(&a, PollFlags::IN);
+        assert_eq!(a.read(&mut window).unwrap(), Some(0));
+    }
+
+    #[test]
+    fn interest_follows_the_windows() {
+        let (mut a, _b) = pair();
+        a.is_write_blocked = true;
+        assert_eq!(a.interest(), Readiness::IN | Readiness::OUT);
+        a.is_read_paused = true;
+        assert_eq!(a.interest(), Readiness::OUT);
+        a.is_write_blocked = false;
+        assert_eq!(a.interest(), Readiness::empty());
+        assert!(sockopt::tcp_nodelay(&a).unwrap() && sockopt::socket_keepalive(&a).unwrap());
+    }
+
+    #[test]
+    fn refused() {
+        let (listener, address) = Listener::open("127.0.0.1:0".parse().unwrap()).unwrap();
+        drop(listener);
+        // Loopback may refuse at once or later.
+        if let Ok(mut link) = Link::connect(STREAM, address, Instant::ZERO) {
+            await_readiness(&link, PollFlags::OUT);
+            assert_eq!(link.connected().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        }
+    }
+
+    #[test]
+    fn ipv6_is_ipv6_only() {
+        match Listener::open("[::1]:0".parse().unwrap()) {
+            Ok((listener, _)) => assert!(sockopt::ipv6_v6only(&listener).unwrap()),
+            Err(error) => std::eprintln!("skipped: this machine has no IPv6 ({error})"),
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The program as its users meet it: command line, start, stop, reload, control socket. Each test has a directory and
+//! ports of its own; nothing sleeps: a test waits for log lines, answers, or the end of the process.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn pcsd(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pcsd")).args(words).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("output is UTF-8")
+}
+
+/// A directory that goes with the test, and the configuration in it.
+struct Home {
+    directory: PathBuf,
+    sip: u16,
+}
+
+impl Home {
+    fn new(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("pcsd-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).unwrap();
+        // A port that is free both ways, and with luck still is when the server opens it.
+        let sip = loop {
+            let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let port = udp.local_addr().unwrap().port();
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                break port;
+            }
+        };
+        let home = Self { directory, sip };
+        home.configure("");
+        home
+    }
+
+    fn configure(&self, more: &str) {
+        let (sip, socket) = (self.sip, self.socket());
+        let text = format!(
+            "config pcsd 'main'\n\toption domain 'home.example'\n\toption socket '{}'\n\
+             \tlist listen 'udp:127.0.0.1:{sip}'\n\tlist listen 'tcp:127.0.0.1:{sip}'\n{more}\n\
+             config person 'alice'\n\toption password 'secret'\n",
+            socket.display()
+        );
+        fs::write(self.config(), text).unwrap();
+    }
+
+    fn config(&self) -> PathBuf {
+        self.directory.join("pcsd")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("control")
+    }
+
+    /// `pcsctl`, by a link of that name.
+    fn pcsctl(&self, words: &[&str]) -> Output {
+        let program = self.directory.join("pcsctl");
+        let _ = symlink(env!("CARGO_BIN_EXE_pcsd"), &program);
+        Command::new(&program).arg("--socket").arg(self.socket()).args(words).output().unwrap()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A running server; killed when a test gives up.
+struct Daemon {
+    child: Child,
+    log: Receiver<String>,
+}
+
+impl Daemon {
+    fn start(config: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pcsd"))
+            .args(["run", "--config"])
+            .arg(config)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = lines(child.stderr.take().unwrap());
+        let daemon = Self { child, log };
+        daemon.await_line("started");
+        daemon
+    }
+
+    /// Waits for a log line that has `part` in it.
+    fn await_line(&self, part: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.log.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => panic!("no log line with '{part}'"),
+                Err(RecvTimeoutError::Disconnected) => panic!("the server ended without a log line with '{part}'"),
+            }
+        }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end of the log, which is the end of the process.
+    fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let mut rest = Vec::new();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.log.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => rest.push(line),
+                Err(RecvTimeoutError::Disconnected) => return (self.child.wait().unwrap(), rest),
+                Err(RecvTimeoutError::Timeout) => panic!("the server does not stop"),
+            }
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(stderr: ChildStderr) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+#[test]
+fn words_and_exit_codes() {
+    let version = pcsd(&["version"]);
+    assert_eq!(
+        (version.status.code(), text(&version.stdout)),
+        (Some(0), concat!("pcsd ", env!("CARGO_PKG_VERSION"), "\n"))
+    );
+    let help = pcsd(&["help"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(text(&help.stdout).contains("usage: pcsd run") && help.stderr.is_empty());
+    for wrong in [&[][..], &["fly"], &["run", "--fast"], &["check"], &["version", "x"]] {
+        let output = pcsd(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(text(&output.stderr).contains("usage: pcsd run") && output.stdout.is_empty(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn footprint_adds_up() {
+    let output = pcsd(&["footprint"]);
+    assert_eq!(output.status.code(), Some(0));
+    let rows = text(&output.stdout).lines().skip(1).collect::<Vec<_>>();
+    let bytes = |row: &str| row.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+    let (total, tables) = rows.split_last().unwrap();
+    assert!(total.starts_with("total ") && tables.len() >= 3, "{rows:?}");
+    assert_eq!(bytes(total), tables.iter().map(|row| bytes(row)).sum::<u64>());
+}
+
+#[test]
+fn check_prints_faults_with_the_file() {
+    let home = Home::new("check");
+    let config = home.config();
+    let file = config.to_str().unwrap();
+    let good = pcsd(&["check", file]);
+    assert_eq!((good.status.code(), text(&good.stdout)), (Some(0), &*format!("{file}: ok\n")));
+
+    home.configure("\toption bogus 'x'\n\toption bogus_too 'y'");
+    let bad = pcsd(&["check", file]);
+    assert_eq!(bad.status.code(), Some(1));
+    let faults = text(&bad.stdout).lines().collect::<Vec<_>>();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(
+        faults[0].starts_with(&format!("{file}: line 6")) && faults[1].starts_with(&format!("{file}: line 7")),
+        "{faults:?}"
+    );
+
+    let run = pcsd(&["run", "--config", file]);
+    assert_eq!(run.status.code(), Some(1));
+    assert!(
+        text(&run.stderr).contains(": line 6") && text(&run.stderr).ends_with("has 2 faults\n"),
+        "{}",
+        text(&run.stderr)
+    );
+    assert!(!home.socket().exists());
+}
+
+#[test]
+fn files_that_are_none() {
+    let home = Home::new("files");
+    let missing = home.directory.join("missing");
+    for command in [&["check", missing.to_str().unwrap()][..], &["run", "--config", missing.to_str().unwrap()]] {
+        let output = pcsd(command);
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        let said = [text(&output.stdout), text(&output.stderr)].concat();
+        assert!(said.contains("missing: can't be read: No such file"), "{said}");
+    }
+    fs::write(&missing, vec![b'#'; 256 * 1024 + 1]).unwrap();
+    let output = pcsd(&["check", missing.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).ends_with("is larger than 256 KB\n"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn starts_answers_and_stops() {
+    let home = Home::new("stop");
+    let daemon = Daemon::start(&home.config());
+
+    let mode = fs::metadata(home.socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let status = home.pcsctl(&["status"]);
+    assert_eq!(status.status.code(), Some(0), "{}", text(&status.stderr));
+    assert!(!status.stdout.is_empty());
+    let json = home.pcsctl(&["status", "--json"]);
+    assert!(json.stdout.starts_with(b"{") && json.stdout.ends_with(b"}\n"), "{}", text(&json.stdout));
+    let devices = home.pcsctl(&["devices", "--json"]);
+    assert!(devices.stdout.starts_with(b"[") && devices.stdout.ends_with(b"]\n"), "{}", text(&devices.stdout));
+
+    let second = pcsd(&["run", "--config", home.config().to_str().unwrap()]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains("another server answers on it"), "{}", text(&second.stderr));
+
+    // A peer that is connected when the server stops sees the end of its stream.
+    let mut peer = TcpStream::connect(("127.0.0.1", home.sip)).unwrap();
+    daemon.signal(rustix::process::Signal::TERM);
+    let since = Instant::now();
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    assert!(log.last().is_some_and(|line| line.ends_with("pcsd stopped")), "{log:?}");
+    assert!(!home.socket().exists());
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(matches!(peer.read(&mut [0; 16]), Ok(0) | Err(_)));
+    assert!(UdpSocket::bind(("127.0.0.1", home.sip)).is_ok(), "the port is free again");
+}
+
+#[test]
+fn reload_keeps_running_on_a_fault() {
+    let home = Home::new("reload");
+    let daemon = Daemon::start(&home.config());
+    home.configure("\toption bogus 'x'");
+    daemon.signal(rustix::process::Signal::HUP);
+    daemon.await_line(": line 6");
+    daemon.await_line("has 1 fault: the running configuration is kept");
+    assert_eq!(home.pcsctl(&["status"]).status.code(), Some(0));
+    fs::remove_file(home.config()).unwrap();
+    daemon.signal(rustix::process::Signal::HUP);
+    daemon.await_line("can't be read: No such file");
+    home.configure("\toption log_level 'debug'");
+    daemon.signal(rustix::process::Signal::HUP);
+    daemon.await_line("configuration read again");
+    assert_eq!(home.pcsctl(&["status"]).status.code(), Some(0));
+    daemon.signal(rustix::process::Signal::INT);
+    assert_eq!(daemon.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_crashed_server_leaves_nothing_in_the_way() {
+    let home = Home::new("crash");
+    let daemon = Daemon::start(&home.config());
+    daemon.signal(rustix::process::Signal::KILL);
+    assert_eq!(daemon.wait().0.code(), None);
+    assert!(home.socket().exists(), "nobody removed it");
+    let output = home.pcsctl(&["status"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("pcsd is not running"), "{}", text(&output.stderr));
+    let daemon = Daemon::start(&home.config());
+    assert_eq!(home.pcsctl(&["status"]).status.code(), Some(0));
+    daemon.signal(rustix::process::Signal::TERM);
+    assert_eq!(daemon.wait().0.code(), Some(0));
+}
+
+#[test]
+fn control_clients_are_bounded() {
+    let home = Home::new("control");
+    let daemon = Daemon::start(&home.config());
+    let ask = |request: &[u8]| {
+        let mut client = UnixStream::connect(home.socket()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(request).unwrap();
+        let mut answer = Vec::new();
+        // A server that has read enough may close while we are not read: that is an end, too.
+        let _ = client.read_to_end(&mut answer);
+        answer
+    };
+    assert_eq!(ask(b"say hello\n"), b"error: unknown request\n");
+    assert_eq!(ask(&[b'x'; 256]), b"error: unknown request\n");
+    assert_eq!(ask(b"\n"), b"error: unknown request\n");
+    // Silent clients take every place, and lose it after their time: whoever waits is served then.
+    let silent = (0..4).map(|_| UnixStream::connect(home.socket()).unwrap()).collect::<Vec<_>>();
+    assert!(!ask(b"status\n").is_empty());
+    for mut client in silent {
+        assert_eq!(client.read(&mut [0; 16]).unwrap(), 0, "silent clients were closed");
+    }
+    daemon.signal(rustix::process::Signal::TERM);
+    assert_eq!(daemon.wait().0.code(), Some(0));
+}
+
+#[test]
+fn pcsctl_says_what_is_wrong() {
+    let home = Home::new("pcsctl");
+    let output = home.pcsctl(&["status"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("pcsd is not running ("), "{}", text(&output.stderr));
+    let output = home.pcsctl(&["dance"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("usage: pcsctl"));
+    let output = home.pcsctl(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains("usage: pcsctl"));
+
+    let listener = UnixListener::bind(home.socket()).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        client.read_exact(&mut [0; 7]).unwrap();
+        client.write_all(b"error: not today\n").unwrap();
+    });
+    let output = home.pcsctl(&["status"]);
+    server.join().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), "not today\n"));
+
+    if rustix::process::geteuid().is_root() {
+        println!("skipped: root may open every socket, so 'no permission' can't be seen");
+        return;
+    }
+    fs::remove_file(home.socket()).unwrap();
+    let _listener = UnixListener::bind(home.socket()).unwrap();
+    fs::set_permissions(home.socket(), fs::Permissions::from_mode(0o000)).unwrap();
+    let output = home.pcsctl(&["status"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("no permission"), "{}", text(&output.stderr));
+}
