@@ -621,7 +621,7 @@ pub fn flow_of(now: Instant, stack: &mut Stack, device: &Binding) -> Option<Flow
 }
 
 fn forward_answer(now: Instant, stack: &mut Stack, server: ServerHandle, status: u16, message: &Message<'_>) {
-    match stack.freeze_without_via(message, "") {
+    match stack.freeze_without_via(message) {
         Some(bytes) => stack.respond_frozen(now, server, status, bytes),
         None => log::error!("no memory to pass an answer with {status} on"),
     }
@@ -644,7 +644,7 @@ fn keep_best(stack: &mut Stack, context: &mut Context, status: u16, message: &Me
         Some((kept, bytes)) if rank(kept) <= rank(status) => context.best = Some((kept, bytes)),
         replaced => {
             replaced.into_iter().for_each(|(_, bytes)| stack.store.release(bytes));
-            context.best = stack.freeze_without_via(message, "").map(|bytes| (status, bytes));
+            context.best = stack.freeze_without_via(message).map(|bytes| (status, bytes));
         }
     }
 }

@@ -229,9 +229,9 @@ impl Stack {
     }
 
     /// Freezes the answer of a device with our Via taken off, ready to go back the way the request came.
-    pub fn freeze_without_via(&mut self, message: &Message<'_>, added: &str) -> Option<Bytes> {
+    pub fn freeze_without_via(&mut self, message: &Message<'_>) -> Option<Bytes> {
         let mut out = Writer::new(&mut self.scratch);
-        write_without_via(message, added, &mut out);
+        write_without_via(message, &mut out);
         let len = out.finish().ok()?;
         self.freeze_scratch(len)
     }
@@ -345,8 +345,9 @@ pub fn tag_of<'t>(random: &Random, message: &Message<'_>, buffer: &'t mut [u8; 1
     &buffer[..]
 }
 
-/// Writes an answer without its topmost Via value, with `added` fields at the end of its head.
-fn write_without_via(message: &Message<'_>, added: &str, out: &mut Writer<'_>) {
+/// Writes an answer without its topmost Via value. One from a datagram may lack Content-Length, which the stream it goes
+/// back on needs (§18.3).
+fn write_without_via(message: &Message<'_>, out: &mut Writer<'_>) {
     let bytes = message.bytes();
     let (Some(essentials), Some(first)) = (message.essentials(), message.field(Name::Via)) else {
         out.put(bytes);
@@ -363,7 +364,11 @@ fn write_without_via(message: &Message<'_>, added: &str, out: &mut Writer<'_>) {
     let end = message.head_end();
     out.put(&bytes[..from]);
     out.put(&bytes[to..end]);
-    out.text(added);
+    if message.field(Name::ContentLength).is_none() {
+        out.text("Content-Length: ");
+        out.number(message.body().len() as u64);
+        out.text("\r\n");
+    }
     out.put(&bytes[end..]);
 }
 
