@@ -337,7 +337,7 @@ impl Core {
         }
         let Self { stack, people, nonces, .. } = self;
         let identity =
-            identity::identify(now, &stack.random, people, nonces, incoming.message, whose, Name::ProxyAuthorization);
+            identity::identify(now, stack, people, nonces, incoming.message, whose, Name::ProxyAuthorization);
         self.judge(now, incoming, identity, 407)
     }
 
@@ -482,7 +482,7 @@ impl Core {
         }
         let Self { stack, people, nonces, .. } = self;
         let identity =
-            identity::identify(now, &stack.random, people, nonces, message, &essentials.to, Name::Authorization);
+            identity::identify(now, stack, people, nonces, message, &essentials.to, Name::Authorization);
         if self.judge(now, &incoming, identity, 401).is_none() {
             return;
         }
