@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn shares_and_sizes() {
-        let mut store: Box<Store> = Box::new(Store::new());
+        let mut store: Box<Store> = Box::default();
         let a = store.freeze(b"INVITE").unwrap();
         let b = store.share(&a);
         store.release(a);
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_full_size_gives_way_to_the_next() {
-        let mut store: Box<Store> = Box::new(Store::new());
+        let mut store: Box<Store> = Box::default();
         let taken: std::vec::Vec<_> = (0..BLOCKS_512).map(|_| store.freeze(b"x").unwrap()).collect();
         let larger = store.freeze(b"y").unwrap();
         assert_eq!(store.capacity(&larger), 2048);

@@ -234,10 +234,11 @@ impl Core {
             }
             Place::Server => self.for_server(now, &incoming),
             Place::Unreachable(fault) => self.refuse(now, &incoming, fault.status, fault.reason, ""),
-            Place::Nobody => match self.asker(now, &incoming) {
-                Some(_) => self.refuse(now, &incoming, 404, "Not Found", ""),
-                None => {}
-            },
+            Place::Nobody => {
+                if self.asker(now, &incoming).is_some() {
+                    self.refuse(now, &incoming, 404, "Not Found", "");
+                }
+            }
             place => {
                 if let Some(asker) = self.asker(now, &incoming) {
                     self.admit_and_send(now, incoming, place, asker, routing);

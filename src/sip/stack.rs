@@ -1064,7 +1064,7 @@ fn write_without_via(message: &Message<'_>, added: &str, out: &mut Writer<'_>) {
     let second = values.nth(1).map(|second| message.span(second)).filter(|second| second.end <= value.end);
     let (from, to) = match second {
         Some(second) => (own.start, second.start),
-        None => (usize::from(first.line.start), usize::from(first.line.end)),
+        None => (first.line.start, first.line.end),
     };
     let end = message.head_end();
     out.put(&bytes[..from]);
