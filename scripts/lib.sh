@@ -14,13 +14,13 @@ need_packages() {
 }
 
 install_packages() {
-    local sudo=""
-    [ "$(id -u)" -eq 0 ] || sudo=sudo
+    local get=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+    [ "$(id -u)" -eq 0 ] || get=(sudo "${get[@]}")
     command -v apt-get >/dev/null ||
         { echo "$(basename "$0"): there is no apt-get here; install by hand: $*" >&2; return 1; }
     echo "$(basename "$0"): installing $*" >&2
-    $sudo apt-get install -y --no-install-recommends -qq "$@" >/dev/null ||
-        { $sudo apt-get update -qq && $sudo apt-get install -y --no-install-recommends -qq "$@" >/dev/null; }
+    "${get[@]}" install -y --no-install-recommends "$@" >/dev/null ||
+        { "${get[@]}" update && "${get[@]}" install -y --no-install-recommends "$@" >/dev/null; }
 }
 
 # Puts a cargo into PATH whose Rust is as new as Cargo.toml says: the one in PATH, rustup's, Debian's, or one that apt
