@@ -14,35 +14,42 @@ need_packages() {
 }
 
 install_packages() {
+    echo "scripts/$(basename "$0"): installing $*" >&2
+    apt install -y --no-install-recommends "$@" || { apt update && apt install -y --no-install-recommends "$@"; }
+}
+
+# apt-get as root that asks nothing, says nothing but errors, and waits for another one to end.
+apt() {
     local get=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
     [ "$(id -u)" -eq 0 ] || get=(sudo "${get[@]}")
-    command -v apt-get >/dev/null ||
-        { echo "$(basename "$0"): there is no apt-get here; install by hand: $*" >&2; return 1; }
-    echo "$(basename "$0"): installing $*" >&2
-    "${get[@]}" install -y --no-install-recommends "$@" >/dev/null ||
-        { "${get[@]}" update && "${get[@]}" install -y --no-install-recommends "$@" >/dev/null; }
+    command -v apt-get >/dev/null || { echo "there is no apt-get here" >&2; return 1; }
+    "${get[@]}" "$@" >/dev/null
 }
+
+# candidate PACKAGE: the version that apt would install; nothing when it knows none.
+candidate() { apt-cache policy "$1" 2>/dev/null | awk '/Candidate:/ && $2 != "(none)" { print $2 }'; }
 
 # Puts a cargo into PATH whose Rust is as new as Cargo.toml says: the one in PATH, rustup's, Debian's, or one that apt
 # can install (Debian's own, the newer ones it keeps for browsers, rustup).
 need_rust() {
-    local wanted package version
+    local wanted package
     wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
     find_rust "$wanted" && return
-    for package in cargo cargo-web cargo-mozilla; do
-        version=$(apt-cache policy "${package/#cargo/rustc}" 2>/dev/null | awk '/Candidate:/ { print $2 }')
-        if is_at_least "$wanted" "$version"; then
-            install_packages "$package" "${package/#cargo/rustc}" gcc libc6-dev
+    # On a fresh machine apt knows nothing yet.
+    [ -n "$(candidate rustc)" ] || apt update || true
+    for package in "" -web -mozilla; do
+        if is_at_least "$wanted" "$(candidate "rustc$package")"; then
+            install_packages "cargo$package" "rustc$package" gcc libc6-dev
             find_rust "$wanted" && return
         fi
     done
-    if [ -n "$(apt-cache policy rustup 2>/dev/null | awk '/Candidate:/ && $2 != "(none)"')" ]; then
+    if [ -n "$(candidate rustup)" ]; then
         install_packages rustup gcc libc6-dev
         rustup toolchain install --no-self-update --profile default stable
         PATH=$(dirname "$(rustup which --toolchain stable cargo)"):$PATH
         find_rust "$wanted" && return
     fi
-    echo "$(basename "$0"): needs Rust $wanted or newer, and apt has none; see https://rustup.rs, then try again" >&2
+    echo "scripts/$(basename "$0"): needs Rust $wanted or newer, and apt has none; see https://rustup.rs, then try again" >&2
     return 1
 }
 
@@ -61,7 +68,7 @@ find_rust() {
 }
 
 # is_at_least WANTED VERSION
-is_at_least() { [ -n "$2" ] && [ "$2" != "(none)" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -1)" = "$1" ]; }
+is_at_least() { [ -n "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -1)" = "$1" ]; }
 
 # port_is_free PORT: whether no program has it, for UDP or TCP, on any address.
 port_is_free() {
@@ -80,6 +87,6 @@ free_port() {
     for ((port = $1; port < $1 + 100 && port < 65536; port++)); do
         if port_is_free "$port"; then echo "$port"; return; fi
     done
-    echo "$(basename "$0"): no free port from $1 on" >&2
+    echo "scripts/$(basename "$0"): no free port from $1 on" >&2
     return 1
 }
