@@ -1,4 +1,135 @@
 //! pcsd: a personal communication server for the home router.
+//!
+//! One daemon, one thread that works, tables of fixed size. Phones register with it; it rings all devices of a person,
+//! carries their messages, and stays on the path of what it began. This text is where to start reading: the floors of
+//! the house, the contract between the core and the world, one message's way from end to end, and the rules that hold
+//! everywhere.
+//!
+//! # The floors
+//!
+//! Every file belongs to a floor, and `use crate::` points downward only.
+//!
+//! | floor | module | what it knows |
+//! |---|---|---|
+//! | 0 | [`base`] | limits, tables and handles, deadlines, kept bytes, text, keyed hashes. Nothing of SIP. |
+//! | 1 | [`wire`] | bytes to values that borrow them, and back. No state, no time. |
+//! | 2 | [`sip`] | protocol machines: transactions, transport, digest, sealed routes. Nothing of people. |
+//! | 2 | [`config`] | the UCI file, its faults, and the model that every service reads |
+//! | 3 | [`home`] | the services: people, registrar, front door, forking proxy |
+//! | 4 | [`server`] | owns every table and leads each request through the house |
+//! | 5 | `runtime` | sockets, clock, signals, log, control socket, command line: the one place with `std` |
+//!
+//! Floors 0 to 4 are the *core*: `no_std`, no allocator, no `unsafe`, no I/O. With the feature `runtime` off nothing
+//! else is built, and that builds for a CPU without an operating system. The binary is a few lines over `runtime`.
+//!
+//! # The contract
+//!
+//! The core is a machine that the world turns ([`server::contract`]). A *turn* is:
+//!
+//! 1. [`Server::handle`](server::Server::handle): one input. A datagram came, a stream has bytes, an address appeared,
+//!    time passed.
+//! 2. [`Server::poll`](server::Server::poll) until it says `None`: each call writes at most one output into the
+//!    caller's buffer: send this datagram, flush that stream, open a port there.
+//! 3. Sleep until [`Server::poll_timeout`](server::Server::poll_timeout) or the next input.
+//!
+//! Five properties follow, and most of the code is explained by them:
+//!
+//! - **No queue of outputs.** `handle` changes state and marks *who* has something to send, in the ready ring of
+//!   [`base::schedule::Schedule`]. `poll` takes the next one and builds the bytes from its state. A burst of inputs
+//!   can't overflow anything but the tables, and each table has its own answer for that ([`base::limits`]).
+//! - **Credits.** The caller says which sockets can be written ([`server::contract::Credits`]). What has no credit is
+//!   not produced: it stays in the state and stays ready.
+//! - **Retransmission from bytes.** What a transaction has sent is frozen in [`base::store`] and repeated bit by bit.
+//!   A fork keeps the request once; each branch has a share of it and its own edits.
+//! - **One immediate slot.** Answers without a transaction (challenges, refusals) and passing ACKs keep nothing; they
+//!   wait in a single slot which `poll` empties before anything else is read.
+//! - **Any world will do.** The runtime is one caller of the contract; a simulated network with a virtual clock is
+//!   another, and sees the same server.
+//!
+//! # One message's way
+//!
+//! Bob's phone sends a MESSAGE for `sip:alice@home.example` by UDP. Alice has two devices registered, a tablet and a
+//! phone.
+//!
+//! *In.* `runtime::driver::drive` waits for readiness; `Driver::receive` reads the datagram and hands it to
+//! `Server::handle`, which calls `Core::datagram`. A keep-alive ends here. So does a source over its limit: it is
+//! dropped before it costs a parse ([`sip::limiter`]). `Core::message` has [`wire::sip::Message::parse`] split the
+//! text; the message borrows the datagram and copies nothing.
+//!
+//! *Known?* `Core::request` in `server/requests.rs` makes keyed hashes of what identifies the request (`Stack::keys`).
+//! If a server transaction has that key, this is a retransmission: `Stack::absorb` repeats the last answer. If the
+//! same request is being worked on, come by another way, it is merged: 482. `Routes::of` reads which Route values are
+//! ours.
+//!
+//! *Where to?* `Core::route` has `Core::locate` turn the Request-URI into a place: this server, a person, a device, a
+//! dialog that passes here, or outside. Here: the person Alice. Hops and loops are checked ([`sip::branch`]).
+//!
+//! *Who asks?* From says bob, an address of ours, which has to be proven: `Core::asker` calls
+//! [`home::identity::identify`]. Without credentials `Core::challenge` writes a 407 into the immediate slot; the nonce
+//! is sealed, not stored, so the challenge costs no memory. The phone sends the MESSAGE again, with credentials;
+//! [`sip::digest::Nonces`] checks the hash and that the nonce was not used so before. Now it is Bob, by digest. A From
+//! in another domain would be a stranger, who only claims a name.
+//!
+//! *May he?* `Core::admit_and_send` collects the devices of Alice that take messages, and asks the front door:
+//! [`home::policy::decide`], a pure function of who asks, for what, and what is there. No other code decides. It says
+//! `Deliver`.
+//!
+//! *Fork.* [`home::proxy::Proxy::start`] freezes the request, opens a server transaction, and keeps a
+//! [`Context`](home::proxy::context::Context) with two targets. For each, `start_branch` finds the way (the flow its
+//! REGISTER came by), writes what changes as edits on the original bytes ([`home::proxy::forward`]: Request-URI, Via,
+//! Max-Forwards, credentials out), freezes those, and makes a client transaction with 8 s to succeed. Nothing has been
+//! sent yet: two tasks are in the ready ring.
+//!
+//! *Out.* `Server::poll` pops the first; `Stack::produce_request` applies its edits to the original, straight into the
+//! driver's buffer, and the driver sends it. Then the second. Then `None`, and the turn is over. If a device stays
+//! silent, timer E is due in the schedule: `Core::due` marks the request unsent, and the same bytes go out again.
+//!
+//! *Back.* The tablet answers 200. Its top Via is ours; [`sip::branch::Branch`] in it holds the handle of the client
+//! transaction and a secret that proves it, so `Stack::answered` finds it without a search and forgeries find nothing.
+//! `Proxy::answered` takes our Via off, freezes the answer for the server transaction, and the next `poll` sends it to
+//! Bob's phone. The 200 of Alice's phone is the second: it ends its branch and goes no further. Had her phone refused,
+//! or said nothing for 8 s, [`home::policy::missed`] would have it counted for Alice.
+//!
+//! *Rest.* With no branch left, `Proxy::settle` removes the context and gives its share of the bytes back. Both sorts
+//! of transactions linger to absorb repetitions, with a key and a last answer at most; when a table is full, the
+//! finished ones give way first, oldest first. When all is quiet, [`Server::is_at_rest`](server::Server::is_at_rest)
+//! says so, and the tests ask it.
+//!
+//! A call takes the same way; the differences are in the transactions (ACK, CANCEL, no timer E), in Record-Route,
+//! which keeps us on its path by a sealed token for each side ([`sip::token`], no dialog is stored), and in the 2xx,
+//! which cancels the other branches. A REGISTER turns off in `Core::route` to [`home::registrar`]. What comes by a
+//! stream is cut into messages by [`wire::sip::framer`], one for each time round the loop in `poll`.
+//!
+//! # Where things live
+//!
+//! One [`Server`](server::Server) holds every table. It is a `static`, made in a constant, all zero: in `.bss`, where
+//! a table costs no memory until it is touched (`scripts/build` fails when it moves). Objects name each other by
+//! [`Handle`](base::table::Handle): slot and generation, so a handle to what is gone finds nothing. A handle survives
+//! a trip through a stranger as a number in a branch or a token, because it is checked like any other when it comes
+//! back. What strangers choose (Call-IDs, names, branches) is looked up by hashes with a key of this start, in
+//! [`base::table::Index`].
+//!
+//! A share of kept bytes ([`base::store::Bytes`]) is not `Clone` and must be given back: whoever takes an object out
+//! of a table releases its shares.
+//!
+//! # How time passes
+//!
+//! It does not, inside. [`Instant`](base::time::Instant) is milliseconds since some start and comes with each call.
+//! Each object has at most one deadline, its earliest, in the schedule; when its state changes, its deadline is set
+//! again (`reschedule_…`). The time of day is an input like any other, may come late and may jump, and only the Date
+//! of an answer depends on it.
+//!
+//! # Reading order
+//!
+//! 1. [`base::limits`], [`base::table`], [`base::schedule`], [`base::store`]: the vocabulary.
+//! 2. [`server::contract`], then `server.rs` from `handle` to `due`.
+//! 3. [`wire::sip`] with `message.rs` and `edit.rs`.
+//! 4. `server/requests.rs` beside the section above, with [`home::policy`] open.
+//! 5. [`sip::stack`] and [`sip::transaction`], then [`home::proxy`] and [`home::registrar`].
+//! 6. `runtime/driver.rs`: the contract from the other side.
+//!
+//! Limits of what is there: no TLS, no DNS (names of other domains are not looked up), no presence, nothing is kept
+//! over a restart. Every file opens with the RFC sections it follows and what it leaves out.
 #![no_std]
 #![forbid(unsafe_code)]
 

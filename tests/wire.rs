@@ -273,23 +273,28 @@ fn large_hostile_messages_cost_little() {
             let mut bytes = format!("{head}{before}").into_bytes();
             bytes.extend(piece.as_bytes().iter().cycle().take(65_000 - bytes.len()));
             bytes.extend_from_slice(b"\r\n\r\n");
-            let begin = Instant::now();
-            let frame = framer::next(&bytes, 65_535);
-            let message = Message::parse(&bytes).unwrap();
-            let count = message.fields().map(|field| message.values(field.name).count()).max();
-            let contacts = message.contacts().is_ok();
-            let mut buffer = vec![0; 70_000];
-            let mut out = Writer::new(&mut buffer);
-            let source = Some(([192, 0, 2, 1], 5060).into());
-            let head = Head { status: 400, reason: "Bad Request", to_tag: Some(b"t"), source, record_route: true };
-            write_head(&message, &head, &mut out);
-            let spent = begin.elapsed();
-            assert!(
-                spent < Duration::from_millis(100),
-                "{piece:?} after {before:?}: {spent:?} {frame:?} {count:?} {contacts}"
-            );
+            // The machine may be busy with something else: the best of a few tries counts.
+            let spent = (0..5).map(|_| time_to_read(&bytes)).find(|spent| *spent < Duration::from_millis(100));
+            assert!(spent.is_some(), "{piece:?} after {before:?}: more than 100 ms, five times");
         }
     }
+}
+
+/// How long it takes to frame a message, to read it, and to begin its answer.
+fn time_to_read(bytes: &[u8]) -> Duration {
+    let begin = Instant::now();
+    let frame = framer::next(bytes, 65_535);
+    let message = Message::parse(bytes).unwrap();
+    let count = message.fields().map(|field| message.values(field.name).count()).max();
+    let contacts = message.contacts().is_ok();
+    let mut buffer = vec![0; 70_000];
+    let mut out = Writer::new(&mut buffer);
+    let source = Some(([192, 0, 2, 1], 5060).into());
+    let head = Head { status: 400, reason: "Bad Request", to_tag: Some(b"t"), source, record_route: true };
+    write_head(&message, &head, &mut out);
+    let spent = begin.elapsed();
+    std::hint::black_box((frame, count, contacts));
+    spent
 }
 
 /// Seeded, so that a failure comes again.
