@@ -20,8 +20,10 @@ pub struct Binding {
     pub instance: u64,
     /// A hash of instance and `reg-id`; 0 when the device has none.
     pub identity: u64,
-    /// The way its REGISTER came.
+    /// The way requests to it take.
     pub flow: Flow,
+    /// The way its REGISTER came.
+    pub source: Flow,
     /// Preference, thousandths.
     pub q: u16,
     /// When it ends unless refreshed.

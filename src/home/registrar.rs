@@ -2,8 +2,11 @@
 //!
 //! With flows over streams (RFC 5626: `reg-id`, `+sip.instance`, the flow's end ends the binding), Path (RFC 3327) and
 //! what devices say they take (RFC 3840). Requests to a binding go to where its REGISTER came from, whatever its Contact
-//! says; a mapping of a NAT on the way is kept alive from here, by an OPTIONS each 25 s. Outbound is not confirmed over
+//! says, unless the device is on a network of ours and its Contact has that same address: then the Contact's port counts,
+//! as some send from another than they listen on. A mapping of a NAT on the way is kept alive from here, by an OPTIONS each 25 s. Outbound is not confirmed over
 //! UDP, where it would need a STUN server on the same port. Leaves out GRUU.
+
+use core::net::SocketAddr;
 
 use heapless::Vec;
 
@@ -17,7 +20,7 @@ use crate::home::binding::{Abilities, Binding, TEXTS, Text};
 use crate::home::people::People;
 use crate::sip::branch::{Branch, Kind};
 use crate::sip::stack::{Produced, Sending, Stack, Task};
-use crate::sip::transport::DEFAULT_PORT;
+use crate::sip::transport::{DEFAULT_PORT, Network};
 use crate::wire::sip::{Contacts, Fault, Message, Name, NameAddr, SipUri, Uri, delta_seconds};
 
 /// A binding's handle.
@@ -192,12 +195,7 @@ impl Registrar {
             return Ok(());
         }
         let (text, ends) = freeze_texts(stack, message, change).ok_or(NO_ROOM)?;
-        let remote = stack.network.remote(flow);
-        let is_natted = remote.is_some_and(|remote| {
-            let port = change.uri.port.unwrap_or(DEFAULT_PORT);
-            change.uri.host.ip().map(|ip| ip.to_canonical()) != Some(remote.ip().to_canonical())
-                || port != remote.port()
-        });
+        let (reached, is_natted) = way_to(&stack.network, flow, &change.uri);
         let needs_pings = is_natted && flow.transport() == Transport::Udp;
         let mut hash = stack.random.hash(Purpose::Token);
         hash.put(&(who.0 as u32).to_le_bytes());
@@ -209,7 +207,8 @@ impl Registrar {
             id: (hash.finish() as u32).max(1),
             instance: change.instance,
             identity: change.identity,
-            flow,
+            flow: reached,
+            source: flow,
             q: change.q,
             expires_at: now.plus(u64::from(change.expires_s) * 1000),
             refreshed_at: now,
@@ -362,9 +361,9 @@ impl Registrar {
         Some((handle, self.bindings.get(handle)?))
     }
 
-    /// The binding of a person that was registered over a flow.
+    /// The binding of a person whose REGISTER came over a flow.
     pub fn on_flow(&self, person: usize, flow: Flow) -> Option<&Binding> {
-        self.of(person).map(|(_, binding)| binding).find(|binding| binding.flow == flow)
+        self.of(person).map(|(_, binding)| binding).find(|binding| binding.source == flow)
     }
 
     /// The binding whose Contact a Request-URI is.
@@ -549,6 +548,21 @@ fn freeze_texts(
         end(Text::Accept, out);
     })?;
     Some((text, ends))
+}
+
+/// The way to a device that registered over a flow, and whether there is a NAT between. It is the way the REGISTER came;
+/// only a device on a network of ours, which no NAT separates from us, may listen on another port than it sends from.
+fn way_to(network: &Network, flow: Flow, contact: &SipUri<'_>) -> (Flow, bool) {
+    let Some(remote) = network.remote(flow) else { return (flow, false) };
+    let is_same_host = contact.host.ip().is_some_and(|ip| ip.to_canonical() == remote.ip().to_canonical());
+    let number = contact.port.unwrap_or(DEFAULT_PORT);
+    match flow {
+        Flow::Datagram { port, .. } if is_same_host && network.is_near(remote.ip()) => {
+            (Flow::Datagram { port, remote: SocketAddr::new(remote.ip(), number) }, false)
+        }
+        Flow::Datagram { .. } => (flow, !is_same_host || number != remote.port()),
+        Flow::Stream(_) => (flow, !is_same_host),
+    }
 }
 
 /// Keeps the number of bindings that depend on a stream, so that it is not closed for being idle.

@@ -392,7 +392,7 @@ impl Core {
         let mut snapshot = Snapshot { devices: 1, able: 1 };
         let (goal, targets) = match &place {
             Place::Person(person) => {
-                let targets = self.targets(*person, &incoming, kind);
+                let targets = self.targets(*person, &incoming, asker, kind);
                 snapshot = Snapshot { devices: self.registrar.of(*person).count(), able: targets.len() };
                 (Goal::Person, targets)
             }
@@ -437,10 +437,11 @@ impl Core {
         }
     }
 
-    /// The devices of a person that a request goes to: those that can take it, without the one it came from.
-    fn targets(&self, person: usize, incoming: &Incoming<'_, '_>, kind: Kind) -> Vec<Target, BRANCHES> {
+    /// The devices of a person that a request goes to: those that can take it, without her own that it came from.
+    fn targets(&self, person: usize, incoming: &Incoming<'_, '_>, asker: Asker, kind: Kind) -> Vec<Target, BRANCHES> {
         let able = || {
-            let others = self.registrar.of(person).filter(|(_, device)| device.flow != incoming.flow);
+            let is_own = |device: &Binding| asker.person == Some(person) && device.source == incoming.flow;
+            let others = self.registrar.of(person).filter(move |(_, device)| !is_own(device));
             others.filter(|(_, device)| device.abilities.takes(incoming.method))
         };
         // What a device is for counts where there is a choice.
@@ -481,8 +482,7 @@ impl Core {
             _ => return self.refuse(now, &incoming, 400, "Address Is Not a SIP URI", ""),
         }
         let Self { stack, people, nonces, .. } = self;
-        let identity =
-            identity::identify(now, stack, people, nonces, message, &essentials.to, Name::Authorization);
+        let identity = identity::identify(now, stack, people, nonces, message, &essentials.to, Name::Authorization);
         if self.judge(now, &incoming, identity, 401).is_none() {
             return;
         }

@@ -133,7 +133,7 @@ impl Core {
             device: section.map(|device| device.id.as_str()),
             contact: text(Text::Uri),
             transport: Shown(binding.flow.transport().parameter().as_bytes()),
-            source: self.stack.network.remote(binding.flow).map(Address),
+            source: self.stack.network.remote(binding.source).map(Address),
             user_agent: text(Text::Agent),
             expires_s: binding.expires_at.seconds_from(now),
             q: binding.q,

@@ -265,9 +265,12 @@ impl Network {
 
     /// The name to give to a peer instead of our address: when it is beyond the default route and the world knows us so.
     pub fn advertised(&self, remote: IpAddr) -> Option<&str> {
-        let is_near =
-            remote.is_loopback() || self.addresses.iter().any(|local| local.prefix > 0 && local.reaches(remote));
-        if is_near { None } else { self.external.first().map(|name| name.as_str()) }
+        if self.is_near(remote) { None } else { self.external.first().map(|name| name.as_str()) }
+    }
+
+    /// Whether an address is on a network of ours, so that nothing can be between.
+    pub fn is_near(&self, remote: IpAddr) -> bool {
+        remote.is_loopback() || self.addresses.iter().any(|local| local.prefix > 0 && local.reaches(remote))
     }
 
     /// Whether `host` and `port` in a URI mean this server by one of its addresses or names.

@@ -202,8 +202,11 @@ fn between_families() {
                 assert!(has(&four) && has(&six), "at {own}: {routes:#?}");
             }
             // The device makes room for the next one.
-            Sipp { server: SocketAddr::new(callee, pcsd.port), ..Sipp::new("sign_off", &pcsd, "bob", "bob", SocketAddr::new(callee, free_port())) }
-                .play(&place);
+            Sipp {
+                server: SocketAddr::new(callee, pcsd.port),
+                ..Sipp::new("sign_off", &pcsd, "bob", "bob", SocketAddr::new(callee, free_port()))
+            }
+            .play(&place);
             pcsd.await_devices("bob", 0);
         }
     }

@@ -10,7 +10,8 @@ use rustix::process::Signal;
 fn between_tcp_and_udp() {
     let Some(place) = Place::new("between_tcp_and_udp", &["baresip"]) else { return };
     let pcsd = Daemon::start(&place, &[Person::Md5("alice"), Person::Md5("bob")]);
-    let outbound = Setup { transport: "tcp", more: ";sipnat=outbound", tone_hz: 440, ..Setup::new("alice", pcsd.address()) };
+    let outbound =
+        Setup { transport: "tcp", more: ";sipnat=outbound", tone_hz: 440, ..Setup::new("alice", pcsd.address()) };
     let mut alice = outbound.start(&place, "alice");
     let mut bob = Setup { tone_hz: 880, ..Setup::new("bob", pcsd.address()) }.start(&place, "bob");
     alice.await_event("REGISTER_OK");

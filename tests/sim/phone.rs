@@ -309,7 +309,9 @@ impl Phone {
     pub fn invite(&mut self, now: u64, uri: &str) -> usize {
         let mut request = self.request("INVITE", uri, &format!("<{uri}>"));
         request.add("Content-Type", "application/sdp");
-        request.body = b"v=0\r\no=- 1 1 IN IP4 192.0.2.99\r\ns=-\r\nc=IN IP4 192.0.2.99\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n".to_vec();
+        request.body =
+            b"v=0\r\no=- 1 1 IN IP4 192.0.2.99\r\ns=-\r\nc=IN IP4 192.0.2.99\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+                .to_vec();
         self.send(now, request)
     }
 
@@ -680,7 +682,8 @@ impl Phone {
     /// A call of ours is answered: a dialog begins, and its ACK goes out.
     fn answered(&mut self, index: usize, answer: &Msg, is_first: bool) {
         let request = self.clients[index].request.clone();
-        let known = self.dialogs.iter().position(|it| it.call_id == request.get("Call-ID") && it.remote == answer.get("To"));
+        let known =
+            self.dialogs.iter().position(|it| it.call_id == request.get("Call-ID") && it.remote == answer.get("To"));
         let mut routes = answer.values("Record-Route");
         routes.reverse();
         let dialog = known.unwrap_or_else(|| {
@@ -761,7 +764,8 @@ impl Phone {
             answer.iter().for_each(|answer| self.emit(way, answer));
             return;
         }
-        let key = |msg: &Msg| (msg.get("Call-ID").to_string(), msg.get("CSeq").to_string(), msg.tag("From").to_string());
+        let key =
+            |msg: &Msg| (msg.get("Call-ID").to_string(), msg.get("CSeq").to_string(), msg.tag("From").to_string());
         let is_again = method != "CANCEL" && self.requests.iter().any(|(_, known)| key(known) == key(&request));
         assert!(!is_again || self.may_get_twice, "{}: delivered twice: {}", self.name, request.start);
         self.requests.push((self.now, request.clone()));

@@ -308,7 +308,8 @@ impl World {
             self.input(server, Input::Timeout);
             let next = self.servers[server].server.poll_timeout();
             assert!(next.is_none_or(|next| next.millis() > self.now), "a deadline that has come is left over");
-        } else if let Some(phone) = self.phones.iter().position(|phone| phone.next_at().is_some_and(|at| at <= self.now))
+        } else if let Some(phone) =
+            self.phones.iter().position(|phone| phone.next_at().is_some_and(|at| at <= self.now))
         {
             self.phones[phone].tick(self.now);
         }
@@ -470,7 +471,8 @@ impl World {
     }
 
     fn accept(&mut self, conn: usize, listener: SocketAddr) {
-        let server = self.servers.iter().position(|host| host.ports.values().any(|it| *it == (Transport::Tcp, listener)));
+        let server =
+            self.servers.iter().position(|host| host.ports.values().any(|it| *it == (Transport::Tcp, listener)));
         let is_cut = self.cut.contains(&listener.ip());
         let stream = server.filter(|_| !is_cut).and_then(|server| self.servers[server].server.vacant_stream());
         let (Some(server), Some(stream)) = (server, stream) else {
@@ -484,7 +486,8 @@ impl World {
         self.conns[conn].ends[1] = End::Server(server, stream);
         let from = self.conns[conn].remotes[1];
         let ports = &self.servers[server].ports;
-        let port = ports.iter().find(|(_, it)| **it == (Transport::Tcp, listener)).map(|(port, _)| Port(*port)).unwrap();
+        let port =
+            ports.iter().find(|(_, it)| **it == (Transport::Tcp, listener)).map(|(port, _)| Port(*port)).unwrap();
         self.input(server, Input::Accepted { stream, listener: port, from });
     }
 
@@ -495,7 +498,8 @@ impl World {
             End::Server(other, listener_stream) => {
                 let to = self.conns[conn].remotes[0];
                 let ports = &self.servers[other].ports;
-                let port = ports.iter().find(|(_, it)| **it == (Transport::Tcp, to)).map(|(port, _)| Port(*port)).unwrap();
+                let port =
+                    ports.iter().find(|(_, it)| **it == (Transport::Tcp, to)).map(|(port, _)| Port(*port)).unwrap();
                 self.input(other, Input::Accepted { stream: listener_stream, listener: port, from: local });
             }
         }
@@ -604,7 +608,8 @@ impl World {
         let local = SocketAddr::new(ip, 40_000 + self.conns.len() as u16);
         let at = self.now + self.link.delay.0;
         let is_cut = self.cut.contains(&to.ip());
-        let phone = self.phones.iter().position(|phone| phone.address == to && phone.listens && !phone.is_off && !is_cut);
+        let phone =
+            self.phones.iter().position(|phone| phone.address == to && phone.listens && !phone.is_off && !is_cut);
         let other = self.servers.iter().position(|host| host.ports.values().any(|it| *it == (Transport::Tcp, to)));
         let other = other.filter(|other| *other != server && !is_cut);
         let other = other.and_then(|other| Some((other, self.servers[other].server.vacant_stream()?)));
