@@ -1,7 +1,10 @@
 //! Names for the ends of a network: the server's sockets, its streams, its addresses, and the way back to a peer.
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// The address that stands where there is none: all zero bytes, as an empty table has to be.
+pub const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// How SIP travels (RFC 3261 §18).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

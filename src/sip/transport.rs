@@ -10,7 +10,7 @@ use core::net::{IpAddr, SocketAddr};
 use heapless::Vec;
 
 use crate::base::limits::{ADDRESSES, EXTERNALS, LISTENERS, PORTS, STREAMS};
-use crate::base::net::{Flow, LocalAddress, Port, Stream, Transport};
+use crate::base::net::{Flow, LocalAddress, NOWHERE, Port, Stream, Transport};
 use crate::base::store::{Bytes, Store};
 use crate::base::time::{Instant, earliest};
 use crate::config::model::{Listen, Model, Name};
@@ -513,7 +513,6 @@ impl Default for Network {
 
 impl StreamState {
     const fn vacant() -> Self {
-        const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
         Self {
             generation: 0,
             phase: Phase::Vacant,

@@ -16,7 +16,7 @@ use heapless::Deque;
 use crate::base::limits::{
     BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, MESSAGE_BYTES, PORTS, SERVER_TRANSACTIONS, STATELESS_BYTES, STREAMS,
 };
-use crate::base::net::{Flow, Port, Stream, Transport};
+use crate::base::net::{NOWHERE, Port, Stream, Transport};
 use crate::base::random::{Purpose, Random};
 use crate::base::schedule::Schedule;
 use crate::base::store::{Bytes, Store};
@@ -78,8 +78,12 @@ pub struct Counters {
 }
 
 /// A stateless answer, or an ACK that passes through: sent before the next input is read.
+///
+/// The address is no `Option`, whose `None` is not all zero: that would move the whole server from `.bss` to `.data`.
 struct Slot {
-    flow: Option<Flow>,
+    is_full: bool,
+    port: Port,
+    remote: SocketAddr,
     len: usize,
     bytes: [u8; STATELESS_BYTES],
 }
@@ -223,7 +227,7 @@ impl Stack {
             finished_servers: Deque::new(),
             clients: Table::new(),
             finished_clients: Deque::new(),
-            slot: Slot { flow: None, len: 0, bytes: [0; STATELESS_BYTES] },
+            slot: Slot { is_full: false, port: Port(0), remote: NOWHERE, len: 0, bytes: [0; STATELESS_BYTES] },
             scratch: [0; MESSAGE_BYTES + 1],
         }
     }

@@ -2,8 +2,8 @@
 
 use core::net::SocketAddr;
 
-use super::{ClientHandle, Produced, Sending, ServerHandle, Stack, Task, Way};
-use crate::base::net::{Flow, Port, PortSet, Transport};
+use super::{ClientHandle, Produced, Sending, ServerHandle, Slot, Stack, Task, Way};
+use crate::base::net::{Flow, NOWHERE, Port, PortSet, Transport};
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::sip::transport::StreamStep;
@@ -19,8 +19,8 @@ impl Stack {
             return;
         };
         match flow {
-            Flow::Datagram { .. } => {
-                self.slot.flow = Some(flow);
+            Flow::Datagram { port, remote } => {
+                (self.slot.is_full, self.slot.port, self.slot.remote) = (true, port, remote);
                 self.slot.len = len;
             }
             Flow::Stream(stream) => {
@@ -33,7 +33,7 @@ impl Stack {
 
     /// Whether the slot for stateless messages is free, so that the next message may be read.
     pub fn is_slot_free(&self) -> bool {
-        self.slot.flow.is_none()
+        !self.slot.is_full
     }
 
     /// The flow to an address: an open stream there, a new one, or a datagram from the port nearest to it.
@@ -59,11 +59,11 @@ impl Stack {
 
     /// The stateless message in the slot, if there is credit for it.
     pub fn produce_slot(&mut self, credits: PortSet, buffer: &mut [u8]) -> Option<Sending> {
-        let Some(Flow::Datagram { port, remote }) = self.slot.flow else { return None };
-        if !credits.contains(port) {
+        let Slot { is_full, port, remote, .. } = self.slot;
+        if !is_full || !credits.contains(port) {
             return None;
         }
-        self.slot.flow = None;
+        self.slot.is_full = false;
         let room = buffer.get_mut(..self.slot.len)?;
         room.copy_from_slice(&self.slot.bytes[..self.slot.len]);
         Some(Sending::Datagram(port, remote, self.slot.len))
@@ -89,11 +89,7 @@ impl Stack {
                         Some(remote) => Produced::Output(Sending::Stream(stream, StreamStep::Connect, remote)),
                         None => Produced::Nothing,
                     },
-                    Some((stream, step)) => {
-                        const NOWHERE: SocketAddr =
-                            SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
-                        Produced::Output(Sending::Stream(stream, step, remote.unwrap_or(NOWHERE)))
-                    }
+                    Some((stream, step)) => Produced::Output(Sending::Stream(stream, step, remote.unwrap_or(NOWHERE))),
                     None => Produced::Nothing,
                 }
             }
