@@ -2,7 +2,7 @@
 //!
 //! The text is read twice. The first time takes down the domain and the names of the people, which may stand below what
 //! needs them: H(A1) covers the domain, a device names its person. The second time reports faults and fills the model.
-//! So no password is kept, and faults come in the order of lines, but for what a section lacks, which is known at its end.
+//! A third reading lends their person's password to devices that have none. So no password is kept, and faults come in the order of lines, but for what a section lacks, which is known at its end.
 
 use core::fmt::Write;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -31,6 +31,8 @@ pub(super) fn read(model: &mut Model, text: &[u8], report: &mut dyn FnMut(Fault<
         }
         last = line;
     }
+    check.end_section();
+    check.lend_passwords(text);
     check.finish(last)
 }
 
@@ -147,8 +149,48 @@ impl Check<'_> {
         self.fault(line, "", Problem::Syntax(syntax));
     }
 
+    /// The third reading: a device without a password of its own logs in by its own name with its person's.
+    fn lend_passwords(&mut self, text: &[u8]) {
+        // With faults the model is not used, and who has which password may be one of them.
+        if self.faults > 0 || self.model.devices.iter().all(|device| device.secret != Secret::NONE) {
+            return;
+        }
+        let mut room = [0; LINE_BYTES];
+        let mut person = None;
+        let mut lines = [0; DEVICES];
+        for (line, bytes) in Lines::new(text) {
+            match uci::statement(bytes, &mut room) {
+                Ok(Some(Statement::Config { kind, name })) => {
+                    let id = section_id(name).unwrap_or_default();
+                    person = self.model.person(id.as_bytes()).filter(|_| kind == "person");
+                    if let Some(device) = self.model.device(id.as_bytes()).filter(|_| kind == "device") {
+                        lines[device] = line;
+                    }
+                }
+                Ok(Some(Statement::Option { key: "password", value })) => {
+                    let Model { main, devices, .. } = &mut *self.model;
+                    for device in devices.iter_mut().filter(|device| device.secret == Secret::NONE) {
+                        if person == Some(usize::from(device.person)) {
+                            device.secret =
+                                Secret::from_password(device.id.as_bytes(), main.domain.as_bytes(), value.as_bytes());
+                        }
+                    }
+                }
+                Err(_) if uci::begins_section(bytes) => person = None,
+                _ => {}
+            }
+        }
+        for (index, line) in lines.into_iter().enumerate() {
+            let Some(device) = self.model.devices.get(index).filter(|device| device.secret == Secret::NONE) else {
+                continue;
+            };
+            let name = device.id.clone();
+            self.begin_text(line, "device", &name);
+            self.fault(line, "", Problem::Missing("option 'password' or 'ha1' (its person has only a hash)"));
+        }
+    }
+
     fn finish(mut self, last: u32) -> usize {
-        self.end_section();
         if !self.main {
             self.begin_text(last, PCSD, MAIN);
             self.fault(last, "", Problem::MissingSection);
@@ -271,7 +313,7 @@ impl Check<'_> {
         let takes = if *takes == Takes::NONE { Takes::ALL } else { *takes };
         // Without a person there is a fault, and the number does not matter.
         let person = person.and_then(|index| u16::try_from(index).ok()).unwrap_or(0);
-        let device = Device { id: id.clone(), person, takes, secret: secret.take() };
+        let device = Device { id: id.clone(), person, takes, secret: secret.take().unwrap_or(Secret::NONE) };
         // There is room: the section's beginning was refused otherwise.
         let _ = self.model.devices.push(device);
     }

@@ -32,7 +32,7 @@
 //! |---|---|---|
 //! | `person` | whose device it is | required |
 //! | list `takes` | `audio`, `video`, `text`: what is sent to it where there is a choice | all three |
-//! | `password`, `ha1` | a login of its own with NAME as username, for the address of its person | the person's login |
+//! | `password`, `ha1` | its own secret: a device logs in with NAME as username, for the address of its person | its person's `password` |
 //!
 //! Sections `buddy`, `account`, `rule`, `place`, `peer` and `station` are not in this version: refused.
 

@@ -16,7 +16,6 @@ use crate::base::limits::{DEVICES, EXTERNALS, LISTENERS, NAME_BYTES, PEOPLE, UNL
 use crate::base::net::Transport;
 use crate::config::check;
 use crate::config::fault::Fault;
-use crate::config::value;
 
 /// A name in the configuration: at most [`NAME_BYTES`] of UTF-8 without control characters.
 pub type Name = String<NAME_BYTES>;
@@ -52,17 +51,6 @@ impl Model {
     /// The device in section `id`, regardless of ASCII case: an index in `devices`.
     pub fn device(&self, id: &[u8]) -> Option<usize> {
         self.devices.iter().position(|device| device.id.as_bytes().eq_ignore_ascii_case(id))
-    }
-
-    /// Who authenticates as `username`: a person, or a device with a login of its own. The case counts, because it went
-    /// into H(A1).
-    pub fn login(&self, username: &[u8]) -> Option<Login<'_>> {
-        if let Some(person) = self.people.iter().position(|person| person.id.as_bytes() == username) {
-            return Some(Login { person, device: None, secret: &self.people.get(person)?.secret });
-        }
-        let device = self.devices.iter().position(|device| device.id.as_bytes() == username)?;
-        let Device { person, secret, .. } = self.devices.get(device)?;
-        Some(Login { person: usize::from(*person), device: Some(device), secret: secret.as_ref()? })
     }
 
     /// Makes the model empty in place: it is too big to be moved about on the stack.
@@ -114,13 +102,6 @@ impl Main {
             syslog: false,
             bindings_per_person: 0,
         }
-    }
-
-    /// Whether `host`, as it stands in a URI, names this home: its domain or one of its external names. The router's
-    /// own addresses are known elsewhere.
-    pub fn is_home(&self, host: &[u8]) -> bool {
-        let host = core::str::from_utf8(host).ok().and_then(value::host);
-        host.is_some_and(|host| host == self.domain || self.external.contains(&host))
     }
 }
 
@@ -177,19 +158,8 @@ pub struct Device {
     pub person: u16,
     /// What is sent to it.
     pub takes: Takes,
-    /// A login of its own, with `id` as the username, for the address of its person.
-    pub secret: Option<Secret>,
-}
-
-/// Who a username stands for.
-#[derive(Clone, Copy, Debug)]
-pub struct Login<'m> {
-    /// The person: an index in [`Model::people`].
-    pub person: usize,
-    /// The device, if the login is a device's own: an index in [`Model::devices`].
-    pub device: Option<usize>,
-    /// What the answer to a challenge is computed from.
-    pub secret: &'m Secret,
+    /// What its login with `id` as the username is checked against; that is for the address of its person.
+    pub secret: Secret,
 }
 
 /// The kinds of media and messages a device is sent where there is a choice.
@@ -270,6 +240,6 @@ mod tests {
     #[test]
     fn an_empty_model_can_be_a_constant() {
         static MODEL: Model = Model::new();
-        assert!(MODEL.people.is_empty() && MODEL.login(b"alice").is_none() && !MODEL.main.is_home(b""));
+        assert!(MODEL.people.is_empty() && MODEL.person(b"alice").is_none());
     }
 }

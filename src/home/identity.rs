@@ -6,6 +6,8 @@ use crate::base::time::Instant;
 use crate::home::people::People;
 use crate::home::policy::{Asker, Assurance};
 use crate::sip::digest::{Challenge, Nonces, Refusal};
+use crate::sip::stack::Stack;
+use crate::sip::transport::Network;
 use crate::wire::sip::{Credentials, Message, Name, NameAddr, Uri, quoted_content};
 
 /// What is known of who asks.
@@ -43,13 +45,14 @@ impl Identity {
 /// credentials are.
 pub fn identify(
     now: Instant,
-    random: &Random,
+    stack: &Stack,
     people: &People,
     nonces: &mut Nonces,
     message: &Message<'_>,
     whose: &NameAddr<'_>,
     field: Name,
 ) -> Identity {
+    let random = &stack.random;
     let Some(person) = claimed(random, people, whose) else {
         return Identity::Unproven { is_stale: false, is_wrong: false };
     };
@@ -63,7 +66,7 @@ pub fn identify(
         if !quoted_content(credentials.realm).eq(people.model.main.domain.bytes()) {
             continue;
         }
-        if !is_for(message, credentials.uri) {
+        if !is_for(&stack.network, people, message, credentials.uri) {
             return Identity::Malformed;
         }
         let Some(login) = people.login(random, quoted_content(credentials.username)) else {
@@ -108,17 +111,18 @@ fn claimed(random: &Random, people: &People, whose: &NameAddr<'_>) -> Option<Opt
     Some(people.person(random, uri.sip()?.user.unwrap_or_default()))
 }
 
-/// Whether credentials were made for this request (RFC 7616 §3.4.6): their URI means what the Request-URI means.
-fn is_for(message: &Message<'_>, uri: &[u8]) -> bool {
+/// Whether credentials were made for this request (RFC 7616 §3.4.6): their URI means what the Request-URI means, or this
+/// home as a whole, which is what some clients write. A nonce's count protects from use for another request.
+fn is_for(network: &Network, people: &People, message: &Message<'_>, uri: &[u8]) -> bool {
     let Some(target) = message.request_uri() else { return false };
-    target == uri
-        || matches!((Uri::parse(target), Uri::parse(uri)), (Ok(target), Ok(uri)) if target.equals(&uri) || same_resource(&target, &uri))
-}
-
-/// Proxies on the way may add parameters to the Request-URI: user and host have to be the same.
-fn same_resource(a: &Uri<'_>, b: &Uri<'_>) -> bool {
-    match (a.sip(), b.sip()) {
-        (Some(a), Some(b)) => a.user == b.user && a.host.eq_ignore_case(&b.host),
-        _ => false,
+    if target == uri {
+        return true;
+    }
+    let (Ok(target), Ok(uri)) = (Uri::parse(target), Uri::parse(uri)) else { return false };
+    match (target.sip(), uri.sip()) {
+        (Some(_), Some(uri)) if uri.user.is_none() && people.is_home(network, uri) => true,
+        // Proxies on the way may add parameters to the Request-URI.
+        (Some(target), Some(uri)) => target.user == uri.user && target.host.eq_ignore_case(&uri.host),
+        _ => target.equals(&uri),
     }
 }

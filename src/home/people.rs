@@ -43,7 +43,7 @@ impl People {
         for (index, person) in model.people.iter().enumerate() {
             self.names.insert(hash(random, person.id.as_bytes()), index);
         }
-        for (index, device) in model.devices.iter().enumerate().filter(|(_, device)| device.secret.is_some()) {
+        for (index, device) in model.devices.iter().enumerate() {
             self.names.insert(hash(random, device.id.as_bytes()), PEOPLE + index);
         }
     }
@@ -71,8 +71,7 @@ impl People {
             None => Some(Login { person: index, device: None, secret: &self.model.people.get(index)?.secret }),
             Some(device) => {
                 let section = self.model.devices.get(device)?;
-                let secret = section.secret.as_ref()?;
-                Some(Login { person: usize::from(section.person), device: Some(device), secret })
+                Some(Login { person: usize::from(section.person), device: Some(device), secret: &section.secret })
             }
         }
     }

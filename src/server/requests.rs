@@ -14,7 +14,7 @@ use crate::base::time::{Instant, UnixTime};
 use crate::home::binding::Binding;
 use crate::home::identity::{self, Identity};
 use crate::home::policy::{self, Asker, Assurance, Decision, Event, Kind, Snapshot, Target as Goal};
-use crate::home::proxy::context::{Passage, Progress, Target, To};
+use crate::home::proxy::context::{Passage, Target, To};
 use crate::home::proxy::forward::{Forward, Own};
 use crate::home::proxy::{self, Job};
 use crate::home::registrar::{BindingHandle, Registrar};
@@ -226,7 +226,12 @@ impl Core {
             return self.refuse(now, &incoming, 482, "Loop Detected", "");
         }
         if message.field(Name::ProxyRequire).is_some() {
-            return self.refuse_tags(now, &incoming, &[Name::ProxyRequire, Name::Require], &[]);
+            // Require is for who the request is addressed to.
+            let names: &[Name] = match place {
+                Place::Server => &[Name::ProxyRequire, Name::Require],
+                _ => &[Name::ProxyRequire],
+            };
+            return self.refuse_tags(now, &incoming, names, &[]);
         }
         match place {
             Place::Server | Place::Person(_) | Place::Nobody if method == Method::Register => {
@@ -332,7 +337,7 @@ impl Core {
         }
         let Self { stack, people, nonces, .. } = self;
         let identity =
-            identity::identify(now, &stack.random, people, nonces, incoming.message, whose, Name::ProxyAuthorization);
+            identity::identify(now, stack, people, nonces, incoming.message, whose, Name::ProxyAuthorization);
         self.judge(now, incoming, identity, 407)
     }
 
@@ -443,7 +448,7 @@ impl Core {
         let mut found: Vec<(Target, Instant), BRANCHES> = Vec::new();
         for (handle, device) in able().filter(|(_, device)| !has_choice || self.is_for(device, kind)) {
             let q = if kind == Kind::Message { 1000 } else { device.q };
-            let target = Target { to: To::Binding(handle), q, instance: device.instance, progress: Progress::Waiting };
+            let target = Target::new(To::Binding(handle), q, device.instance);
             let _ = found.push((target, device.refreshed_at));
         }
         // Most preferred first; of the flows of one instance the newest.
@@ -470,19 +475,21 @@ impl Core {
         {
             return self.refuse_tags(now, &incoming, &[Name::Require], &REGISTRAR_TAGS);
         }
-        let to = match essentials.to.parsed_uri() {
-            Ok(Uri::Sip(uri)) if self.people.is_home(&self.stack.network, &uri) => uri,
+        match essentials.to.parsed_uri() {
+            Ok(Uri::Sip(uri)) if self.people.is_home(&self.stack.network, &uri) => {}
             Ok(Uri::Sip(_)) => return self.refuse(now, &incoming, 404, "Not Found", ""),
             _ => return self.refuse(now, &incoming, 400, "Address Is Not a SIP URI", ""),
-        };
+        }
         let Self { stack, people, nonces, .. } = self;
         let identity =
-            identity::identify(now, &stack.random, people, nonces, message, &essentials.to, Name::Authorization);
+            identity::identify(now, stack, people, nonces, message, &essentials.to, Name::Authorization);
         if self.judge(now, &incoming, identity, 401).is_none() {
             return;
         }
         let Identity::Person(person, device) = identity else { return };
-        let _ = to;
+        if self.claims_another(&essentials.from, person) {
+            return self.refuse(now, &incoming, 403, "Not Your Address", "");
+        }
         let Some(server) = self.stack.open_server(now, &keys, flow, false) else {
             return self.refuse(now, &incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
         };
@@ -512,6 +519,13 @@ impl Core {
                 response::finish(out, None);
             }),
         }
+    }
+
+    /// Whether an address is one of the home, but not this person's.
+    fn claims_another(&self, whose: &NameAddr<'_>, person: usize) -> bool {
+        let Ok(Uri::Sip(uri)) = whose.parsed_uri() else { return false };
+        self.people.is_home(&self.stack.network, &uri)
+            && self.people.person(&self.stack.random, uri.user.unwrap_or_default()) != Some(person)
     }
 
     fn write_registered(
@@ -603,6 +617,5 @@ impl Core {
 const GONE: Fault = Fault { status: 480, reason: "Temporarily Unavailable" };
 
 fn single(to: To) -> Vec<Target, BRANCHES> {
-    let target = Target { to, q: 1000, instance: 0, progress: Progress::Waiting };
-    Vec::from_slice(&[target]).unwrap_or_default()
+    Vec::from_slice(&[Target::new(to, 1000, 0)]).unwrap_or_default()
 }

@@ -20,6 +20,8 @@ use crate::wire::sip::Host;
 const IDLE_MS: u64 = 300_000;
 /// A message on a stream has to be complete so long after its first byte, and what we send has to be taken so fast.
 const STALL_MS: u64 = 30_000;
+/// A connection has to be up so long after it was asked for.
+const CONNECT_MS: u64 = 3_000;
 /// A port that could not be opened is tried again after so long.
 const REOPEN_MS: u64 = 5_000;
 /// The port of SIP where none is said.
@@ -289,7 +291,7 @@ impl Network {
     fn is_external(&self, host: &Host<'_>) -> bool {
         self.external.iter().any(|name| match host {
             Host::Name(text) => text.eq_ignore_ascii_case(name.as_bytes()),
-            _ => host.ip().is_some_and(|ip| name.parse() == Ok(ip)),
+            _ => host.ip().is_some_and(|ip| name.trim_matches(['[', ']']).parse() == Ok(ip)),
         })
     }
 
@@ -465,7 +467,12 @@ impl Network {
 
     /// When a stream has been idle, slow or stalled for too long.
     pub fn stream_deadline(&self, index: usize) -> Option<Instant> {
-        let state = self.streams.get(index).filter(|state| state.phase == Phase::Open)?;
+        let state = self.streams.get(index)?;
+        match state.phase {
+            Phase::Open => {}
+            Phase::ToConnect | Phase::Connecting => return Some(state.active_at.plus(CONNECT_MS)),
+            _ => return None,
+        }
         let idle = (state.bindings == 0).then(|| state.active_at.plus(IDLE_MS));
         let partial = state.partial_since.map(|since| since.plus(STALL_MS));
         let stalled = state.stalled_since.map(|since| since.plus(STALL_MS));

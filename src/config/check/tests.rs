@@ -59,8 +59,6 @@ fn every_option_of_main() {
     assert_eq!(main.external.as_slice(), ["alice.example.net", "[2001:db8::1]"]);
     assert_eq!((main.socket.as_str(), main.log_level, main.syslog), ("/tmp/s", LogLevel::Debug, true));
     assert_eq!((main.unlimited[0].to_string().as_str(), main.bindings_per_person), ("192.0.2.9", 2));
-    assert!(main.is_home(b"HOME.example") && main.is_home(b"[2001:db8:0::1]"));
-    assert!(!main.is_home(b"example") && !main.is_home(b"") && !main.is_home(b"\xff"));
 }
 
 /// Sections in the order that needs most of what stands below.
@@ -69,27 +67,24 @@ fn people_and_devices() {
     let model = good(
         "\u{feff}config device 'TV'\r\n option person 'Alice'\r\n list takes video\r\n option password 'x y'\r\n\
          config person Alice\n option name 'Alice Å.'\n option password \"won\\\"der\"\n\
-         config person bob\n option ha1 '000102030405060708090a0b0c0d0e0f'\n\
+         config person bob\n option password 'pw of bob'\n config person eve\n option ha1 '000102030405060708090a0b0c0d0e0f'\n\
          config device tablet\n option person bob\n\
          config pcsd main\n option domain Home.Example\n",
     );
     let (alice, bob) = (&model.people[0], &model.people[1]);
     assert_eq!((alice.id.as_str(), alice.name.as_str()), ("alice", "Alice Å."));
     assert_eq!(alice.secret, Secret::from_password(b"alice", b"home.example", b"won\"der"));
-    assert_eq!((bob.name.as_str(), bob.secret.sha256), ("bob", None));
-    assert_eq!(bob.secret.md5, Some(core::array::from_fn(|i| i as u8)));
+    assert_eq!((bob.name.as_str(), model.people[2].secret.sha256), ("bob", None));
+    assert_eq!(model.people[2].secret.md5, Some(core::array::from_fn(|i| i as u8)));
 
     let (tv, tablet) = (&model.devices[0], &model.devices[1]);
     assert_eq!((tv.id.as_str(), tv.person), ("tv", 0));
     assert_eq!(tv.takes, Takes { audio: false, video: true, text: false });
-    assert_eq!(tv.secret, Some(Secret::from_password(b"tv", b"home.example", b"x y")));
-    assert_eq!((tablet.person, tablet.takes, &tablet.secret), (1, Takes::ALL, &None));
+    assert_eq!(tv.secret, Secret::from_password(b"tv", b"home.example", b"x y"));
+    assert_eq!((tablet.person, tablet.takes), (1, Takes::ALL));
+    assert_eq!(tablet.secret, Secret::from_password(b"tablet", b"home.example", b"pw of bob"));
 
     assert_eq!((model.person(b"BOB"), model.person(b"tv"), model.device(b"Tablet")), (Some(1), None, Some(1)));
-    let login = model.login(b"tv").unwrap();
-    assert_eq!((login.person, login.device, login.secret), (0, Some(0), tv.secret.as_ref().unwrap()));
-    assert_eq!(model.login(b"bob").map(|login| (login.person, login.device)), Some((1, None)));
-    assert!(model.login(b"tablet").is_none() && model.login(b"BOB").is_none() && model.login(b"").is_none());
 }
 
 #[test]
@@ -311,4 +306,14 @@ fn mutations() {
         }
     }
     assert!(clean > 500 && faulty > 5_000, "{clean} {faulty}");
+}
+
+/// A device can't borrow a password that is not known.
+#[test]
+fn a_device_of_a_person_with_a_hash_needs_a_password() {
+    let text = "config pcsd main\n option domain a.b\nconfig person eve\n option ha1 000102030405060708090a0b0c0d0e0f\n\
+                config device tv\n option person eve\n";
+    let mut faults = std::vec::Vec::new();
+    Model::new().read(text.as_bytes(), &mut |fault| faults.push(fault.to_string()));
+    assert_eq!(faults, ["line 5: device 'tv': option 'password' or 'ha1' (its person has only a hash) is missing"]);
 }

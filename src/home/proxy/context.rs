@@ -67,6 +67,26 @@ pub struct Target {
     pub instance: u64,
     /// How far it is.
     pub progress: Progress,
+    /// Whether it goes on a stream for its size.
+    pub size: Size,
+}
+
+/// What the size of a request means for its way (§18.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Size {
+    /// Not looked at yet.
+    Unknown,
+    /// On a stream instead of a datagram; if that can't be opened, a datagram.
+    OnStream,
+    /// A datagram, whatever its size.
+    Datagram,
+}
+
+impl Target {
+    /// A target that was not tried yet.
+    pub const fn new(to: To, q: u16, instance: u64) -> Self {
+        Self { to, q, instance, progress: Progress::Waiting, size: Size::Unknown }
+    }
 }
 
 /// Where a branch goes.

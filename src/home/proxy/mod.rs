@@ -3,7 +3,7 @@
 //! Devices of equal preference are tried at once, groups one after the other; a message goes to all. Two flows of one
 //! instance are tried one after the other (RFC 5626). Every request but INVITE is answered within 25 s, before its sender
 //! gives up (RFC 4320), a MESSAGE's branches have 8 s each. Timer C, CANCEL with a Reason (RFC 3326), RFC 5393 breadth.
-//! Leaves out: recursion on 3xx, which the caller gets.
+//! Large requests go on a stream where there can be one (§18.1.1). Leaves out: recursion on 3xx, which the caller gets.
 
 pub mod context;
 pub mod forward;
@@ -11,11 +11,11 @@ pub mod forward;
 use heapless::Vec;
 
 use crate::base::limits::{BRANCHES, CONTEXTS};
-use crate::base::net::Flow;
+use crate::base::net::{Flow, Transport};
 use crate::base::store::Bytes;
 use crate::base::table::{Handle, Table};
 use crate::base::time::Instant;
-use crate::home::binding::Text;
+use crate::home::binding::{Binding, Text};
 use crate::home::people::People;
 use crate::home::policy::{self, Kind, Missed};
 use crate::home::registrar::Registrar;
@@ -24,9 +24,10 @@ use crate::sip::stack::{ClientHandle, Keys, ServerHandle, Stack, Task};
 use crate::sip::token::{Side, Token};
 use crate::sip::transaction::T64_MS;
 use crate::sip::transaction::client::ClientTransaction;
+use crate::sip::transport::DEFAULT_PORT;
 use crate::wire::sip::edit::Edits;
-use crate::wire::sip::{Message, Name};
-use context::{Context, Passage, Progress, Target, To, rank};
+use crate::wire::sip::{Message, Name, Uri};
+use context::{Context, Passage, Progress, Size, Target, To, rank};
 use forward::{Forward, Own};
 
 /// A context's handle.
@@ -42,6 +43,11 @@ const REQUEST_MS: u64 = 20_000;
 const GROUP_RING_MS: u64 = 20_000;
 /// Breadth of a request that says none (RFC 5393 §5.3.3).
 pub const MAX_BREADTH: u32 = 60;
+
+/// A larger request goes on a stream where there can be one (§18.1.1).
+const DATAGRAM_BYTES: usize = 1_300;
+/// What forwarding adds to a request, about.
+const GROWTH_BYTES: usize = 300;
 
 const ELSEWHERE: &[u8] = b"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
 const DECLINED: &[u8] = b"Reason: SIP;cause=603;text=\"Declined\"\r\n";
@@ -179,6 +185,18 @@ impl Proxy {
     /// A branch's way is gone.
     pub fn broken(&mut self, now: Instant, around: &mut Around<'_>, client: ClientHandle) {
         around.stack.abandon(now, client);
+        let handle = around.stack.client(client).map(|tx| ContextHandle::from_bits(tx.context));
+        if let Some(handle) = handle
+            && let Some(context) = self.contexts.get_mut(handle)
+            && let Some(target) = context.target_of(client)
+            && target.size == Size::OnStream
+        {
+            // §18.1.1: no connection, so the datagram has to do after all.
+            target.size = Size::Datagram;
+            target.progress = Progress::Waiting;
+            self.advance(now, around, handle);
+            return;
+        }
         self.gone(now, around, client, 503);
     }
 
@@ -211,9 +229,16 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(handle) else { return };
         context.deadline = None;
         if context.is_invite {
-            // This group has rung long enough: its end brings the next.
-            let ringing: Vec<ClientHandle, BRANCHES> = context.pending().collect();
-            ringing.into_iter().for_each(|client| around.stack.cancel(now, client, b""));
+            // This group has rung long enough: its end brings the next. Who has not even said 100 is not there.
+            let pending: Vec<ClientHandle, BRANCHES> = context.pending().collect();
+            for client in pending {
+                if around.stack.client(client).is_some_and(|tx| tx.is_proceeding()) {
+                    around.stack.cancel(now, client, b"");
+                } else {
+                    around.stack.abandon(now, client);
+                    self.gone(now, around, client, 408);
+                }
+            }
             return;
         }
         context.is_closed = true;
@@ -287,9 +312,19 @@ impl Proxy {
     fn close(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle, reason: &[u8]) {
         let Some(context) = self.contexts.get_mut(handle) else { return };
         context.is_closed = true;
-        if context.is_invite {
-            let ringing: Vec<ClientHandle, BRANCHES> = context.pending().collect();
-            ringing.into_iter().for_each(|client| around.stack.cancel(now, client, reason));
+        if !context.is_invite {
+            return;
+        }
+        let pending: Vec<ClientHandle, BRANCHES> = context.pending().collect();
+        for client in pending {
+            around.stack.cancel(now, client, reason);
+            // A branch without any answer may not be cancelled yet (§9.1); nobody has to wait for it. Its transaction goes
+            // on by itself and cancels as soon as the device shows that it is there.
+            if around.stack.client(client).is_some_and(|tx| tx.wants_cancel())
+                && let Some(target) = context.target_of(client)
+            {
+                target.progress = Progress::Done(487);
+            }
         }
     }
 
@@ -417,8 +452,11 @@ fn start_branch(
     breadth: u32,
 ) {
     let target = context.targets[index];
-    context.targets[index].progress = match try_branch(now, around, handle, context, target.to, breadth) {
-        Ok(client) => Progress::Trying(client),
+    context.targets[index].progress = match try_branch(now, around, handle, context, &target, breadth) {
+        Ok((client, size)) => {
+            context.targets[index].size = size;
+            Progress::Trying(client)
+        }
         Err(status) => {
             log::warn!("a branch could not be sent ({status})");
             Progress::Done(status)
@@ -450,10 +488,11 @@ fn try_branch(
     around: &mut Around<'_>,
     handle: ContextHandle,
     context: &Context,
-    to: To,
+    target: &Target,
     breadth: u32,
-) -> Result<ClientHandle, u16> {
+) -> Result<(ClientHandle, Size), u16> {
     let stack = &mut *around.stack;
+    let (to, mut size) = (target.to, target.size);
     let binding = match to {
         To::Binding(binding) | To::Device(binding) => Some(binding),
         To::Flow(_) => None,
@@ -464,7 +503,14 @@ fn try_branch(
         (_, Some(device)) => flow_of(now, stack, device).ok_or(480u16)?,
         (_, None) => return Err(480),
     };
+    let mut flow = flow;
     let source = stack.server(context.server).map(|tx| tx.flow).ok_or(480u16)?;
+    if size == Size::Unknown && stack.store.get(&context.request).len() + GROWTH_BYTES > DATAGRAM_BYTES {
+        (flow, size) = match stream_instead(now, stack, around.registrar, flow, device) {
+            Some(stream) => (stream, Size::OnStream),
+            None => (flow, Size::Datagram),
+        };
+    }
     let (source_local, source_remote) = stack.network.local(source).zip(stack.network.remote(source)).ok_or(480u16)?;
     let (local, remote) = stack.network.local(flow).zip(stack.network.remote(flow)).ok_or(480u16)?;
     let (client, secret) = stack.reserve_client().ok_or(503u16)?;
@@ -530,14 +576,39 @@ fn try_branch(
     tx.context = handle.to_bits();
     tx.server = context.server.to_bits();
     tx.binding = binding.map(Handle::to_bits);
-    stack.start_client(tx).ok_or(503)
+    Ok((stack.start_client(tx).ok_or(503u16)?, size))
+}
+
+/// A stream for a request that is too large for a datagram (§18.1.1): the device's own, one that is open to the same
+/// address, or a new one where no NAT is in the way.
+fn stream_instead(
+    now: Instant,
+    stack: &mut Stack,
+    registrar: &Registrar,
+    flow: Flow,
+    device: Option<&Binding>,
+) -> Option<Flow> {
+    let Flow::Datagram { remote, .. } = flow else { return None };
+    let is_open = |other: Flow| matches!(other, Flow::Stream(stream) if stack.network.stream(stream).is_some());
+    if let Some(device) = device.filter(|device| device.instance != 0) {
+        let others = registrar.of(usize::from(device.person)).map(|(_, other)| other);
+        let own = others
+            .filter(|other| other.instance == device.instance)
+            .map(|other| other.flow)
+            .find(|flow| is_open(*flow));
+        if own.is_some() {
+            return own;
+        }
+    }
+    match stack.network.stream_to(remote) {
+        Some(stream) => Some(Flow::Stream(stream)),
+        None if device.is_some_and(|device| device.is_natted) => None,
+        None => stack.flow_to(now, Transport::Tcp, remote),
+    }
 }
 
 /// The way to a device: the flow of its REGISTER, or a new connection where that was a stream that is gone.
-pub fn flow_of(now: Instant, stack: &mut Stack, device: &crate::home::binding::Binding) -> Option<Flow> {
-    use crate::base::net::Transport;
-    use crate::sip::transport::DEFAULT_PORT;
-    use crate::wire::sip::Uri;
+pub fn flow_of(now: Instant, stack: &mut Stack, device: &Binding) -> Option<Flow> {
     match device.flow {
         Flow::Stream(stream) if stack.network.stream(stream).is_none() => {
             let uri = Uri::parse(device.text(&stack.store, Text::Uri)).ok()?;
@@ -550,7 +621,7 @@ pub fn flow_of(now: Instant, stack: &mut Stack, device: &crate::home::binding::B
 }
 
 fn forward_answer(now: Instant, stack: &mut Stack, server: ServerHandle, status: u16, message: &Message<'_>) {
-    match stack.freeze_without_via(message, "") {
+    match stack.freeze_without_via(message) {
         Some(bytes) => stack.respond_frozen(now, server, status, bytes),
         None => log::error!("no memory to pass an answer with {status} on"),
     }
@@ -573,7 +644,7 @@ fn keep_best(stack: &mut Stack, context: &mut Context, status: u16, message: &Me
         Some((kept, bytes)) if rank(kept) <= rank(status) => context.best = Some((kept, bytes)),
         replaced => {
             replaced.into_iter().for_each(|(_, bytes)| stack.store.release(bytes));
-            context.best = stack.freeze_without_via(message, "").map(|bytes| (status, bytes));
+            context.best = stack.freeze_without_via(message).map(|bytes| (status, bytes));
         }
     }
 }

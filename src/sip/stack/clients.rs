@@ -1,0 +1,267 @@
+//! Requests that go out: client transactions, found by the handle in our branch (RFC 3261 §17.1.3), with the CANCEL and
+//! the ACK that belong to them.
+
+use super::{Answered, ClientHandle, Due, Stack, Task, push_finished};
+use crate::base::net::{Flow, Stream};
+use crate::base::store::Bytes;
+use crate::base::text::Writer;
+use crate::base::time::Instant;
+use crate::sip::branch::{Branch, Kind};
+use crate::sip::transaction::client::{self, ClientTransaction, Received};
+use crate::wire::sip::{Message, Method, Name, edit};
+
+impl Stack {
+    /// Makes room for a client transaction and names it: its handle and the secret of its branch.
+    pub fn reserve_client(&mut self) -> Option<(ClientHandle, u32)> {
+        if self.clients.is_full() && !self.evict_client() {
+            self.counters.overloaded += 1;
+            return None;
+        }
+        Some((self.clients.next_handle()?, self.random.number() as u32))
+    }
+
+    /// Begins the client transaction that was reserved just before.
+    pub fn start_client(&mut self, client: ClientTransaction) -> Option<ClientHandle> {
+        match self.clients.insert(client) {
+            Ok(handle) => {
+                self.schedule.wake(Task::Client(handle.index()).id());
+                self.reschedule_client(handle);
+                Some(handle)
+            }
+            Err(client) => {
+                self.release_client(client);
+                None
+            }
+        }
+    }
+
+    /// A client transaction.
+    pub fn client(&self, handle: ClientHandle) -> Option<&ClientTransaction> {
+        self.clients.get(handle)
+    }
+
+    /// Asks for a branch to be cancelled.
+    pub fn cancel(&mut self, now: Instant, handle: ClientHandle, reason: &[u8]) {
+        let Some(client) = self.clients.get_mut(handle) else { return };
+        if client.cancel(now) {
+            self.send_cancel(handle, reason);
+        }
+        self.reschedule_client(handle);
+    }
+
+    fn send_cancel(&mut self, handle: ClientHandle, reason: &[u8]) {
+        let Some(cancel) = self.companion(handle, Method::Cancel, None, reason) else { return };
+        if let Some(client) = self.clients.get_mut(handle) {
+            client.unsent.companion = true;
+            let old = client.companion.replace(cancel);
+            old.into_iter().for_each(|old| self.store.release(old));
+            self.schedule.wake(Task::Client(handle.index()).id());
+        }
+    }
+
+    /// Takes an answer from the network. The message has its essentials.
+    pub fn answered(&mut self, now: Instant, message: &Message<'_>) -> Answered {
+        let (Some(essentials), Some(status)) = (message.essentials(), message.status()) else {
+            return Answered::Nothing;
+        };
+        let Some(branch) = essentials.via.branch().and_then(Branch::parse) else {
+            self.counters.stray += 1;
+            return Answered::Nothing;
+        };
+        if branch.kind == Kind::KeepAlive {
+            return Answered::KeptAlive(branch.handle);
+        }
+        let handle = ClientHandle::from_bits(branch.handle);
+        let client = self.clients.get_mut(handle).filter(|client| client.secret == branch.secret);
+        let Some(client) = client.filter(|_| branch.kind == Kind::Transaction) else {
+            self.counters.stray += 1;
+            return Answered::Nothing;
+        };
+        if essentials.cseq.method == Method::Cancel {
+            if status >= 200 {
+                client.cancel_answered();
+                self.reschedule_client(handle);
+            }
+            return Answered::Nothing;
+        }
+        let (was_finished, is_invite) = (client.is_finished(), client.is_invite);
+        // The method is part of the match (§17.1.3).
+        if is_invite != (essentials.cseq.method == Method::Invite) {
+            self.counters.stray += 1;
+            return Answered::Nothing;
+        }
+        let received = client.received(now, status);
+        let wants_cancel = client.wants_cancel();
+        match received {
+            Received::Absorbed => return Answered::Nothing,
+            Received::Acknowledge => {
+                client.unsent.companion = client.companion.is_some();
+                self.schedule.wake(Task::Client(handle.index()).id());
+                return Answered::Nothing;
+            }
+            Received::Provisional if wants_cancel => {
+                if client.cancel(now) {
+                    self.send_cancel(handle, b"");
+                }
+            }
+            Received::Provisional => {}
+            Received::Final if !was_finished => {
+                if is_invite && status >= 300 {
+                    self.send_ack(handle, essentials.to.raw);
+                }
+                self.finish_client(handle);
+            }
+            Received::Final => {}
+        }
+        self.reschedule_client(handle);
+        Answered::ForContext(handle)
+    }
+
+    fn send_ack(&mut self, handle: ClientHandle, to: &[u8]) {
+        let ack = self.companion(handle, Method::Ack, Some(to), b"");
+        let Some(client) = self.clients.get_mut(handle) else { return };
+        client.unsent.companion = ack.is_some();
+        let old = core::mem::replace(&mut client.companion, ack);
+        old.into_iter().for_each(|old| self.store.release(old));
+        self.schedule.wake(Task::Client(handle.index()).id());
+    }
+
+    fn finish_client(&mut self, handle: ClientHandle) {
+        let Some(client) = self.clients.get_mut(handle) else { return };
+        client.unsent.request = false;
+        for bytes in client.request.take().into_iter().chain(client.edits.take()) {
+            self.store.release(bytes);
+        }
+        push_finished(&mut self.finished_clients, handle.to_bits());
+    }
+
+    /// Gives a branch up: nothing more is sent on it.
+    pub fn abandon(&mut self, now: Instant, handle: ClientHandle) {
+        let Some(client) = self.clients.get_mut(handle) else { return };
+        client.abandon(now);
+        self.finish_client(handle);
+        self.reschedule_client(handle);
+    }
+
+    /// The branches that depend on a stream and have no final answer.
+    pub fn clients_on(&self, stream: Stream) -> impl Iterator<Item = ClientHandle> {
+        let on =
+            self.clients.iter().filter(move |(_, client)| client.flow == Flow::Stream(stream) && !client.is_finished());
+        on.map(|(handle, _)| handle)
+    }
+
+    /// Freezes the CANCEL, or the ACK of a refusal, that belongs to a branch (§9.1, §17.1.1.3).
+    fn companion(
+        &mut self,
+        handle: ClientHandle,
+        method: Method<'_>,
+        to: Option<&[u8]>,
+        fields: &[u8],
+    ) -> Option<Bytes> {
+        let client = self.clients.get(handle)?;
+        let mut forwarded = Writer::new(&mut self.scratch);
+        edit::apply(self.store.get(client.request.as_ref()?), self.store.get(client.edits.as_ref()?), &mut forwarded);
+        let len = forwarded.finish().ok()?;
+        let message = Message::parse(&self.scratch[..len]).ok()?;
+        let essentials = message.essentials()?;
+        let room = message.head_end() + fields.len() + to.map_or(0, <[u8]>::len) + 64;
+        let mut bytes = self.store.allocate(room)?;
+        let mut out = Writer::new(self.store.get_mut(&bytes));
+        out.put(method.as_bytes());
+        out.text(" ");
+        out.put(message.request_uri()?);
+        out.text(" SIP/2.0\r\nVia: ");
+        out.put(essentials.via.raw);
+        out.text("\r\n");
+        for route in message.fields_named(Name::Route) {
+            field(&mut out, "Route", route.value);
+        }
+        out.text("Max-Forwards: 70\r\n");
+        field(&mut out, "From", essentials.from.raw);
+        field(&mut out, "To", to.unwrap_or(essentials.to.raw));
+        field(&mut out, "Call-ID", essentials.call_id);
+        out.text("CSeq: ");
+        out.number(essentials.cseq.number.into());
+        out.text(" ");
+        out.put(method.as_bytes());
+        out.text("\r\n");
+        out.put(fields);
+        out.text("Content-Length: 0\r\n\r\n");
+        match out.finish() {
+            Ok(len) => {
+                self.store.resize(&mut bytes, len);
+                Some(bytes)
+            }
+            Err(_) => {
+                self.store.release(bytes);
+                None
+            }
+        }
+    }
+
+    pub(super) fn client_due(&mut self, now: Instant, handle: ClientHandle) -> Due {
+        let Some(client) = self.clients.get_mut(handle) else { return Due::Nothing };
+        let due = client.due(now);
+        match due {
+            client::Due::Resend => client.unsent.request = true,
+            client::Due::ResendCancel => client.unsent.companion = true,
+            client::Due::Ended => {
+                self.drop_client(handle);
+                return Due::Nothing;
+            }
+            client::Due::Nothing | client::Due::TimedOut | client::Due::RangTooLong => {}
+        }
+        match due {
+            client::Due::Resend | client::Due::ResendCancel => {
+                self.schedule.wake(Task::Client(handle.index()).id());
+                self.reschedule_client(handle);
+                Due::Nothing
+            }
+            client::Due::TimedOut => {
+                self.abandon(now, handle);
+                Due::TimedOut(handle)
+            }
+            client::Due::RangTooLong => Due::RangTooLong(handle),
+            _ => {
+                self.reschedule_client(handle);
+                Due::Nothing
+            }
+        }
+    }
+
+    fn reschedule_client(&mut self, handle: ClientHandle) {
+        let deadline = self.clients.get(handle).and_then(ClientTransaction::deadline);
+        self.schedule.set_deadline(Task::Client(handle.index()).id(), deadline);
+    }
+
+    pub(super) fn evict_client(&mut self) -> bool {
+        while let Some(bits) = self.finished_clients.pop_front() {
+            let handle = ClientHandle::from_bits(bits);
+            if self.clients.get(handle).is_some() {
+                self.drop_client(handle);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn drop_client(&mut self, handle: ClientHandle) {
+        self.schedule.set_deadline(Task::Client(handle.index()).id(), None);
+        if let Some(client) = self.clients.remove(handle) {
+            self.release_client(client);
+        }
+    }
+
+    fn release_client(&mut self, client: ClientTransaction) {
+        for bytes in client.request.into_iter().chain(client.edits).chain(client.companion) {
+            self.store.release(bytes);
+        }
+    }
+}
+
+fn field(out: &mut Writer<'_>, name: &str, value: &[u8]) {
+    out.text(name);
+    out.text(": ");
+    out.put(value);
+    out.text("\r\n");
+}

@@ -1,0 +1,381 @@
+//! The stack below the services: transactions in their tables, their bytes, and what is to be sent next.
+//!
+//! Matching follows RFC 3261 §17.1.3 and §17.2.3 (with the rule for RFC 2543 peers), §8.2.2.2 for merged requests and
+//! RFC 6026 for stray answers, which are dropped. Finished transactions keep only their key and last answer, and give
+//! way, oldest first, when a table or the store is full, so that only unfinished work can be refused. What comes in is
+//! in `servers`, what goes out in `clients`, and the way of both to the edge in `send`.
+
+mod clients;
+mod send;
+mod servers;
+
+use core::net::SocketAddr;
+
+use heapless::Deque;
+
+use crate::base::limits::{
+    BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, MESSAGE_BYTES, PORTS, SERVER_TRANSACTIONS, STATELESS_BYTES, STREAMS,
+};
+use crate::base::net::{Flow, Port, Stream, Transport};
+use crate::base::random::{Purpose, Random};
+use crate::base::schedule::Schedule;
+use crate::base::store::{Bytes, Store};
+use crate::base::table::{Handle, Index, Table};
+use crate::base::text::Writer;
+use crate::base::time::Instant;
+use crate::sip::transaction::client::ClientTransaction;
+use crate::sip::transaction::server::ServerTransaction;
+use crate::sip::transport::{Network, StreamStep};
+use crate::wire::sip::{Message, Name};
+
+/// A server transaction's handle.
+pub type ServerHandle = Handle<ServerTransaction>;
+/// A client transaction's handle.
+pub type ClientHandle = Handle<ClientTransaction>;
+
+/// Transactions, streams, ports, and the schedule they share with the services above.
+pub struct Stack {
+    /// Messages kept.
+    pub store: Store,
+    /// Deadlines and readiness of everything.
+    pub schedule: Schedule<TASKS>,
+    /// Sockets and streams.
+    pub network: Network,
+    /// Keyed hashes and random numbers.
+    pub random: Random,
+    /// What happened so far.
+    pub counters: Counters,
+    servers: Table<ServerTransaction, SERVER_TRANSACTIONS>,
+    by_key: Index<{ 2 * SERVER_TRANSACTIONS }>,
+    by_merge: Index<{ 2 * SERVER_TRANSACTIONS }>,
+    finished_servers: Deque<u32, SERVER_TRANSACTIONS>,
+    clients: Table<ClientTransaction, CLIENT_TRANSACTIONS>,
+    finished_clients: Deque<u32, CLIENT_TRANSACTIONS>,
+    slot: Slot,
+    /// Where a message is put together before its length is known.
+    scratch: [u8; MESSAGE_BYTES + 1],
+}
+
+/// Counts since the start, for `pcsctl status`.
+#[derive(Clone, Copy, Default, Debug, serde::Serialize)]
+pub struct Counters {
+    /// Requests read.
+    pub requests: u64,
+    /// Answers read.
+    pub responses: u64,
+    /// Packets that are not SIP, or broken beyond an answer.
+    pub malformed: u64,
+    /// Packets dropped unread because their source sent too many.
+    pub limited: u64,
+    /// Answers that belong to nothing.
+    pub stray: u64,
+    /// Requests refused because a table was full.
+    pub overloaded: u64,
+    /// Credentials that were wrong.
+    pub refused: u64,
+    /// Messages that a device did not take.
+    pub missed_messages: u64,
+}
+
+/// A stateless answer, or an ACK that passes through: sent before the next input is read.
+struct Slot {
+    flow: Option<Flow>,
+    len: usize,
+    bytes: [u8; STATELESS_BYTES],
+}
+
+/// Who has something to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// A server transaction's slot.
+    Server(usize),
+    /// A client transaction's slot.
+    Client(usize),
+    /// A response context's slot.
+    Context(usize),
+    /// A binding's slot.
+    Binding(usize),
+    /// A stream's slot.
+    Stream(usize),
+    /// A port.
+    Port(usize),
+}
+
+const CLIENTS: usize = SERVER_TRANSACTIONS;
+const CONTEXTS_FROM: usize = CLIENTS + CLIENT_TRANSACTIONS;
+const BINDINGS_FROM: usize = CONTEXTS_FROM + CONTEXTS;
+const STREAMS_FROM: usize = BINDINGS_FROM + BINDINGS;
+const PORTS_FROM: usize = STREAMS_FROM + STREAMS;
+/// Number of tasks.
+pub const TASKS: usize = PORTS_FROM + PORTS;
+
+impl Task {
+    /// The task's number in the schedule.
+    pub const fn id(self) -> usize {
+        match self {
+            Self::Server(index) => index,
+            Self::Client(index) => CLIENTS + index,
+            Self::Context(index) => CONTEXTS_FROM + index,
+            Self::Binding(index) => BINDINGS_FROM + index,
+            Self::Stream(index) => STREAMS_FROM + index,
+            Self::Port(index) => PORTS_FROM + index,
+        }
+    }
+
+    /// The task with a number.
+    pub const fn from_id(id: usize) -> Self {
+        match id {
+            id if id < CLIENTS => Self::Server(id),
+            id if id < CONTEXTS_FROM => Self::Client(id - CLIENTS),
+            id if id < BINDINGS_FROM => Self::Context(id - CONTEXTS_FROM),
+            id if id < STREAMS_FROM => Self::Binding(id - BINDINGS_FROM),
+            id if id < PORTS_FROM => Self::Stream(id - STREAMS_FROM),
+            id => Self::Port(id - PORTS_FROM),
+        }
+    }
+}
+
+/// What identifies a request, as keyed hashes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keys {
+    /// Its own transaction; for an ACK that of the INVITE.
+    pub transaction: u64,
+    /// The INVITE's transaction that a CANCEL means.
+    pub invite: u64,
+    /// The request itself, by whatever way it came; 0 in a dialog.
+    pub merge: u64,
+}
+
+/// What came of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answered {
+    /// Nothing for the services.
+    Nothing,
+    /// An answer for the context that waits for it.
+    ForContext(ClientHandle),
+    /// A device answered a keep-alive; the handle bits are its binding's.
+    KeptAlive(u32),
+}
+
+/// What came of a deadline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Due {
+    /// Nothing for the services.
+    Nothing,
+    /// A branch got no answer in time.
+    TimedOut(ClientHandle),
+    /// A branch rang for too long.
+    RangTooLong(ClientHandle),
+    /// A stream's deadline has come: it is being closed.
+    StreamClosing,
+}
+
+/// What a task had to send.
+pub enum Produced<T> {
+    /// Something for the edge.
+    Output(T),
+    /// Nothing, or it went into a stream's window.
+    Nothing,
+    /// Something that there is no room for now: it stays.
+    Blocked,
+}
+
+/// Something for the edge, as the stack knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sending {
+    /// A datagram of so many bytes of the buffer.
+    Datagram(Port, SocketAddr, usize),
+    /// A step of a stream, with the peer's address.
+    Stream(Stream, StreamStep, SocketAddr),
+    /// A port to open or to close.
+    Port(Port, Transport, SocketAddr, bool),
+}
+
+/// Whether a flow takes a message now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    Free,
+    Blocked,
+    Gone,
+}
+
+impl Stack {
+    /// Nothing going on.
+    pub const fn new() -> Self {
+        Self {
+            store: Store::new(),
+            schedule: Schedule::new(),
+            network: Network::new(),
+            random: Random::new(),
+            counters: Counters {
+                requests: 0,
+                responses: 0,
+                malformed: 0,
+                limited: 0,
+                stray: 0,
+                overloaded: 0,
+                refused: 0,
+                missed_messages: 0,
+            },
+            servers: Table::new(),
+            by_key: Index::new(),
+            by_merge: Index::new(),
+            finished_servers: Deque::new(),
+            clients: Table::new(),
+            finished_clients: Deque::new(),
+            slot: Slot { flow: None, len: 0, bytes: [0; STATELESS_BYTES] },
+            scratch: [0; MESSAGE_BYTES + 1],
+        }
+    }
+
+    /// Freezes the answer of a device with our Via taken off, ready to go back the way the request came.
+    pub fn freeze_without_via(&mut self, message: &Message<'_>) -> Option<Bytes> {
+        let mut out = Writer::new(&mut self.scratch);
+        write_without_via(message, &mut out);
+        let len = out.finish().ok()?;
+        self.freeze_scratch(len)
+    }
+
+    /// Freezes bytes, letting finished transactions give way if need be.
+    pub fn freeze(&mut self, bytes: &[u8]) -> Option<Bytes> {
+        loop {
+            if let Some(frozen) = self.store.freeze(bytes) {
+                return Some(frozen);
+            }
+            if !self.evict_server() && !self.evict_client() {
+                self.counters.overloaded += 1;
+                return None;
+            }
+        }
+    }
+
+    /// Freezes what `compose` writes; it may read what is kept.
+    pub fn compose(&mut self, compose: impl FnOnce(&Store, &mut Writer<'_>)) -> Option<Bytes> {
+        let mut out = Writer::new(&mut self.scratch);
+        compose(&self.store, &mut out);
+        let len = out.finish().ok()?;
+        self.freeze_scratch(len)
+    }
+
+    fn freeze_scratch(&mut self, len: usize) -> Option<Bytes> {
+        loop {
+            if let Some(frozen) = self.store.freeze(&self.scratch[..len]) {
+                return Some(frozen);
+            }
+            if !self.evict_server() && !self.evict_client() {
+                self.counters.overloaded += 1;
+                return None;
+            }
+        }
+    }
+
+    /// Acts on a task whose deadline has come.
+    pub fn due(&mut self, now: Instant, task: Task) -> Due {
+        match task {
+            Task::Server(index) => {
+                if let Some(handle) = self.servers.handle_at(index) {
+                    self.server_due(now, handle);
+                }
+                Due::Nothing
+            }
+            Task::Client(index) => match self.clients.handle_at(index) {
+                Some(handle) => self.client_due(now, handle),
+                None => Due::Nothing,
+            },
+            Task::Stream(index) => {
+                if self.network.stream_due(now, index) {
+                    self.schedule.wake(task.id());
+                    return Due::StreamClosing;
+                }
+                self.reschedule_stream(index);
+                Due::Nothing
+            }
+            Task::Port(index) => {
+                if self.network.reopen(Port(index as u8)) {
+                    self.schedule.wake(task.id());
+                }
+                Due::Nothing
+            }
+            Task::Context(_) | Task::Binding(_) => Due::Nothing,
+        }
+    }
+
+    /// Sets a stream's deadline anew after something changed about it.
+    pub fn reschedule_stream(&mut self, index: usize) {
+        let deadline = self.network.stream_deadline(index);
+        self.schedule.set_deadline(Task::Stream(index).id(), deadline);
+    }
+
+    /// Server transactions and client transactions now, finished ones included.
+    pub fn transactions(&self) -> (usize, usize) {
+        (self.servers.len(), self.clients.len())
+    }
+
+    /// Name, capacity and bytes of each table.
+    pub fn footprint() -> [(&'static str, usize, usize); 8] {
+        [
+            ("server transactions", SERVER_TRANSACTIONS, size_of::<Table<ServerTransaction, SERVER_TRANSACTIONS>>()),
+            ("server indexes", 4 * SERVER_TRANSACTIONS, 2 * size_of::<Index<{ 2 * SERVER_TRANSACTIONS }>>()),
+            ("client transactions", CLIENT_TRANSACTIONS, size_of::<Table<ClientTransaction, CLIENT_TRANSACTIONS>>()),
+            ("message blocks", <Store>::BLOCKS, size_of::<Store>()),
+            ("schedule", TASKS, size_of::<Schedule<TASKS>>()),
+            ("streams and ports", STREAMS + PORTS, size_of::<Network>()),
+            ("stateless answer", 1, size_of::<Slot>()),
+            ("scratch message", 1, MESSAGE_BYTES + 1),
+        ]
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The tag of answers that are given without a transaction: the same for the same request (RFC 3261 §8.2.7).
+pub fn tag_of<'t>(random: &Random, message: &Message<'_>, buffer: &'t mut [u8; 16]) -> &'t [u8] {
+    let mut hash = random.hash(Purpose::Tag);
+    if let Some(essentials) = message.essentials() {
+        hash.put(essentials.via.branch().unwrap_or_default());
+        hash.put(essentials.call_id);
+        hash.put(essentials.from.tag().unwrap_or_default());
+    }
+    let mut out = Writer::new(buffer);
+    out.hex(hash.finish(), 16);
+    &buffer[..]
+}
+
+/// Writes an answer without its topmost Via value. One from a datagram may lack Content-Length, which the stream it goes
+/// back on needs (§18.3).
+fn write_without_via(message: &Message<'_>, out: &mut Writer<'_>) {
+    let bytes = message.bytes();
+    let (Some(essentials), Some(first)) = (message.essentials(), message.field(Name::Via)) else {
+        out.put(bytes);
+        return;
+    };
+    let value = message.span(first.value);
+    let own = message.span(essentials.via.raw);
+    let mut values = message.values(Name::Via);
+    let second = values.nth(1).map(|second| message.span(second)).filter(|second| second.end <= value.end);
+    let (from, to) = match second {
+        Some(second) => (own.start, second.start),
+        None => (first.line.start, first.line.end),
+    };
+    let end = message.head_end();
+    out.put(&bytes[..from]);
+    out.put(&bytes[to..end]);
+    if message.field(Name::ContentLength).is_none() {
+        out.text("Content-Length: ");
+        out.number(message.body().len() as u64);
+        out.text("\r\n");
+    }
+    out.put(&bytes[end..]);
+}
+
+/// Remembers a finished transaction for eviction. Entries of those that ended by themselves are at the front and give way.
+fn push_finished<const N: usize>(queue: &mut Deque<u32, N>, bits: u32) {
+    if queue.is_full() {
+        queue.pop_front();
+    }
+    let _ = queue.push_back(bits);
+}

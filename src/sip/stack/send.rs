@@ -1,0 +1,228 @@
+//! The way out: which flow a message takes, and the next one that can be sent.
+
+use core::net::SocketAddr;
+
+use super::{ClientHandle, Produced, Sending, ServerHandle, Stack, Task, Way};
+use crate::base::net::{Flow, Port, PortSet, Transport};
+use crate::base::text::Writer;
+use crate::base::time::Instant;
+use crate::sip::transport::StreamStep;
+use crate::wire::sip::edit;
+
+impl Stack {
+    /// Sends an answer, or an ACK that passes through, without keeping anything.
+    pub fn send_stateless(&mut self, now: Instant, flow: Flow, compose: impl FnOnce(&mut Writer<'_>)) {
+        let mut out = Writer::new(&mut self.slot.bytes);
+        compose(&mut out);
+        let Ok(len) = out.finish() else {
+            self.counters.overloaded += 1;
+            return;
+        };
+        match flow {
+            Flow::Datagram { .. } => {
+                self.slot.flow = Some(flow);
+                self.slot.len = len;
+            }
+            Flow::Stream(stream) => {
+                if self.network.queue(now, stream, &self.slot.bytes[..len], &mut self.store) {
+                    self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+                }
+            }
+        }
+    }
+
+    /// Whether the slot for stateless messages is free, so that the next message may be read.
+    pub fn is_slot_free(&self) -> bool {
+        self.slot.flow.is_none()
+    }
+
+    /// The flow to an address: an open stream there, a new one, or a datagram from the port nearest to it.
+    pub fn flow_to(&mut self, now: Instant, transport: Transport, remote: SocketAddr) -> Option<Flow> {
+        match transport {
+            Transport::Udp => {
+                let port = self.network.port_towards(Transport::Udp, remote.ip())?;
+                Some(Flow::Datagram { port, remote })
+            }
+            Transport::Tcp => {
+                let stream = match self.network.stream_to(remote) {
+                    Some(stream) => stream,
+                    None => {
+                        let stream = self.network.connect(now, remote)?;
+                        self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+                        stream
+                    }
+                };
+                Some(Flow::Stream(stream))
+            }
+        }
+    }
+
+    /// The stateless message in the slot, if there is credit for it.
+    pub fn produce_slot(&mut self, credits: PortSet, buffer: &mut [u8]) -> Option<Sending> {
+        let Some(Flow::Datagram { port, remote }) = self.slot.flow else { return None };
+        if !credits.contains(port) {
+            return None;
+        }
+        self.slot.flow = None;
+        let room = buffer.get_mut(..self.slot.len)?;
+        room.copy_from_slice(&self.slot.bytes[..self.slot.len]);
+        Some(Sending::Datagram(port, remote, self.slot.len))
+    }
+
+    /// The next message of a task.
+    pub fn produce(&mut self, now: Instant, task: Task, credits: PortSet, buffer: &mut [u8]) -> Produced<Sending> {
+        match task {
+            Task::Server(index) => match self.servers.handle_at(index) {
+                Some(handle) => self.produce_response(now, handle, credits, buffer),
+                None => Produced::Nothing,
+            },
+            Task::Client(index) => match self.clients.handle_at(index) {
+                Some(handle) => self.produce_request(now, handle, credits, buffer),
+                None => Produced::Nothing,
+            },
+            Task::Stream(index) => {
+                let step = self.network.stream_step(index);
+                self.reschedule_stream(index);
+                let remote = step.and_then(|(stream, _)| self.network.stream(stream).map(|state| state.remote));
+                match step {
+                    Some((stream, StreamStep::Connect)) => match remote {
+                        Some(remote) => Produced::Output(Sending::Stream(stream, StreamStep::Connect, remote)),
+                        None => Produced::Nothing,
+                    },
+                    Some((stream, step)) => {
+                        const NOWHERE: SocketAddr =
+                            SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
+                        Produced::Output(Sending::Stream(stream, step, remote.unwrap_or(NOWHERE)))
+                    }
+                    None => Produced::Nothing,
+                }
+            }
+            Task::Port(index) => match self.network.port_step(Port(index as u8)) {
+                Some((state, opens)) => {
+                    Produced::Output(Sending::Port(Port(index as u8), state.transport, state.address, opens))
+                }
+                None => Produced::Nothing,
+            },
+            Task::Context(_) | Task::Binding(_) => Produced::Nothing,
+        }
+    }
+
+    fn produce_response(
+        &mut self,
+        now: Instant,
+        handle: ServerHandle,
+        credits: PortSet,
+        buffer: &mut [u8],
+    ) -> Produced<Sending> {
+        let Some(tx) = self.servers.get(handle).filter(|tx| tx.is_unsent) else { return Produced::Nothing };
+        let (flow, is_accepted) = (tx.flow, tx.is_accepted());
+        let Some(response) = tx.response.as_ref() else { return Produced::Nothing };
+        let len = self.store.get(response).len();
+        let way = self.way(flow, len, credits);
+        if way == Way::Blocked {
+            return Produced::Blocked;
+        }
+        if way == Way::Free {
+            buffer[..len].copy_from_slice(self.store.get(response));
+        }
+        if let Some(tx) = self.servers.get_mut(handle) {
+            tx.is_unsent = false;
+            // Repetitions of a 2xx to INVITE come from the device; ours to keep is nothing.
+            let sent = if is_accepted { tx.response.take() } else { None };
+            sent.into_iter().for_each(|sent| self.store.release(sent));
+        }
+        self.deliver(now, way, flow, &buffer[..len])
+    }
+
+    fn produce_request(
+        &mut self,
+        now: Instant,
+        handle: ClientHandle,
+        credits: PortSet,
+        buffer: &mut [u8],
+    ) -> Produced<Sending> {
+        let Some(client) = self.clients.get(handle) else { return Produced::Nothing };
+        let (flow, unsent) = (client.flow, client.unsent);
+        let mut out = Writer::new(buffer);
+        if unsent.request {
+            let (Some(request), Some(edits)) = (&client.request, &client.edits) else { return Produced::Nothing };
+            edit::apply(self.store.get(request), self.store.get(edits), &mut out);
+        } else if unsent.companion {
+            let Some(companion) = &client.companion else { return Produced::Nothing };
+            out.put(self.store.get(companion));
+        } else {
+            return Produced::Nothing;
+        }
+        let Ok(len) = out.finish() else {
+            log::error!("a request grew larger than any message and is not sent");
+            self.counters.overloaded += 1;
+            return Produced::Nothing;
+        };
+        let way = self.way(flow, len, credits);
+        if way == Way::Blocked {
+            return Produced::Blocked;
+        }
+        if let Some(client) = self.clients.get_mut(handle) {
+            if unsent.request {
+                client.unsent.request = false;
+            } else {
+                client.unsent.companion = false;
+            }
+            if client.unsent.request || client.unsent.companion {
+                self.schedule.wake(Task::Client(handle.index()).id());
+            }
+        }
+        self.deliver(now, way, flow, &buffer[..len])
+    }
+
+    /// Sends a message that needs no transaction, composed into the edge's buffer: a keep-alive.
+    pub fn produce_composed(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        credits: PortSet,
+        buffer: &mut [u8],
+        compose: impl FnOnce(&Self, &mut Writer<'_>),
+    ) -> Produced<Sending> {
+        let mut out = Writer::new(buffer);
+        compose(self, &mut out);
+        let Ok(len) = out.finish() else { return Produced::Nothing };
+        match self.way(flow, len, credits) {
+            Way::Blocked => Produced::Blocked,
+            way => self.deliver(now, way, flow, &buffer[..len]),
+        }
+    }
+
+    fn way(&self, flow: Flow, len: usize, credits: PortSet) -> Way {
+        match flow {
+            Flow::Datagram { port, .. } if self.network.port(port).is_none() => Way::Gone,
+            Flow::Datagram { port, .. } if credits.contains(port) => Way::Free,
+            Flow::Datagram { .. } => Way::Blocked,
+            Flow::Stream(stream) => match self.network.stream(stream) {
+                None => Way::Gone,
+                Some(_) if self.network.has_room(stream, len, &self.store) => Way::Free,
+                Some(_) => Way::Blocked,
+            },
+        }
+    }
+
+    fn deliver(&mut self, now: Instant, way: Way, flow: Flow, bytes: &[u8]) -> Produced<Sending> {
+        match flow {
+            Flow::Datagram { port, remote } if way == Way::Free => {
+                Produced::Output(Sending::Datagram(port, remote, bytes.len()))
+            }
+            Flow::Stream(stream) if way == Way::Free => {
+                if self.network.queue(now, stream, bytes, &mut self.store) {
+                    self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+                } else {
+                    log::warn!("no memory to send on a stream: it is closed");
+                    self.counters.overloaded += 1;
+                    self.network.close(stream);
+                    self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+                }
+                Produced::Nothing
+            }
+            _ => Produced::Nothing,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The server under test, and what `pcsctl` says about it.
+
+use crate::harness::{PATIENCE, Place, Program, free_port, wait_until};
+use heapless::{String, Vec};
+use md5::{Digest, Md5};
+use serde::Deserialize;
+use std::fmt::Write;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The home's domain.
+pub const DOMAIN: &str = "home.example";
+/// Everybody's password.
+pub const PASSWORD: &str = "secret";
+
+/// A running server with a home of its own.
+pub struct Daemon {
+    /// The process.
+    pub program: Program,
+    directory: PathBuf,
+    listen: std::vec::Vec<std::string::String>,
+    /// The port it listens on, on each address, over UDP and TCP.
+    pub port: u16,
+}
+
+/// A person of the home.
+#[derive(Clone, Copy)]
+pub enum Person<'a> {
+    /// With a password: SHA-256 is offered, then MD5.
+    Modern(&'a str),
+    /// With an MD5 hash only: baresip 1.0 and SIPp 3.6 give up at a challenge for any other algorithm.
+    Md5(&'a str),
+}
+
+/// One line of `pcsctl devices --json`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Device {
+    pub person: String<64>,
+    pub contact: String<512>,
+    pub transport: String<8>,
+    pub source: Option<String<64>>,
+    pub user_agent: String<128>,
+    pub expires_s: u64,
+    pub behind_nat: bool,
+    pub missed: u32,
+}
+
+/// `pcsctl status --json`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Status {
+    pub forking: usize,
+    pub streams: usize,
+    pub counters: Counters,
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Counters {
+    pub malformed: u64,
+    pub limited: u64,
+    pub refused: u64,
+    pub missed_messages: u64,
+}
+
+impl Daemon {
+    /// Starts it on 127.0.0.1.
+    pub fn start(place: &Place, people: &[Person<'_>]) -> Self {
+        Self::start_on(place, &["127.0.0.1"], people, None)
+    }
+
+    /// Starts it on some addresses (IPv6 in brackets), in a network namespace if one is named.
+    pub fn start_on(place: &Place, addresses: &[&str], people: &[Person<'_>], namespace: Option<&str>) -> Self {
+        let directory = place.directory("pcsd");
+        let port = free_port();
+        let listen = addresses.iter().flat_map(|ip| [format!("udp:{ip}:{port}"), format!("tcp:{ip}:{port}")]).collect();
+        symlink(env!("CARGO_BIN_EXE_pcsd"), directory.join("pcsctl")).expect("a link named pcsctl");
+        configure(&directory, &listen, people);
+        let mut command = crate::network::command(namespace, env!("CARGO_BIN_EXE_pcsd").as_ref());
+        command.args(["run", "--config"]).arg(directory.join("pcsd.uci"));
+        let program = Program::start("pcsd", &mut command);
+        program.await_line(0, "started");
+        Self { program, directory, listen, port }
+    }
+
+    /// Writes the configuration anew; it counts from the next SIGHUP on.
+    pub fn configure(&self, people: &[Person<'_>]) {
+        configure(&self.directory, &self.listen, people);
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// What `pcsctl devices` shows, for people.
+    pub fn devices_text(&self) -> std::string::String {
+        self.pcsctl(&["devices"])
+    }
+
+    /// What `pcsctl devices --json` shows.
+    pub fn devices(&self) -> Vec<Device, 64> {
+        self.json(&["devices", "--json"])
+    }
+
+    /// The devices of one person.
+    pub fn devices_of(&self, person: &str) -> std::vec::Vec<Device> {
+        self.devices().into_iter().filter(|device| device.person == person).collect()
+    }
+
+    /// Waits until a person has `count` devices.
+    pub fn await_devices(&self, person: &str, count: usize) -> std::vec::Vec<Device> {
+        wait_until(&format!("{person} has {count} devices"), || {
+            let devices = self.devices_of(person);
+            (devices.len() == count).then_some(devices)
+        })
+    }
+
+    /// What `pcsctl status --json` shows.
+    pub fn status(&self) -> Status {
+        self.json(&["status", "--json"])
+    }
+
+    /// Waits until no request is being forked: every call and message has had its final answer.
+    pub fn await_rest(&self) {
+        wait_until("nothing is being forked any more", || (self.status().forking == 0).then_some(()));
+    }
+
+    fn pcsctl(&self, words: &[&str]) -> std::string::String {
+        let mut command = Command::new(self.directory.join("pcsctl"));
+        let output = command.arg("--socket").arg(self.directory.join("control")).args(words).output();
+        let output = output.expect("pcsctl runs");
+        let errors = std::string::String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "pcsctl {words:?}: {errors}");
+        std::string::String::from_utf8(output.stdout).expect("pcsctl prints UTF-8")
+    }
+
+    fn json<T: for<'d> Deserialize<'d>>(&self, words: &[&str]) -> T {
+        let text = self.pcsctl(words);
+        match serde_json_core::from_str(&text) {
+            Ok((value, _)) => value,
+            Err(error) => panic!("pcsctl {words:?}: {error}: {text}"),
+        }
+    }
+
+    /// Waits for the end of the process, which was told to stop.
+    pub fn wait(mut self) -> std::process::ExitStatus {
+        self.program.wait(PATIENCE)
+    }
+}
+
+/// An address of a person of the home.
+pub fn sip(person: &str) -> std::string::String {
+    format!("sip:{person}@{DOMAIN}")
+}
+
+fn configure(directory: &std::path::Path, listen: &std::vec::Vec<std::string::String>, people: &[Person<'_>]) {
+    let mut text = format!(
+        "config pcsd 'main'\n\toption domain '{DOMAIN}'\n\toption socket '{}'\n\toption log_level 'debug'\n",
+        directory.join("control").display()
+    );
+    for address in listen {
+        let _ = writeln!(text, "\tlist listen '{address}'");
+    }
+    for person in people {
+        let _ = match person {
+            Person::Modern(name) => writeln!(text, "\nconfig person '{name}'\n\toption password '{PASSWORD}'"),
+            Person::Md5(name) => {
+                let hash = Md5::digest(format!("{name}:{DOMAIN}:{PASSWORD}"));
+                let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect::<std::string::String>();
+                writeln!(text, "\nconfig person '{name}'\n\toption ha1 '{hash}'")
+            }
+        };
+    }
+    fs::write(directory.join("pcsd.uci"), text).expect("the configuration can be written");
+}

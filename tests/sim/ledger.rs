@@ -1,0 +1,93 @@
+//! What must hold in every run, whatever the links do. The world shows every message that reaches or leaves a server;
+//! [`Ledger::check`] then judges the whole conversation.
+//!
+//! - Every request that reached a server was finally answered: an INVITE at last, anything else within 25 s.
+//! - An INVITE got its first answer within 200 ms (RFC 3261 §17.2.1).
+//! - No request got two different final answers; several 2xx to an INVITE are all right (§16.7).
+//! - Every 2xx to an INVITE that reached a server left it again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::message::Msg;
+use pcsd::base::limits::SERVER_TRANSACTIONS;
+
+/// Everything that was asked and answered.
+#[derive(Default)]
+pub struct Ledger {
+    asked: BTreeMap<(usize, String, String), Asked>,
+    accepted_in: BTreeSet<(usize, String, String)>,
+    accepted_out: BTreeSet<(usize, String, String)>,
+    /// Branches of which the links ate at least one message.
+    pub eaten: BTreeSet<String>,
+    /// Servers whose source limit is being tried: silence is an answer there.
+    pub is_limited: bool,
+}
+
+struct Asked {
+    at: u64,
+    first_at: Option<u64>,
+    finals: Vec<(u16, String, u64)>,
+    /// The connection it came by: when that is gone there is no way to answer.
+    conn: Option<usize>,
+}
+
+impl Ledger {
+    /// A message reached a server.
+    pub fn reached(&mut self, now: u64, server: usize, conn: Option<usize>, msg: &Msg) {
+        match msg.status() {
+            None if msg.method() != "ACK" && !msg.branch().is_empty() => {
+                let key = (server, msg.branch(), msg.method().to_string());
+                let asked = Asked { at: now, first_at: None, finals: Vec::new(), conn };
+                self.asked.entry(key).or_insert(asked);
+            }
+            Some(200..=299) if msg.method() == "INVITE" => {
+                self.accepted_in.insert((server, msg.get("Call-ID").into(), msg.tag("To").into()));
+            }
+            _ => {}
+        }
+    }
+
+    /// A message left a server.
+    pub fn left(&mut self, now: u64, server: usize, msg: &Msg) {
+        let Some(status) = msg.status() else { return };
+        if msg.method() == "INVITE" && (200..300).contains(&status) {
+            self.accepted_out.insert((server, msg.get("Call-ID").into(), msg.tag("To").into()));
+        }
+        let key = (server, msg.branch(), msg.method().to_string());
+        let Some(asked) = self.asked.get_mut(&key) else {
+            panic!("an answer to nothing: {} {} {:?}", msg.start, msg.get("CSeq"), msg.branch());
+        };
+        asked.first_at.get_or_insert(now);
+        if status >= 200 {
+            asked.finals.push((status, msg.tag("To").into(), now));
+        }
+    }
+
+    /// Judges; `is_open` says whether a connection lasted to the end.
+    pub fn check(&self, is_open: impl Fn(usize) -> bool) {
+        for ((_, branch, method), asked) in &self.asked {
+            let is_invite = method == "INVITE";
+            let has_way = asked.conn.is_none_or(&is_open) && !self.is_limited;
+            let what = format!("{method} {branch} at {} ms", asked.at);
+            let Some((status, _, at)) = asked.finals.first() else {
+                assert!(!has_way, "{what}: no final answer");
+                continue;
+            };
+            if !is_invite {
+                assert!(at - asked.at <= 25_000, "{what}: answered after {} ms", at - asked.at);
+            } else if let Some(first_at) = asked.first_at {
+                assert!(first_at - asked.at <= 200, "{what}: first answer after {} ms", first_at - asked.at);
+            }
+            // In a table this small a finished transaction gives way before its retransmissions have ended.
+            if SERVER_TRANSACTIONS >= 64 {
+                for (other, _, _) in &asked.finals {
+                    let are_accepts = is_invite && (200..300).contains(status) && (200..300).contains(other);
+                    assert!(other == status || are_accepts, "{what}: {status}, then {other}");
+                }
+            }
+        }
+        for accepted in &self.accepted_in {
+            assert!(self.accepted_out.contains(accepted), "a 2xx to INVITE stayed here: {accepted:?}");
+        }
+    }
+}

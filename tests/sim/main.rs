@@ -1,0 +1,14 @@
+//! The simulated world: servers, phones and the network between them in virtual time (`world.rs`).
+//!
+//! Every scenario ends with [`world::World::finish`], which judges what must hold in all of them (`ledger.rs`, and
+//! `Phone::check`) and that nothing is left. A failing run prints its seed: `SIM_SEED=N` runs that one again exactly,
+//! `SIM_RUNS=N` tries seeds 1 to N.
+
+mod digest;
+mod ledger;
+mod message;
+mod phone;
+mod random;
+mod registration;
+mod script;
+mod world;
