@@ -47,10 +47,10 @@ install_rust() {
     local package
     for package in "" -web -mozilla; do
         if is_at_least "$1" "$(candidate "rustc$package")"; then
-            install_packages "cargo$package" "rustc$package" gcc libc6-dev && find_rust "$1" && return
+            install_packages "cargo$package" "rustc$package" gcc libc6-dev ca-certificates && find_rust "$1" && return
         fi
     done
-    [ -n "$(candidate rustup)" ] && install_packages rustup gcc libc6-dev || return 1
+    [ -n "$(candidate rustup)" ] && install_packages rustup gcc libc6-dev ca-certificates || return 1
     rustup toolchain install --no-self-update --profile default stable || return 1
     PATH=$(dirname "$(rustup which --toolchain stable cargo)"):$PATH
     find_rust "$1"
