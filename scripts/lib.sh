@@ -32,25 +32,28 @@ candidate() { apt-cache policy "$1" 2>/dev/null | awk '/Candidate:/ && $2 != "(n
 # Puts a cargo into PATH whose Rust is as new as Cargo.toml says: the one in PATH, rustup's, Debian's, or one that apt
 # can install (Debian's own, the newer ones it keeps for browsers, rustup).
 need_rust() {
-    local wanted package
+    local wanted
     wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
     find_rust "$wanted" && return
-    # On a fresh machine apt knows nothing yet.
-    [ -n "$(candidate rustc)" ] || apt update || true
+    install_rust "$wanted" && return
+    # On a fresh machine apt does not know yet what there is.
+    apt update && install_rust "$wanted" && return
+    echo "scripts/$(basename "$0"): needs Rust $wanted or newer, and apt has none; https://rustup.rs has it" >&2
+    return 1
+}
+
+# install_rust VERSION: whether apt had one.
+install_rust() {
+    local package
     for package in "" -web -mozilla; do
-        if is_at_least "$wanted" "$(candidate "rustc$package")"; then
-            install_packages "cargo$package" "rustc$package" gcc libc6-dev
-            find_rust "$wanted" && return
+        if is_at_least "$1" "$(candidate "rustc$package")"; then
+            install_packages "cargo$package" "rustc$package" gcc libc6-dev ca-certificates && find_rust "$1" && return
         fi
     done
-    if [ -n "$(candidate rustup)" ]; then
-        install_packages rustup gcc libc6-dev
-        rustup toolchain install --no-self-update --profile default stable
-        PATH=$(dirname "$(rustup which --toolchain stable cargo)"):$PATH
-        find_rust "$wanted" && return
-    fi
-    echo "scripts/$(basename "$0"): needs Rust $wanted or newer, and apt has none; see https://rustup.rs, then try again" >&2
-    return 1
+    [ -n "$(candidate rustup)" ] && install_packages rustup gcc libc6-dev ca-certificates || return 1
+    rustup toolchain install --no-self-update --profile default stable || return 1
+    PATH=$(dirname "$(rustup which --toolchain stable cargo)"):$PATH
+    find_rust "$1"
 }
 
 # find_rust VERSION: whether there is one; puts its folder first in PATH.
