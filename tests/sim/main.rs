@@ -5,6 +5,7 @@
 //! `SIM_RUNS=N` tries seeds 1 to N.
 
 mod calls;
+mod dialogs;
 mod digest;
 mod ledger;
 mod message;
@@ -12,5 +13,6 @@ mod messages;
 mod phone;
 mod random;
 mod registration;
+mod routing;
 mod script;
 mod world;
