@@ -4,11 +4,15 @@
 //! `Phone::check`) and that nothing is left. A failing run prints its seed: `SIM_SEED=N` runs that one again exactly,
 //! `SIM_RUNS=N` tries seeds 1 to N.
 
+mod calls;
+mod dialogs;
 mod digest;
 mod ledger;
 mod message;
+mod messages;
 mod phone;
 mod random;
 mod registration;
+mod routing;
 mod script;
 mod world;

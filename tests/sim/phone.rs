@@ -596,7 +596,6 @@ impl Phone {
     }
 
     fn take_answer(&mut self, answer: Msg, status: u16) {
-        assert_eq!(answer.values("Via").len(), 1, "{}: an answer with more Vias than ours", self.name);
         let (branch, method) = (answer.branch(), answer.method().to_string());
         let is_it = |client: &Client| client.request.branch() == branch && client.request.method() == method;
         let Some(index) = self.clients.iter().position(is_it) else {
@@ -604,6 +603,7 @@ impl Phone {
         };
         let now = self.now;
         let client = &mut self.clients[index];
+        assert_eq!(answer.values("Via").len(), client.request.values("Via").len(), "{}: not our Vias", self.name);
         let is_invite = method == "INVITE";
         if status < 200 {
             client.provisional.push((now, answer));
@@ -656,7 +656,8 @@ impl Phone {
         let challenge = answer.lines("WWW-Authenticate").chain(answer.lines("Proxy-Authenticate")).next().unwrap_or("");
         let is_stale = challenge.contains("stale=true");
         let was_tried = !request.get(field).is_empty() && !is_stale;
-        if !self.manner.proves || was_tried || quoted(challenge, "realm") != "home.example" {
+        let is_ours = self.aor.ends_with(&format!("@{}", quoted(challenge, "realm")));
+        if !self.manner.proves || was_tried || !is_ours {
             return;
         }
         let Some(nonce) = Nonce::of(answer, self.algorithm) else { return };
