@@ -49,9 +49,12 @@ impl Natted {
         }
         ip(&format!("-n {router} link add wan type veth peer name eth netns {home}"));
         ip(&format!("-n {router} link add lan type veth peer name eth netns {phone}"));
-        for (namespace, device, address) in
-            [(home, "eth", Self::HOME), (router, "wan", Self::ROUTER), (router, "lan", LAN), (phone, "eth", Self::PHONE)]
-        {
+        for (namespace, device, address) in [
+            (home, "eth", Self::HOME),
+            (router, "wan", Self::ROUTER),
+            (router, "lan", LAN),
+            (phone, "eth", Self::PHONE),
+        ] {
             ip(&format!("-n {namespace} addr add {address}/24 dev {device}"));
             ip(&format!("-n {namespace} link set {device} up"));
         }
