@@ -147,6 +147,12 @@ impl Baresip {
         self.command("message", text);
     }
 
+    /// Waits until it has registered for the first time.
+    pub fn await_registered(&self) {
+        // The event comes before anybody can listen to it.
+        self.program.await_line(0, "} 200 OK () [");
+    }
+
     /// Waits for the next event that has this in it, after those that were waited for before.
     pub fn await_event(&mut self, kind: &str) -> String {
         let found = self.events.wait(PATIENCE, self.seen, |line| line.contains(kind));

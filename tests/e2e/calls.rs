@@ -39,8 +39,8 @@ fn call_amid_noise() {
     let pcsd = Daemon::start(&place, &[Person::Md5("alice"), Person::Md5("bob"), Person::Md5("carol")]);
     let mut alice = Setup { tone_hz: 440, ..Setup::new("alice", pcsd.address()) }.start(&place, "alice");
     let mut bob = Setup { tone_hz: 880, ..Setup::new("bob", pcsd.address()) }.start(&place, "bob");
-    alice.await_event("REGISTER_OK");
-    bob.await_event("REGISTER_OK");
+    alice.await_registered();
+    bob.await_registered();
 
     step!(place, "Alice calls Bob");
     alice.dial(&sip("bob"));
@@ -88,8 +88,8 @@ fn first_answer_cancels_the_other() {
     let pcsd = Daemon::start(&place, &[Person::Md5("alice"), Person::Md5("bob")]);
     let mut phone = Setup::new("alice", pcsd.address()).start(&place, "phone");
     let mut bob = Setup::new("bob", pcsd.address()).start(&place, "bob");
-    phone.await_event("REGISTER_OK");
-    bob.await_event("REGISTER_OK");
+    phone.await_registered();
+    bob.await_registered();
     // The scenario itself checks the Reason of its CANCEL.
     let tablet = device(&place, &pcsd, "alice", LOCALHOST, "ring_elsewhere");
     pcsd.await_devices("alice", 2);
@@ -121,7 +121,7 @@ fn two_phones_of_one_person() {
     let mut second = Setup { transport: "tcp", ..setup }.start(&place, "second");
     let mut bob = Setup::new("bob", pcsd.address()).start(&place, "bob");
     for phone in [&mut first, &mut second, &mut bob] {
-        phone.await_event("REGISTER_OK");
+        phone.await_registered();
     }
     pcsd.await_devices("alice", 2);
     for answerer in [true, false] {
@@ -151,7 +151,7 @@ fn calls_that_are_not_answered() {
     let people = [Person::Md5("alice"), Person::Md5("bob"), Person::Md5("carol"), Person::Md5("dave")];
     let pcsd = Daemon::start(&place, &people);
     let mut bob = Setup::new("bob", pcsd.address()).start(&place, "bob");
-    bob.await_event("REGISTER_OK");
+    bob.await_registered();
 
     step!(place, "Bob gives up while Alice's phone rings");
     let ringing = device(&place, &pcsd, "alice", LOCALHOST, "ring");

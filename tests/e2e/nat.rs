@@ -43,7 +43,7 @@ fn phone_behind_a_nat() {
         let call = Sipp { server, namespace: Some(&net.home), ..Sipp::new("call", &pcsd, "bob", "alice", local) };
         let from = alice.program.output.len();
         call.play(&place);
-        let invited = alice.await_trace(from, "INVITE sip:alice@");
+        let invited = alice.await_trace(from, "INVITE sip:alice");
         alice.await_trace(invited, "BYE sip:");
     };
     call("at once");
