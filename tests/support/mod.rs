@@ -108,7 +108,7 @@ pub fn model(domain: &str, people: &[&str], listen: &[&str]) -> Box<Model> {
         let login = format!("device{index}");
         let secret = Secret::from_password(login.as_bytes(), domain.as_bytes(), PASSWORD.as_bytes());
         let id = login.as_str().try_into().unwrap();
-        let device = Device { id, person: index as u16, takes: Takes::ALL, secret: Some(secret) };
+        let device = Device { id, person: index as u16, takes: Takes::ALL, secret };
         model.devices.push(device).ok().unwrap();
     }
     model
