@@ -417,8 +417,10 @@ fn next_group(context: &Context) -> Vec<usize, BRANCHES> {
     for (index, target) in waiting() {
         let is_next_flow = is_tried(target.instance);
         let is_next_group = !has_pending && target.q == q;
+        // Its turn has come before, on a stream that could not be opened.
+        let is_again = target.size == Size::Datagram;
         let is_doubled = target.instance != 0 && group.iter().any(|other| targets[*other].instance == target.instance);
-        if (is_next_flow || is_next_group) && !is_busy(target.instance) && !is_doubled {
+        if (is_next_flow || is_next_group || is_again) && !is_busy(target.instance) && !is_doubled {
             let _ = group.push(index);
         }
     }
