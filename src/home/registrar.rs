@@ -195,8 +195,9 @@ impl Registrar {
         let remote = stack.network.remote(flow);
         let is_natted = remote.is_some_and(|remote| {
             let port = change.uri.port.unwrap_or(DEFAULT_PORT);
-            change.uri.host.ip().map(|ip| ip.to_canonical()) != Some(remote.ip().to_canonical())
-                || port != remote.port()
+            // A connection comes from any port of the device's.
+            let is_other_port = flow.transport() == Transport::Udp && port != remote.port();
+            change.uri.host.ip().map(|ip| ip.to_canonical()) != Some(remote.ip().to_canonical()) || is_other_port
         });
         let needs_pings = is_natted && flow.transport() == Transport::Udp;
         let mut hash = stack.random.hash(Purpose::Token);
