@@ -20,7 +20,7 @@ use support::{
 
 /// Where the called person's device is.
 const DEVICE: &str = "203.0.113.50:5060";
-const CONTACT: &str = "sip:line@10.3.3.50:5060";
+const CONTACT: &str = "sip:line@203.0.113.50:5060";
 /// Where messages come from, unless the case says otherwise.
 const SENDER: &str = "198.51.100.7:5060";
 
