@@ -240,8 +240,8 @@ impl Core {
             Place::Server => self.for_server(now, &incoming),
             Place::Unreachable(fault) => self.refuse(now, &incoming, fault.status, fault.reason, ""),
             Place::Nobody => {
-                if self.asker(now, &incoming).is_some() {
-                    self.refuse(now, &incoming, 404, "Not Found", "");
+                if let Some(asker) = self.asker(now, &incoming) {
+                    self.refuse_asker(now, &incoming, asker, 404, "Not Found");
                 }
             }
             place => {
@@ -360,7 +360,7 @@ impl Core {
                 }
                 self.challenge(now, incoming, status, is_stale);
             }
-            Identity::Mismatch => self.refuse(now, incoming, 403, "Not Your Address", ""),
+            Identity::Mismatch => self.refuse_for_good(now, incoming, 403, "Not Your Address"),
             Identity::Malformed => self.refuse(now, incoming, 400, "Malformed Credentials", ""),
             Identity::Stranger | Identity::Person(..) => {}
         }
@@ -402,11 +402,11 @@ impl Core {
             Place::Server | Place::Nobody | Place::Unreachable(_) => return,
         };
         if let Decision::Refuse(status, reason) = policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
-            return self.refuse(now, &incoming, status, reason, "");
+            return self.refuse_asker(now, &incoming, asker, status, reason);
         }
         let at_once = targets.iter().filter(|target| targets.first().is_some_and(|first| first.q == target.q)).count();
         if proxy::breadth_of(message) < at_once as u32 {
-            return self.refuse(now, &incoming, 440, "Max-Breadth Exceeded", "");
+            return self.refuse_asker(now, &incoming, asker, 440, "Max-Breadth Exceeded");
         }
         let random = &self.stack.random;
         let callee = match &place {
@@ -488,7 +488,7 @@ impl Core {
         }
         let Identity::Person(person, device) = identity else { return };
         if self.claims_another(&essentials.from, person) {
-            return self.refuse(now, &incoming, 403, "Not Your Address", "");
+            return self.refuse_for_good(now, &incoming, 403, "Not Your Address");
         }
         let Some(server) = self.stack.open_server(now, &keys, flow, false) else {
             return self.refuse(now, &incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
@@ -584,6 +584,29 @@ impl Core {
             }
             out.text("\r\n");
         });
+    }
+
+    /// Answers within a transaction: the credentials have been used, so what comes again must not be judged again.
+    fn refuse_for_good(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &str) {
+        let Incoming { message, flow, from, keys, method, .. } = *incoming;
+        let Some(server) = self.stack.open_server(now, &keys, flow, method == Method::Invite) else {
+            return self.refuse(now, incoming, status, reason, "");
+        };
+        let mut tag = [0; 16];
+        let to_tag = tag_of(&self.stack.random, message, &mut tag);
+        let head = Head { status, reason, to_tag: Some(to_tag), source: Some(from), record_route: false };
+        self.stack.respond(now, server, status, |out| {
+            response::write_head(message, &head, out);
+            response::finish(out, None);
+        });
+    }
+
+    /// Refuses who has proven who he is for good, and strangers without keeping anything.
+    fn refuse_asker(&mut self, now: Instant, incoming: &Incoming<'_, '_>, asker: Asker, status: u16, reason: &str) {
+        match asker.assurance {
+            Assurance::Digest => self.refuse_for_good(now, incoming, status, reason),
+            Assurance::Claimed => self.refuse(now, incoming, status, reason, ""),
+        }
     }
 
     /// Answers without a transaction: what comes again is answered again.

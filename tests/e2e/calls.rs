@@ -148,7 +148,8 @@ fn two_phones_of_one_person() {
 #[test]
 fn calls_that_are_not_answered() {
     let Some(place) = Place::new("calls_that_are_not_answered", &["baresip", "sipp"]) else { return };
-    let people = [Person::Md5("alice"), Person::Md5("bob"), Person::Md5("carol"), Person::Md5("dave")];
+    let people =
+        [Person::Md5("alice"), Person::Md5("bob"), Person::Md5("carol"), Person::Md5("dave"), Person::Md5("erin")];
     let pcsd = Daemon::start(&place, &people);
     let mut bob = Setup::new("bob", pcsd.address()).start(&place, "bob");
     bob.await_registered();
@@ -170,6 +171,17 @@ fn calls_that_are_not_answered() {
     let closed = if closed.contains("alice@") { bob.await_event("CALL_CLOSED") } else { closed };
     assert!(closed.contains("486"), "{closed}");
     busy.finish();
+
+    step!(place, "Erin's phone loses the way back, then finds it");
+    let forgetful = device(&place, &pcsd, "erin", LOCALHOST, "lost_via");
+    let (from, strays) = (bob.program.output.len(), pcsd.status().counters.stray);
+    bob.dial(&sip("erin"));
+    let closed = bob.await_event("CALL_CLOSED");
+    assert!(closed.contains("486"), "{closed}");
+    forgetful.finish();
+    let trace = bob.program.output.since(from);
+    assert!(!trace.iter().any(|line| line.starts_with("SIP/2.0 180")), "an answer without a way back came through");
+    assert_eq!(pcsd.status().counters.stray, strays + 1);
 
     for (whom, answer) in [("carol", "480"), ("nobody", "404")] {
         step!(place, "{whom}: {answer}");

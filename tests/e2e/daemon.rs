@@ -61,6 +61,7 @@ pub struct Status {
 pub struct Counters {
     pub malformed: u64,
     pub limited: u64,
+    pub stray: u64,
     pub refused: u64,
     pub missed_messages: u64,
 }

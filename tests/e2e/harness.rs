@@ -76,7 +76,7 @@ impl Drop for Place {
 /// When it is missing, with the Debian package to install.
 pub fn find(program: &str) -> PathBuf {
     const FOLDERS: [&str; 5] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
-    const PACKAGES: [(&str, &str); 7] = [
+    const PACKAGES: [(&str, &str); 9] = [
         ("baresip", "baresip-core"),
         ("sipp", "sip-tester"),
         ("linphonec", "linphone-cli"),
@@ -84,6 +84,8 @@ pub fn find(program: &str) -> PathBuf {
         ("ip", "iproute2"),
         ("ss", "iproute2"),
         ("sysctl", "procps"),
+        ("setpriv", "util-linux"),
+        ("stdbuf", "coreutils"),
     ];
     let found = FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
     found.unwrap_or_else(|| {

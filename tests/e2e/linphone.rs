@@ -7,7 +7,6 @@ use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// A running Linphone.
 pub struct Linphone {
@@ -35,7 +34,7 @@ impl Linphone {
         fs::write(directory.join("linphonerc"), config).expect("a file for linphonec can be written");
         let (tone, recording) = (directory.join("tone.wav"), directory.join("heard.wav"));
         tone::write(&tone, tone_hz, 30);
-        let mut command = Command::new(find("stdbuf"));
+        let mut command = crate::network::command(None, &find("stdbuf"));
         command.args(["-oL", "-eL"]).arg(find("linphonec")).args(["-d", "6", "-c", "linphonerc"]);
         let program = Program::start("linphonec", command.current_dir(&directory).env("HOME", &directory));
         let mut linphone = Self { program, recording };

@@ -5,17 +5,16 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-/// A command that runs in a network namespace, or in ours.
+/// A command that runs in a network namespace, or in ours. What is started by it ends with the test, even if that is
+/// killed. Every program on the way replaces itself by the next, so the process id is the last one's.
 pub fn command(namespace: Option<&str>, program: &Path) -> Command {
-    match namespace {
-        None => Command::new(program),
-        Some(namespace) => {
-            let mut command = Command::new(find("ip"));
-            // ip replaces itself by the program, so the process id is the program's.
-            command.args(["netns", "exec", namespace]).arg(program);
-            command
-        }
+    let mut command = Command::new(find("setpriv"));
+    command.args(["--pdeathsig", "KILL", "--"]);
+    if let Some(namespace) = namespace {
+        command.arg(find("ip")).args(["netns", "exec", namespace]);
     }
+    command.arg(program);
+    command
 }
 
 /// Three namespaces: `home` (10.77.0.1) - `router` (10.77.0.2, 192.168.77.1) - `phone` (192.168.77.2). The router

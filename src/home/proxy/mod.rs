@@ -46,8 +46,10 @@ pub const MAX_BREADTH: u32 = 60;
 
 /// A larger request goes on a stream where there can be one (§18.1.1).
 const DATAGRAM_BYTES: usize = 1_300;
-/// What forwarding adds to a request, about.
-const GROWTH_BYTES: usize = 300;
+/// What forwarding adds to a request at most, without its Record-Route and Route: Via, Max-Breadth, Max-Forwards.
+const GROWTH_BYTES: usize = 160;
+/// What Record-Route adds, both sides.
+const RECORD_BYTES: usize = 200;
 
 const ELSEWHERE: &[u8] = b"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
 const DECLINED: &[u8] = b"Reason: SIP;cause=603;text=\"Declined\"\r\n";
@@ -229,16 +231,18 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(handle) else { return };
         context.deadline = None;
         if context.is_invite {
-            // This group has rung long enough: its end brings the next. Who has not even said 100 is not there.
+            // This group has rung long enough: its end brings the next. Who has not even said 100 is not waited for; if
+            // it shows up after all it is cancelled, or its 2xx passes while nobody else has answered.
             let pending: Vec<ClientHandle, BRANCHES> = context.pending().collect();
             for client in pending {
-                if around.stack.client(client).is_some_and(|tx| tx.is_proceeding()) {
-                    around.stack.cancel(now, client, b"");
-                } else {
-                    around.stack.abandon(now, client);
-                    self.gone(now, around, client, 408);
+                around.stack.cancel(now, client, b"");
+                if around.stack.client(client).is_some_and(|tx| tx.wants_cancel())
+                    && let Some(target) = context.target_of(client)
+                {
+                    target.progress = Progress::Done(408);
                 }
             }
+            self.advance(now, around, handle);
             return;
         }
         context.is_closed = true;
@@ -316,16 +320,7 @@ impl Proxy {
             return;
         }
         let pending: Vec<ClientHandle, BRANCHES> = context.pending().collect();
-        for client in pending {
-            around.stack.cancel(now, client, reason);
-            // A branch without any answer may not be cancelled yet (§9.1); nobody has to wait for it. Its transaction goes
-            // on by itself and cancels as soon as the device shows that it is there.
-            if around.stack.client(client).is_some_and(|tx| tx.wants_cancel())
-                && let Some(target) = context.target_of(client)
-            {
-                target.progress = Progress::Done(487);
-            }
-        }
+        pending.into_iter().for_each(|client| around.stack.cancel(now, client, reason));
     }
 
     /// Starts what can be started now; when nothing is left, answers and ends.
@@ -422,8 +417,10 @@ fn next_group(context: &Context) -> Vec<usize, BRANCHES> {
     for (index, target) in waiting() {
         let is_next_flow = is_tried(target.instance);
         let is_next_group = !has_pending && target.q == q;
+        // Its turn has come before, on a stream that could not be opened.
+        let is_again = target.size == Size::Datagram;
         let is_doubled = target.instance != 0 && group.iter().any(|other| targets[*other].instance == target.instance);
-        if (is_next_flow || is_next_group) && !is_busy(target.instance) && !is_doubled {
+        if (is_next_flow || is_next_group || is_again) && !is_busy(target.instance) && !is_doubled {
             let _ = group.push(index);
         }
     }
@@ -505,7 +502,7 @@ fn try_branch(
     };
     let mut flow = flow;
     let source = stack.server(context.server).map(|tx| tx.flow).ok_or(480u16)?;
-    if size == Size::Unknown && stack.store.get(&context.request).len() + GROWTH_BYTES > DATAGRAM_BYTES {
+    if size == Size::Unknown && stack.store.get(&context.request).len() + growth(context, device, stack) > DATAGRAM_BYTES {
         (flow, size) = match stream_instead(now, stack, around.registrar, flow, device) {
             Some(stream) => (stream, Size::OnStream),
             None => (flow, Size::Datagram),
@@ -577,6 +574,13 @@ fn try_branch(
     tx.server = context.server.to_bits();
     tx.binding = binding.map(Handle::to_bits);
     Ok((stack.start_client(tx).ok_or(503u16)?, size))
+}
+
+/// About what forwarding adds to a request.
+fn growth(context: &Context, device: Option<&Binding>, stack: &Stack) -> usize {
+    let path = device.map_or(0, |device| device.text(&stack.store, Text::Path).len());
+    let uri = device.map_or(0, |device| device.text(&stack.store, Text::Uri).len());
+    GROWTH_BYTES + path + uri + if context.passage.records { RECORD_BYTES } else { 0 }
 }
 
 /// A stream for a request that is too large for a datagram (§18.1.1): the device's own, one that is open to the same

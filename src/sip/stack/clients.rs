@@ -90,6 +90,11 @@ impl Stack {
             self.counters.stray += 1;
             return Answered::Nothing;
         }
+        // Without another Via value it was meant for us alone, who asked for nothing: it can't go on (§16.7 step 3).
+        if status > 100 && message.values(Name::Via).nth(1).is_none() {
+            self.counters.stray += 1;
+            return Answered::Nothing;
+        }
         let received = client.received(now, status);
         let wants_cancel = client.wants_cancel();
         match received {

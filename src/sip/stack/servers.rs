@@ -80,7 +80,10 @@ impl Stack {
         let tx = ServerTransaction::new(now, keys.transaction, keys.merge, flow, is_invite);
         let handle = self.servers.insert(tx).ok()?;
         self.by_key.insert(keys.transaction as u32, handle.index());
-        self.by_merge.insert(keys.merge as u32, handle.index());
+        // Requests in a dialog are not merged. All under one hash, they would also be one cluster to walk along.
+        if keys.merge != 0 {
+            self.by_merge.insert(keys.merge as u32, handle.index());
+        }
         self.reschedule_server(handle);
         Some(handle)
     }
@@ -252,7 +255,9 @@ impl Stack {
     fn drop_server(&mut self, handle: ServerHandle) {
         let Some(tx) = self.servers.remove(handle) else { return };
         self.by_key.remove(tx.key as u32, handle.index());
-        self.by_merge.remove(tx.merge as u32, handle.index());
+        if tx.merge != 0 {
+            self.by_merge.remove(tx.merge as u32, handle.index());
+        }
         self.schedule.set_deadline(Task::Server(handle.index()).id(), None);
         for bytes in tx.request.into_iter().chain(tx.response) {
             self.store.release(bytes);
@@ -262,5 +267,30 @@ impl Stack {
     /// Server transactions without a final answer.
     pub fn unfinished(&self) -> usize {
         self.servers.iter().filter(|(_, tx)| !tx.is_finished()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::SERVER_TRANSACTIONS;
+    use crate::base::net::{NOWHERE, Port};
+
+    #[test]
+    fn requests_in_a_dialog_are_in_no_cluster() {
+        let mut stack = Stack::new();
+        let flow = Flow::Datagram { port: Port(0), remote: NOWHERE };
+        let keys = |number: usize| Keys { transaction: number as u64, invite: 0, merge: (number % 2) as u64 };
+        for number in 1..=SERVER_TRANSACTIONS {
+            assert!(stack.open_server(Instant::ZERO, &keys(number), flow, false).is_some());
+        }
+        assert_eq!(stack.by_merge.find(0, |_| true), None);
+        assert!(stack.is_merged(&Keys { transaction: 0, invite: 0, merge: 1 }));
+        for number in 1..=SERVER_TRANSACTIONS {
+            let handle = stack.find_server(number as u64).unwrap();
+            stack.drop_server(handle);
+        }
+        assert_eq!(stack.by_merge.find(1, |_| true), None);
+        assert_eq!(stack.transactions().0, 0);
     }
 }
