@@ -226,7 +226,12 @@ impl Core {
             return self.refuse(now, &incoming, 482, "Loop Detected", "");
         }
         if message.field(Name::ProxyRequire).is_some() {
-            return self.refuse_tags(now, &incoming, &[Name::ProxyRequire, Name::Require], &[]);
+            // Require is for who the request is addressed to.
+            let names: &[Name] = match place {
+                Place::Server => &[Name::ProxyRequire, Name::Require],
+                _ => &[Name::ProxyRequire],
+            };
+            return self.refuse_tags(now, &incoming, names, &[]);
         }
         match place {
             Place::Server | Place::Person(_) | Place::Nobody if method == Method::Register => {
