@@ -549,6 +549,11 @@ impl Stack {
             return Answered::Nothing;
         }
         let (was_finished, is_invite) = (client.is_finished(), client.is_invite);
+        // The method is part of the match (§17.1.3).
+        if is_invite != (essentials.cseq.method == Method::Invite) {
+            self.counters.stray += 1;
+            return Answered::Nothing;
+        }
         let received = client.received(now, status);
         let wants_cancel = client.wants_cancel();
         match received {
