@@ -1056,7 +1056,8 @@ pub fn tag_of<'t>(random: &Random, message: &Message<'_>, buffer: &'t mut [u8; 1
     &buffer[..]
 }
 
-/// Writes an answer without its topmost Via value, with `added` fields at the end of its head.
+/// Writes an answer without its topmost Via value, with `added` fields at the end of its head. One from a datagram may
+/// lack Content-Length, which the stream it goes back on needs (§18.3).
 fn write_without_via(message: &Message<'_>, added: &str, out: &mut Writer<'_>) {
     let bytes = message.bytes();
     let (Some(essentials), Some(first)) = (message.essentials(), message.field(Name::Via)) else {
@@ -1075,6 +1076,11 @@ fn write_without_via(message: &Message<'_>, added: &str, out: &mut Writer<'_>) {
     out.put(&bytes[..from]);
     out.put(&bytes[to..end]);
     out.text(added);
+    if message.field(Name::ContentLength).is_none() {
+        out.text("Content-Length: ");
+        out.number(message.body().len() as u64);
+        out.text("\r\n");
+    }
     out.put(&bytes[end..]);
 }
 

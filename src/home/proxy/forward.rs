@@ -1,8 +1,8 @@
 //! What changes in a request that is forwarded (RFC 3261 §16.6), as edits on its bytes.
 //!
 //! Request-URI, Max-Forwards, Max-Breadth (RFC 5393), Route and Path, Record-Route (one for each side, RFC 5658, with a
-//! token that says which way that side is), Via, and the credentials meant for us, which go no further. Everything else
-//! goes out as it came.
+//! token that says which way that side is), Via, Content-Length where a stream needs it, and the credentials meant for us,
+//! which go no further. Everything else goes out as it came.
 
 use core::net::SocketAddr;
 use core::ops::Range;
@@ -91,6 +91,14 @@ impl Forward<'_> {
         self.write_max_forwards(message, top, edits);
         self.write_breadth(message, top, edits);
         self.write_routes(message, top, edits);
+        // On a stream only the length ends a message (§16.6 step 9).
+        if self.outgoing.transport.is_reliable() && message.field(Name::ContentLength).is_none() {
+            edits.insert(message.head_end(), |out| {
+                out.text("Content-Length: ");
+                out.number(message.body().len() as u64);
+                out.text("\r\n");
+            });
+        }
         for name in [Name::ProxyAuthorization, Name::Authorization] {
             for field in message.fields_named(name).filter(|field| is_for_realm(field.value, self.realm)) {
                 edits.remove(field.line.clone());
