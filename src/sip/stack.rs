@@ -343,6 +343,7 @@ impl Stack {
             Err(_) => {
                 log::error!("an answer with {status} is larger than any message and is not sent");
                 self.counters.overloaded += 1;
+                self.unanswerable(handle, status);
             }
         }
     }
@@ -357,8 +358,11 @@ impl Stack {
         reason: &str,
         fields: &str,
     ) {
-        let Some(source) = self.servers.get(handle).and_then(|tx| self.network.remote(tx.flow)) else { return };
-        let Ok(message) = Message::parse(self.store.get(request)) else { return };
+        // The stream that it came on may be gone, and with it whoever waits for the answer.
+        let source = self.servers.get(handle).and_then(|tx| self.network.remote(tx.flow));
+        let (Some(source), Ok(message)) = (source, Message::parse(self.store.get(request))) else {
+            return self.unanswerable(handle, status);
+        };
         let mut tag = [0; 16];
         let to_tag = tag_of(&self.random, &message, &mut tag);
         let to_tag = (status > 100).then_some(to_tag);
@@ -367,8 +371,17 @@ impl Stack {
         response::write_head(&message, &head, &mut out);
         out.text(fields);
         response::finish(&mut out, None);
-        if let Ok(len) = out.finish() {
-            self.send_response(now, handle, status, len);
+        match out.finish() {
+            Ok(len) => self.send_response(now, handle, status, len),
+            Err(_) => self.unanswerable(handle, status),
+        }
+    }
+
+    /// An answer can't be given. When it would have been the final one the transaction is over: no other comes, and
+    /// nothing else would end it.
+    pub fn unanswerable(&mut self, handle: ServerHandle, status: u16) {
+        if status >= 200 && self.servers.get(handle).is_some_and(|tx| !tx.is_finished()) {
+            self.drop_server(handle);
         }
     }
 
@@ -399,9 +412,7 @@ impl Stack {
             None => {
                 log::error!("no memory for an answer with {status}");
                 self.counters.overloaded += 1;
-                if status >= 200 {
-                    self.drop_server(handle);
-                }
+                self.unanswerable(handle, status);
             }
         }
     }
