@@ -118,7 +118,7 @@ impl<'s> Run<'s> {
 
     fn step(&mut self, number: u64) {
         self.number = number;
-        if number % INPUTS_PER_EPOCH == 0 {
+        if number.is_multiple_of(INPUTS_PER_EPOCH) {
             if number > 0 {
                 self.come_to_rest("an epoch");
             }

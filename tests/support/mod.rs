@@ -9,6 +9,7 @@ use std::thread;
 use std::{fmt, fs};
 
 use md5::Md5;
+use pcsd::base::limits::BINDINGS_PER_PERSON;
 use pcsd::base::net::{LocalAddress, Port, PortSet, Stream, Transport};
 use pcsd::base::time::{Instant, UnixTime};
 use pcsd::config::Model;
@@ -95,7 +96,7 @@ pub fn model(domain: &str, people: &[&str], listen: &[&str]) -> Box<Model> {
     let mut model = Box::new(Model::new());
     model.main.domain = domain.try_into().unwrap();
     model.main.log_level = LogLevel::Error;
-    model.main.bindings_per_person = 10;
+    model.main.bindings_per_person = BINDINGS_PER_PERSON as u16;
     for address in listen {
         for transport in [Transport::Udp, Transport::Tcp] {
             model.main.listen.push(Listen { transport, address: address.parse().unwrap() }).unwrap();
