@@ -193,6 +193,8 @@ impl Server {
                 core.registrar.produce(now, &mut core.stack, &core.people, index, credits.ports, buffer)
             }
             Task::Stream(index) => match core.stack.produce(now, task, credits.ports, buffer) {
+                // The slot has to be free before the next message is read: until its socket can be written this waits.
+                Produced::Nothing if !core.stack.is_slot_free() => Produced::Blocked,
                 Produced::Nothing => {
                     self.read_stream(now, index);
                     Produced::Nothing
@@ -216,11 +218,6 @@ impl Server {
             Next::Nothing { is_partial } => {
                 core.stack.network.received(now, stream, is_partial);
                 core.stack.reschedule_stream(index);
-                return;
-            }
-            // The slot has to be free before the next message is read.
-            _ if !core.stack.is_slot_free() => {
-                core.stack.schedule.wake(task);
                 return;
             }
             Next::Ping(len) => {

@@ -12,8 +12,8 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use pcsd::base::limits::BINDINGS_PER_PERSON;
-use pcsd::base::net::Stream;
-use pcsd::server::contract::Reason;
+use pcsd::base::net::{PortSet, Stream};
+use pcsd::server::contract::{Input, Reason};
 use support::{
     Home, LISTEN, Sent, Way, all, answer, by_datagram, find, model, name, own, own_names, parts, replaced, status,
     torture_names, tortured, value, with_credentials, with_field,
@@ -118,7 +118,7 @@ impl<'s> Run<'s> {
 
     fn step(&mut self, number: u64) {
         self.number = number;
-        if number % INPUTS_PER_EPOCH == 0 {
+        if number.is_multiple_of(INPUTS_PER_EPOCH) {
             if number > 0 {
                 self.come_to_rest("an epoch");
             }
@@ -149,6 +149,7 @@ impl<'s> Run<'s> {
             let other = self.random.below(self.seeds.len());
             mutate(&mut bytes, &self.seeds[other], &mut self.random);
         }
+        self.trouble();
         self.send(way, bytes);
         match self.random.below(100) {
             0..20 => {
@@ -174,8 +175,27 @@ impl<'s> Run<'s> {
         self.react();
     }
 
+    /// Now and then sockets can't be written for a while, streams are slow, and peers refuse connections.
+    fn trouble(&mut self) {
+        match self.random.below(200) {
+            0 => self.home.credits = PortSet::NONE,
+            1 => self.home.stream_room = self.random.below(300),
+            2 => self.home.takes_connections = false,
+            3..40 => self.calm(),
+            _ => {}
+        }
+    }
+
+    fn calm(&mut self) {
+        self.home.credits = PortSet::ALL;
+        self.home.stream_room = usize::MAX;
+        self.home.takes_connections = true;
+    }
+
     fn send(&mut self, way: Way, bytes: Vec<u8>) {
         self.last.clone_from(&bytes);
+        // What could not be sent before does not count.
+        self.home.input(Input::Timeout);
         match way {
             Way::Datagram { .. } => {
                 let count = self.home.send(way, &bytes);
@@ -265,6 +285,10 @@ impl<'s> Run<'s> {
     }
 
     fn follow(&mut self, way: Way, bytes: &[u8]) {
+        // A piece of what a slow stream took.
+        if find(bytes, b"\r\n\r\n").is_none() {
+            return;
+        }
         match status(bytes) {
             Some(401 | 407) if find(bytes, b"-Authenticate: Digest realm=\"").is_some() => {
                 let call_id = value(bytes, "call-id");
@@ -323,6 +347,7 @@ impl<'s> Run<'s> {
     /// Everything ends by itself; then a phone that behaves registers and is called.
     fn come_to_rest(&mut self, what: &str) {
         self.pending.clear();
+        self.calm();
         for stream in std::mem::take(&mut self.streams) {
             self.home.hang_up(stream, Reason::Broken);
         }
@@ -408,6 +433,23 @@ fn caller_on_a_stream_that_breaks() {
         }
         home.rest("a broken stream");
     }
+}
+
+/// While an answer waits for its socket, streams wait behind it, and the turn ends all the same.
+#[test]
+fn streams_wait_while_a_socket_is_blocked() {
+    let mut home = Home::new(&model(HOUSE, PEOPLE, &[LISTEN]));
+    let from = "198.51.100.2:5060";
+    let stream = home.connect(from.parse().unwrap(), LISTEN.parse().unwrap()).unwrap();
+    home.credits = PortSet::NONE;
+    home.send(by_datagram(from), &options(from, 1));
+    home.send(Way::Stream(stream), &options(from, 2));
+    assert!(home.take().is_empty());
+    home.credits = PortSet::ALL;
+    home.input(Input::Timeout);
+    let sent = home.take();
+    assert!(sent.len() == 2 && sent[0].is_to(from.parse().unwrap()) && sent[1].is_on(stream), "{sent:?}");
+    home.rest("blocked");
 }
 
 fn options(from: &str, number: usize) -> Vec<u8> {

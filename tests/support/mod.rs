@@ -9,6 +9,7 @@ use std::thread;
 use std::{fmt, fs};
 
 use md5::Md5;
+use pcsd::base::limits::BINDINGS_PER_PERSON;
 use pcsd::base::net::{LocalAddress, Port, PortSet, Stream, Transport};
 use pcsd::base::time::{Instant, UnixTime};
 use pcsd::config::Model;
@@ -84,6 +85,14 @@ pub struct Home {
     pub now: Instant,
     /// Everything sent and not yet taken with [`Home::take`].
     pub sent: Vec<Sent>,
+    /// Which sockets can be written.
+    pub credits: PortSet,
+    /// How many bytes a stream takes at once.
+    pub stream_room: usize,
+    /// Whether peers take the connections that the server opens.
+    pub takes_connections: bool,
+    /// Streams that did not take all they were given.
+    stalled: Vec<Stream>,
     ports: Vec<(Port, Transport, SocketAddr)>,
     buffer: Vec<u8>,
     next_call: u32,
@@ -95,7 +104,7 @@ pub fn model(domain: &str, people: &[&str], listen: &[&str]) -> Box<Model> {
     let mut model = Box::new(Model::new());
     model.main.domain = domain.try_into().unwrap();
     model.main.log_level = LogLevel::Error;
-    model.main.bindings_per_person = 10;
+    model.main.bindings_per_person = BINDINGS_PER_PERSON as u16;
     for address in listen {
         for transport in [Transport::Udp, Transport::Tcp] {
             model.main.listen.push(Listen { transport, address: address.parse().unwrap() }).unwrap();
@@ -121,7 +130,18 @@ impl Home {
         let big = thread::Builder::new().stack_size(64 << 20);
         let server = big.spawn(|| Box::new(Server::new())).unwrap().join().unwrap();
         let now = Instant::from_millis(1_000_000);
-        let mut home = Self { server, now, sent: Vec::new(), ports: Vec::new(), buffer: vec![0; 65_536], next_call: 0 };
+        let mut home = Self {
+            server,
+            now,
+            sent: Vec::new(),
+            credits: PortSet::ALL,
+            stream_room: usize::MAX,
+            takes_connections: true,
+            stalled: Vec::new(),
+            ports: Vec::new(),
+            buffer: vec![0; 65_536],
+            next_call: 0,
+        };
         home.server.seed(now, *b"a key for a test");
         let own = model.main.listen.iter().map(|listen| LocalAddress {
             ip: listen.address.ip(),
@@ -149,13 +169,17 @@ impl Home {
 
     fn drain(&mut self) -> usize {
         let mut count = 0;
-        while let Some(output) = self.server.poll(self.now, Credits { ports: PortSet::ALL }, &mut self.buffer) {
+        std::mem::take(&mut self.stalled).into_iter().for_each(|stream| self.flush(stream));
+        while let Some(output) = self.server.poll(self.now, Credits { ports: self.credits }, &mut self.buffer) {
             count += 1;
             assert!(count < ENDLESS, "no end of outputs: {output:?}");
             match output {
                 Output::Datagram { port, to, len } => {
                     let local = self.ports.iter().find(|known| known.0 == port).expect("an open port").2;
                     self.sent.push(Sent::Datagram { local, to, bytes: self.buffer[..len].to_vec() });
+                }
+                Output::Connect { stream, .. } if !self.takes_connections => {
+                    self.server.handle(self.now, Input::Closed(stream, Reason::NotConnected));
                 }
                 Output::Connect { stream, to } => {
                     self.sent.push(Sent::Connected { stream, to });
@@ -179,7 +203,14 @@ impl Home {
     }
 
     fn flush(&mut self, stream: Stream) {
-        let bytes = self.server.transmit_window(stream).to_vec();
+        let window = self.server.transmit_window(stream);
+        let bytes = window[..window.len().min(self.stream_room)].to_vec();
+        if bytes.len() < window.len() && !self.stalled.contains(&stream) {
+            self.stalled.push(stream);
+        }
+        if bytes.is_empty() {
+            return;
+        }
         self.server.transmitted(self.now, stream, bytes.len());
         let mut rest = &bytes[..];
         while !rest.is_empty() {
