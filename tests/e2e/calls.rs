@@ -94,6 +94,8 @@ fn first_answer_cancels_the_other() {
     let tablet = device(&place, &pcsd, "alice", LOCALHOST, "ring_elsewhere");
     pcsd.await_devices("alice", 2);
 
+    // Bob's INVITE has become too large for a datagram, and the tablet takes no connection: it gets the datagram after
+    // all, and at once.
     step!(place, "Bob calls Alice; her phone and her tablet ring");
     bob.dial(&sip("alice"));
     phone.await_event("CALL_INCOMING");

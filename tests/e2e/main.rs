@@ -1,11 +1,13 @@
 //! Real programs against the real server: baresip, SIPp and Linphone, on loopback and in network namespaces.
 //!
-//! - [`registration`]: baresip and SIPp register with digest over UDP and TCP, SHA-256 offered first; a wrong password;
-//!   a new person after SIGHUP; the end on SIGTERM.
-//! - [`calls`]: two phones hear each other's tone while malformed messages are thrown at the server; the first answer
-//!   cancels the other device; the caller gives up; busy; nobody there; between IPv6 and IPv4; between TCP and UDP.
-//! - [`streams`]: a phone's connection ends, and its binding with it; it comes back.
-//! - [`messages`]: a text reaches two devices; Linphone is written to, writes, and calls.
+//! - [`registration`]: baresip and SIPp register with digest over UDP and TCP and sign off; a wrong password and an
+//!   unknown name; a new person after SIGHUP; the end on SIGTERM in the middle of a call.
+//! - [`calls`]: two phones hear each other's tone while malformed messages are thrown at the server ([`noise`]); the first
+//!   answer cancels the other device, which is told why; the caller gives up; busy; nobody there; an answer that lost
+//!   its way; between IPv6 and IPv4, ended from either side.
+//! - [`streams`]: calls between TCP and UDP; a phone's connection ends, and its binding with it; it comes back.
+//! - [`messages`]: a text reaches two devices; Linphone takes SHA-256, which is offered first, is written to, writes, and
+//!   calls with sound both ways.
 //! - [`nat`]: a phone behind a symmetric NAT is rung after its mapping would have died without the server's keep-alives.
 //!
 //! Each test has a server, a directory and ports of its own, so they run side by side. Programs come from the Debian
