@@ -17,6 +17,7 @@ use crate::config::model::Model;
 use crate::home::people::People;
 use crate::home::proxy::{Around, Proxy};
 use crate::home::registrar::Registrar;
+use crate::home::reluctant::Reluctant;
 use crate::sip::digest::Nonces;
 use crate::sip::limiter::{Limiter, MALFORMED_COST};
 use crate::sip::stack::{Answered, Due, Produced, Sending, Stack, Task};
@@ -39,6 +40,7 @@ struct Core {
     proxy: Proxy,
     nonces: Nonces,
     limiter: Limiter,
+    reluctant: Reluctant,
     started: Instant,
     /// The time of day and the moment it was told; `None` until the clock is known.
     clock: Option<(UnixTime, Instant)>,
@@ -54,6 +56,7 @@ impl Server {
             proxy: Proxy::new(),
             nonces: Nonces::new(),
             limiter: Limiter::new(),
+            reluctant: Reluctant::new(),
             started: Instant::ZERO,
             clock: None,
         };
@@ -160,13 +163,14 @@ impl Server {
 
     /// Name, capacity and bytes of every table.
     pub fn footprint() -> impl Iterator<Item = (&'static str, usize, usize)> {
-        use crate::base::limits::{NONCES, PEOPLE, SOURCES};
+        use crate::base::limits::{CHALLENGED, NONCES, PEOPLE, SOURCES};
         let rest = [
             ("people", PEOPLE, size_of::<People>()),
             Registrar::footprint(),
             Proxy::footprint(),
             ("nonces", NONCES, size_of::<Nonces>()),
             ("sources", SOURCES, size_of::<Limiter>()),
+            ("challenged", CHALLENGED, size_of::<Reluctant>()),
             Inbound::footprint(),
         ];
         Stack::footprint().into_iter().chain(rest)

@@ -41,6 +41,8 @@ limits! {
     BRANCHES = 16;
     /// Nonces whose use is being counted. Full: the oldest is dropped and all nonces as old become stale.
     NONCES = 128;
+    /// Clients that were challenged and have not answered yet. Full: the oldest is forgotten.
+    CHALLENGED = 32;
     /// Sources whose rate is being watched. Full: the one quiet longest is dropped.
     SOURCES = 128;
     /// Message store: blocks of 512 bytes. Full: a larger block is taken; none at all: 503.

@@ -105,6 +105,14 @@ impl LocalAddress {
     }
 }
 
+/// An address as 16 bytes, IPv4 and IPv4 mapped into IPv6 alike.
+pub fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
 fn same_prefix(a: u128, b: u128, prefix: u8, width: u8) -> bool {
     prefix == 0 || (a ^ b) >> (width - prefix) == 0
 }

@@ -83,23 +83,28 @@ pub fn identify(
     Identity::Unproven { is_stale: false, is_wrong: false }
 }
 
-/// Appends the challenges for who claims to be `whose`: only with algorithms that person has a hash for.
-pub fn challenge(
-    now: Instant,
-    random: &mut Random,
-    people: &People,
-    whose: Option<&NameAddr<'_>>,
-    field: &str,
-    is_stale: bool,
-    out: &mut Writer<'_>,
-) {
-    let person = whose.and_then(|whose| claimed(random, people, whose)).flatten();
+/// How who is not proven is asked to prove himself.
+pub struct Demand<'a, 'b> {
+    /// Who he claims to be.
+    pub whose: &'a NameAddr<'b>,
+    /// The field of the challenge.
+    pub field: &'static str,
+    /// Whether only the nonce was at fault.
+    pub is_stale: bool,
+    /// Whether he fails on a challenge with SHA-256.
+    pub is_md5_only: bool,
+}
+
+/// Appends the challenges: only with algorithms the person has a hash for.
+pub fn challenge(now: Instant, random: &mut Random, people: &People, demand: &Demand<'_, '_>, out: &mut Writer<'_>) {
+    let Demand { whose, field, is_stale, is_md5_only } = *demand;
+    let person = claimed(random, people, whose).flatten();
     let secret = person.and_then(|person| people.model.people.get(person)).map(|person| &person.secret);
     let challenge = Challenge {
         field,
         realm: &people.model.main.domain,
         is_stale,
-        sha256: secret.is_none_or(|secret| secret.sha256.is_some()),
+        sha256: secret.is_none_or(|secret| secret.sha256.is_some() && !(is_md5_only && secret.md5.is_some())),
         md5: secret.is_none_or(|secret| secret.md5.is_some()),
     };
     Nonces::challenge(now, random, &challenge, out);

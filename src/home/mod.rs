@@ -6,3 +6,4 @@ pub mod people;
 pub mod policy;
 pub mod proxy;
 pub mod registrar;
+pub mod reluctant;

@@ -7,17 +7,18 @@ use heapless::Vec;
 
 use super::Core;
 use crate::base::limits::{BRANCHES, EDIT_BYTES};
-use crate::base::net::{Flow, Stream, Transport};
+use crate::base::net::{Flow, Stream, Transport, octets};
 use crate::base::random::Purpose;
 use crate::base::text::Writer;
 use crate::base::time::{Instant, UnixTime};
 use crate::home::binding::Binding;
-use crate::home::identity::{self, Identity};
+use crate::home::identity::{self, Demand, Identity};
 use crate::home::policy::{self, Asker, Assurance, Decision, Event, Kind, Snapshot, Target as Goal};
 use crate::home::proxy::context::{Passage, Target, To};
 use crate::home::proxy::forward::{Forward, Own};
 use crate::home::proxy::{self, Job};
 use crate::home::registrar::{BindingHandle, Registrar};
+use crate::home::reluctant::Reluctant;
 use crate::sip::branch::{self, Branch};
 use crate::sip::limiter::{MALFORMED_COST, REFUSED_COST};
 use crate::sip::route::Routes;
@@ -351,6 +352,8 @@ impl Core {
 
     /// Challenges or refuses who is not proven.
     fn judge(&mut self, now: Instant, incoming: &Incoming<'_, '_>, identity: Identity, status: u16) -> Option<Asker> {
+        let whose = if status == 401 { &incoming.essentials.to } else { &incoming.essentials.from };
+        let is_md5_only = self.fails_on_sha256(now, incoming, whose, identity);
         match identity {
             Identity::Unproven { is_stale, is_wrong } => {
                 if is_wrong {
@@ -358,7 +361,8 @@ impl Core {
                     self.stack.counters.refused += 1;
                     self.charge(now, incoming.from.ip(), REFUSED_COST);
                 }
-                self.challenge(now, incoming, status, is_stale);
+                let field = if status == 401 { "WWW-Authenticate" } else { "Proxy-Authenticate" };
+                self.challenge(now, incoming, status, &Demand { whose, field, is_stale, is_md5_only });
             }
             Identity::Mismatch => self.refuse_for_good(now, incoming, 403, "Not Your Address"),
             Identity::Malformed => self.refuse(now, incoming, 400, "Malformed Credentials", ""),
@@ -367,16 +371,34 @@ impl Core {
         identity.asker()
     }
 
-    fn challenge(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, is_stale: bool) {
-        let Incoming { message, essentials, flow, from, .. } = *incoming;
-        let (reason, field) = match status {
-            401 => ("Unauthorized", "WWW-Authenticate"),
-            _ => ("Proxy Authentication Required", "Proxy-Authenticate"),
-        };
-        let whose = if status == 401 { &essentials.to } else { &essentials.from };
+    /// Whether who claims to be `whose` came again without an answer to the challenge he got before.
+    fn fails_on_sha256(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, '_>,
+        whose: &NameAddr<'_>,
+        identity: Identity,
+    ) -> bool {
+        let mut who = self.stack.random.hash(Purpose::Table);
+        who.put_lower(whose.uri);
+        who.put(&octets(incoming.from.ip()));
+        let who = who.finish();
+        let is_known = incoming.message.field(Name::UserAgent).is_some_and(|agent| Reluctant::is_known(agent.value));
+        is_known
+            || match identity {
+                Identity::Unproven { is_stale: false, is_wrong: false } => {
+                    self.reluctant.challenged(now, who, incoming.keys.transaction)
+                }
+                _ => self.reluctant.answered(who),
+            }
+    }
+
+    fn challenge(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, demand: &Demand<'_, '_>) {
+        let Incoming { message, flow, from, .. } = *incoming;
+        let reason = if status == 401 { "Unauthorized" } else { "Proxy Authentication Required" };
         let mut fields = [0; 1024];
         let mut out = Writer::new(&mut fields);
-        identity::challenge(now, &mut self.stack.random, &self.people, Some(whose), field, is_stale, &mut out);
+        identity::challenge(now, &mut self.stack.random, &self.people, demand, &mut out);
         let len = out.len();
         self.answer(now, flow, from, message, status, reason, |out| out.put(&fields[..len]));
     }

@@ -6,6 +6,7 @@
 use core::net::IpAddr;
 
 use crate::base::limits::SOURCES;
+use crate::base::net::octets;
 use crate::base::random::{Purpose, Random};
 use crate::base::table::{Index, Table};
 use crate::base::time::Instant;
@@ -110,14 +111,11 @@ impl Default for Limiter {
 }
 
 fn key(ip: IpAddr) -> [u8; 16] {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => {
-            let mut octets = v6.octets();
-            octets[8..].fill(0);
-            octets
-        }
+    let mut key = octets(ip);
+    if ip.to_canonical().is_ipv6() {
+        key[8..].fill(0);
     }
+    key
 }
 
 #[cfg(test)]

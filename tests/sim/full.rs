@@ -14,7 +14,10 @@ const ALICE: &str = "sip:alice@home.example";
 /// A world where nobody is over the rate limit: here the tables are the limit.
 fn unlimited() -> World {
     let mut world = World::new(1);
-    let text = HOME.replace("option domain", "list unlimited '198.51.100.9'\n    list unlimited '192.168.1.30'\n    option domain");
+    let text = HOME.replace(
+        "option domain",
+        "list unlimited '198.51.100.9'\n    list unlimited '192.168.1.30'\n    option domain",
+    );
     world.configure(0, &text);
     world
 }
@@ -265,7 +268,8 @@ fn storm() {
         let text = HOME.replace("option domain", "list unlimited '192.168.1.30'\n    option domain");
         world.configure(0, &text);
         let mut phones = Vec::new();
-        for (user, last, is_tcp) in [("alice", 10, false), ("alice", 11, true), ("bob", 30, false), ("carol", 40, true)] {
+        for (user, last, is_tcp) in [("alice", 10, false), ("alice", 11, true), ("bob", 30, false), ("carol", 40, true)]
+        {
             let phone = Phone::new(user, crate::script::password(user), &format!("192.168.1.{last}:5060"));
             let phone = world.add(if is_tcp { phone.tcp() } else { phone });
             let now = world.now;

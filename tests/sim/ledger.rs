@@ -38,7 +38,8 @@ impl Ledger {
         match msg.status() {
             None if msg.method() != "ACK" && !msg.branch().is_empty() => {
                 let key = (server, msg.branch(), msg.method().to_string());
-                let asked = Asked { at: now, first_at: None, finals: Vec::new(), conn, call_id: msg.get("Call-ID").into() };
+                let asked =
+                    Asked { at: now, first_at: None, finals: Vec::new(), conn, call_id: msg.get("Call-ID").into() };
                 self.asked.entry(key).or_insert(asked);
             }
             Some(200..=299) if msg.method() == "INVITE" => {

@@ -587,7 +587,12 @@ impl Phone {
             if msg.status().is_none() {
                 let is_new = link.seen.insert((msg.branch(), msg.method().into()));
                 // An ACK passes as often as its caller repeats it.
-                assert!(is_new || msg.method() == "ACK", "{}: the same request twice on a stream: {}", self.name, msg.start);
+                assert!(
+                    is_new || msg.method() == "ACK",
+                    "{}: the same request twice on a stream: {}",
+                    self.name,
+                    msg.start
+                );
             }
             self.take(Way::Conn(conn), msg);
         }

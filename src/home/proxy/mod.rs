@@ -502,7 +502,9 @@ fn try_branch(
     };
     let mut flow = flow;
     let source = stack.server(context.server).map(|tx| tx.flow).ok_or(480u16)?;
-    if size == Size::Unknown && stack.store.get(&context.request).len() + growth(context, device, stack) > DATAGRAM_BYTES {
+    if size == Size::Unknown
+        && stack.store.get(&context.request).len() + growth(context, device, stack) > DATAGRAM_BYTES
+    {
         (flow, size) = match stream_instead(now, stack, around.registrar, flow, device) {
             Some(stream) => (stream, Size::OnStream),
             None => (flow, Size::Datagram),
