@@ -75,9 +75,9 @@
 //! `Deliver`.
 //!
 //! *Fork.* [`home::proxy::Proxy::start`] freezes the request, opens a server transaction, and keeps a
-//! [`Context`](home::proxy::context::Context) with two targets. For each, `start_branch` finds the way (the flow its
-//! REGISTER came by), writes what changes as edits on the original bytes ([`home::proxy::forward`]: Request-URI, Via,
-//! Max-Forwards, credentials out), freezes those, and makes a client transaction with 8 s to succeed. Nothing has been
+//! [`Context`](home::proxy::context::Context) with two targets. For each, `start_branch` finds the way (as a rule the
+//! flow its REGISTER came by), writes what changes as edits on the original bytes ([`home::proxy::forward`]: Request-URI,
+//! Via, Max-Forwards, credentials out), freezes those, and makes a client transaction with 8 s to succeed. Nothing has been
 //! sent yet: two tasks are in the ready ring.
 //!
 //! *Out.* `Server::poll` pops the first; `Stack::produce_request` applies its edits to the original, straight into the
