@@ -122,14 +122,13 @@ pub enum Contacts<'b> {
 /// Addresses of all Contact fields of a message, which were checked.
 #[derive(Clone, Debug)]
 pub struct ContactList<'b> {
-    /// The lines of the head from the first Contact to the last.
-    lines: &'b [u8],
+    contacts: ContactIter<'b>,
 }
 
 impl<'b> ContactList<'b> {
     /// The addresses in order.
     pub fn iter(&self) -> ContactIter<'b> {
-        ContactIter { values: List::empty(), lines: self.lines }
+        self.contacts.clone()
     }
 }
 
@@ -145,7 +144,11 @@ impl<'b> IntoIterator for ContactList<'b> {
 /// The addresses of a [`ContactList`].
 #[derive(Clone, Debug)]
 pub struct ContactIter<'b> {
+    /// The first address, which mostly is the only one, as it was read when it was checked.
+    first: Option<NameAddr<'b>>,
+    /// What follows in its field.
     values: List<'b>,
+    /// The lines of the head from there to the last Contact.
     lines: &'b [u8],
 }
 
@@ -168,30 +171,39 @@ impl<'b> Iterator for ContactIter<'b> {
     type Item = NameAddr<'b>;
 
     fn next(&mut self) -> Option<NameAddr<'b>> {
-        NameAddr::parse(self.next_value()?).ok()
+        match self.first.take() {
+            None => NameAddr::parse(self.next_value()?).ok(),
+            first => first,
+        }
     }
 }
 
 impl<'b> Message<'b> {
     /// The Contact fields. A fault is a 400: an address that can't be read, an empty one, or a `*` that is not alone.
     pub fn contacts(&self) -> Result<Contacts<'b>, Fault> {
-        let mut lines = self.fields_named(Name::Contact).map(|field| field.line);
-        let Some(first) = lines.next() else { return Ok(Contacts::List(ContactList { lines: b"" })) };
-        let end = lines.last().map_or(first.end, |last| last.end);
-        let list = ContactList { lines: &self.bytes()[first.start..end] };
-        let mut values = list.iter();
+        let mut rest = ContactIter { first: None, values: List::empty(), lines: b"" };
+        let mut fields = self.fields_named(Name::Contact);
+        if let Some(field) = fields.next() {
+            let end = fields.next_back().map_or(field.line.end, |last| last.line.end);
+            rest.values = List::new(field.value);
+            rest.lines = &self.bytes()[field.line.end..end];
+        }
+        let mut contacts = rest.clone();
         let mut count = 0;
         let mut has_star = false;
-        while let Some(value) = values.next_value() {
+        while let Some(value) = rest.next_value() {
             count += 1;
             if value == b"*" {
                 has_star = true;
-            } else {
-                NameAddr::parse(value)?;
+                continue;
+            }
+            let contact = NameAddr::parse(value)?;
+            if count == 1 {
+                contacts = ContactIter { first: Some(contact), ..rest.clone() };
             }
         }
         match (has_star, count) {
-            (false, _) => Ok(Contacts::List(list)),
+            (false, _) => Ok(Contacts::List(ContactList { contacts })),
             (true, 1) => Ok(Contacts::Star),
             (true, _) => Err(Fault::bad("Contact * With Others")),
         }

@@ -13,10 +13,9 @@ macro_rules! names {
         impl Name {
             /// The name as it is usually written; empty for [`Other`](Self::Other).
             pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $text,)*
-                    Self::Other => "",
-                }
+                // A table, because the jumps of a `match` are mispredicted: each field has another name.
+                const TEXTS: &[&str] = &[$($text,)* ""];
+                TEXTS[self as usize]
             }
         }
 

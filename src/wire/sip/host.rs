@@ -9,7 +9,10 @@ use super::lex::{self, DIGIT, HOST, Read, mismatch};
 use crate::base::text::Writer;
 
 /// A host: a name or an address.
+///
+/// Its tag is a whole word, or the addresses would stand unaligned behind one byte and make copies slow.
 #[derive(Clone, Copy, Debug)]
+#[repr(usize)]
 pub enum Host<'b> {
     /// A domain name as written; names compare regardless of case.
     Name(&'b [u8]),

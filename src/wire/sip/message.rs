@@ -183,7 +183,7 @@ impl<'b> Message<'b> {
     }
 
     /// All fields of that name.
-    pub fn fields_named(&self, name: Name) -> impl Iterator<Item = Field<'b>> {
+    pub fn fields_named(&self, name: Name) -> impl DoubleEndedIterator<Item = Field<'b>> {
         let spans = if self.present & name.bit() == 0 { &[] } else { self.spans.as_slice() };
         spans.iter().filter(move |span| span.name == name).map(|span| self.to_field(span))
     }
@@ -427,7 +427,7 @@ pub(super) fn empty_line(bytes: &[u8]) -> Option<usize> {
 /// The name of a field and where its value lies in its line, without the white space around it.
 #[inline]
 pub(super) fn field(line: &[u8]) -> Option<(Name, Range<usize>)> {
-    let name_end = line.iter().position(|byte| !lex::is(*byte, TOKEN))?;
+    let name_end = lex::span(line, TOKEN);
     let mut colon = name_end;
     while matches!(line.get(colon), Some(b' ' | b'\t')) {
         colon += 1;

@@ -15,7 +15,10 @@ pub struct Params<'b> {
 /// Most parameters of one owner; more are a fault. Comparing two URIs costs the square of this.
 const PARAMETERS: usize = 64;
 
+/// A whole word, so that values are copied by words: a copy of one byte and its padding can't be read before all of it is
+/// written (a store that is not forwarded), which took a tenth of the time of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
 enum Kind {
     /// Of a header field: white space around everything, quoted values.
     Header,

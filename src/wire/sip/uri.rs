@@ -240,12 +240,8 @@ impl Eq for TelUri<'_> {}
 
 /// Whether `text` can be an absolute URI: a scheme, a colon, and no white space or bracket.
 pub(super) fn is_absolute(text: &[u8]) -> bool {
-    let Some(colon) = memchr(b':', text) else { return false };
-    let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
-    scheme.first().is_some_and(u8::is_ascii_alphabetic)
-        && lex::all(scheme, TOKEN)
-        && !rest.is_empty()
-        && lex::all(rest, URI)
+    let (scheme, rest) = text.split_at(lex::span(text, TOKEN));
+    scheme.first().is_some_and(u8::is_ascii_alphabetic) && matches!(rest, [b':', _, ..]) && lex::all(&rest[1..], URI)
 }
 
 type Userinfo<'b> = (Option<&'b [u8]>, Option<&'b [u8]>);
