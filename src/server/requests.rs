@@ -235,7 +235,7 @@ impl Core {
             Place::Server => self.for_server(now, &incoming),
             Place::Unreachable(fault) => self.refuse(now, &incoming, fault.status, fault.reason, ""),
             Place::Nobody => match self.asker(now, &incoming) {
-                Some(_) => self.refuse(now, &incoming, 404, "Not Found", ""),
+                Some(asker) => self.refuse_asker(now, &incoming, asker, 404, "Not Found", ""),
                 None => {}
             },
             place => {
@@ -354,7 +354,7 @@ impl Core {
                 }
                 self.challenge(now, incoming, status, is_stale);
             }
-            Identity::Mismatch => self.refuse(now, incoming, 403, "Not Your Address", ""),
+            Identity::Mismatch => self.refuse_for_good(now, incoming, 403, "Not Your Address", ""),
             Identity::Malformed => self.refuse(now, incoming, 400, "Malformed Credentials", ""),
             Identity::Stranger | Identity::Person(..) => {}
         }
@@ -396,11 +396,11 @@ impl Core {
             Place::Server | Place::Nobody | Place::Unreachable(_) => return,
         };
         if let Decision::Refuse(status, reason) = policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
-            return self.refuse(now, &incoming, status, reason, "");
+            return self.refuse_asker(now, &incoming, asker, status, reason, "");
         }
         let at_once = targets.iter().filter(|target| targets.first().is_some_and(|first| first.q == target.q)).count();
         if proxy::breadth_of(message) < at_once as u32 {
-            return self.refuse(now, &incoming, 440, "Max-Breadth Exceeded", "");
+            return self.refuse_asker(now, &incoming, asker, 440, "Max-Breadth Exceeded", "");
         }
         let random = &self.stack.random;
         let callee = match &place {
@@ -427,7 +427,7 @@ impl Core {
         let Incoming { flow, keys, .. } = incoming;
         let (proxy, mut around) = self.split();
         if proxy.start(now, &mut around, Job { message, keys: &keys, flow, kind, passage, targets }).is_err() {
-            self.refuse(now, &incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
+            self.refuse_asker(now, &incoming, asker, 503, "Service Unavailable", "Retry-After: 5\r\n");
         }
     }
 
@@ -575,6 +575,39 @@ impl Core {
     fn refuse(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &str, fields: &str) {
         let Incoming { message, flow, from, .. } = *incoming;
         self.answer(now, flow, from, message, status, reason, |out| out.text(fields));
+    }
+
+    /// Refuses somebody the front door knows: one who has proven himself for good, a stranger without keeping anything.
+    fn refuse_asker(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, '_>,
+        asker: Asker,
+        status: u16,
+        reason: &str,
+        fields: &str,
+    ) {
+        match asker.assurance {
+            Assurance::Digest => self.refuse_for_good(now, incoming, status, reason, fields),
+            Assurance::Claimed => self.refuse(now, incoming, status, reason, fields),
+        }
+    }
+
+    /// Answers with a transaction: the use of the nonce is counted, so the request, come again, would be challenged
+    /// instead of refused as before (§17.2.2). With no room for a transaction that is the lesser evil.
+    fn refuse_for_good(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &str, fields: &str) {
+        let Incoming { message, flow, from, keys, .. } = *incoming;
+        let Some(server) = self.stack.open_server(now, &keys, flow, incoming.method == Method::Invite) else {
+            return self.refuse(now, incoming, status, reason, fields);
+        };
+        let mut tag = [0; 16];
+        let to_tag = tag_of(&self.stack.random, message, &mut tag);
+        let head = Head { status, reason, to_tag: Some(to_tag), source: Some(from), record_route: false };
+        self.stack.respond(now, server, status, |out| {
+            response::write_head(message, &head, out);
+            out.text(fields);
+            response::finish(out, None);
+        });
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one answer")]

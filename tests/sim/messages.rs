@@ -95,6 +95,27 @@ fn devices_that_say_they_take_no_messages_get_none() {
     world.finish();
 }
 
+/// A refusal is the same each time the request comes again, although the credentials in it are used up by the first.
+#[test]
+fn a_refusal_is_repeated_as_it_was() {
+    for method in ["MESSAGE", "INVITE"] {
+        let mut world = World::new(1);
+        let bob = world.online("bob", 30, Manner::POLITE);
+        let mut mismatched = crate::phone::Phone::new("bob", "builder", "192.168.1.31:5060");
+        mismatched.aor = "sip:carol@home.example".into();
+        let mismatched = world.add(mismatched);
+        world.link.duplicate = 1_000;
+        for (phone, uri, expected) in
+            [(bob, "sip:nobody@home.example", 404), (bob, ALICE, 480), (mismatched, ALICE, 403)]
+        {
+            let request = world.phones[phone].request(method, uri, &format!("<{uri}>"));
+            let call = world.send(phone, request);
+            assert_eq!(world.outcome_of(call), Some(expected));
+        }
+        world.finish();
+    }
+}
+
 /// However bad the links, a message is answered, and what was answered with 200 was delivered.
 #[test]
 fn messages_over_bad_links() {
