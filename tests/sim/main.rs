@@ -7,6 +7,7 @@
 mod calls;
 mod dialogs;
 mod digest;
+mod full;
 mod ledger;
 mod message;
 mod messages;
@@ -15,4 +16,5 @@ mod random;
 mod registration;
 mod routing;
 mod script;
+mod streams;
 mod world;

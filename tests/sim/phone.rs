@@ -31,6 +31,8 @@ pub struct Phone {
     pub listens: bool,
     /// Whether it has no power.
     pub is_off: bool,
+    /// Whether it ignores answers, because the test itself wrote what they answer.
+    pub is_sink: bool,
     /// Where it sends what has no route.
     pub proxy: SocketAddr,
     /// Its address of record.
@@ -208,6 +210,7 @@ impl Phone {
             is_tcp: false,
             listens: true,
             is_off: false,
+            is_sink: false,
             proxy: LAN.parse().unwrap(),
             aor: format!("sip:{user}@home.example"),
             login: (user.into(), password.into()),
@@ -549,7 +552,13 @@ impl Phone {
         let Some(link) = self.conns.remove(&conn) else { return };
         for client in &mut self.clients {
             let was_on_it = client.way == Way::Conn(conn) || link.remote.is_some_and(|it| client.way == Way::Tcp(it));
-            client.was_lost |= was_on_it && client.ends_at.is_some();
+            if was_on_it && client.ends_at.is_some() {
+                // A transport error ends the transaction (§17.1.4).
+                client.was_lost = true;
+                client.ends_at = None;
+                client.repeat = None;
+                client.timed_out = client.finals.is_empty();
+            }
         }
     }
 
@@ -587,6 +596,7 @@ impl Phone {
 
     fn take(&mut self, way: Way, msg: Msg) {
         match msg.status() {
+            Some(_) if self.is_sink => {}
             Some(status) => self.take_answer(msg, status),
             None if self.manner.is_deaf => {}
             None => self.take_request(way, msg),

@@ -362,6 +362,11 @@ impl World {
         self.push(at, Event::Fin { conn, end: 1 - end, is_reset });
     }
 
+    /// A phone ends a connection of its own.
+    pub fn hang_up_of(&mut self, phone: usize, conn: usize, is_reset: bool) {
+        self.hang_up(conn, self.end_of(conn, phone), is_reset);
+    }
+
     /// Sends bytes from one end of a connection.
     pub fn send_bytes(&mut self, conn: usize, end: usize, bytes: &[u8]) {
         let Link { delay, piece, .. } = self.link;
