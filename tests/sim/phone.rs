@@ -328,6 +328,11 @@ impl Phone {
     /// Hangs up before the answer: now, or as soon as the first provisional answer comes (§9.1).
     pub fn cancel(&mut self, now: u64, client: usize) {
         let client = self.last_of(client);
+        let branch = self.clients[client].request.branch();
+        let is_it = |it: &Client| it.request.method() == "CANCEL" && it.request.branch() == branch;
+        if self.clients[client].ends_at.is_none() || self.clients.iter().any(is_it) {
+            return;
+        }
         if self.clients[client].provisional.is_empty() {
             self.clients[client].wants_cancel = true;
         } else {
@@ -576,7 +581,8 @@ impl Phone {
             }
             let Some((msg, len)) = Msg::read(&link.bytes) else { return };
             link.bytes.drain(..len);
-            if msg.status().is_none() {
+            // An ACK comes again with each repetition of the 2xx.
+            if msg.status().is_none() && msg.method() != "ACK" {
                 let is_new = link.seen.insert((msg.branch(), msg.method().into()));
                 assert!(is_new, "{}: the same request twice on a stream: {}", self.name, msg.start);
             }

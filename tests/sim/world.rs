@@ -49,6 +49,7 @@ pub struct World {
     events: BTreeMap<u64, Event>,
     sequence: u64,
     trace: VecDeque<String>,
+    kept_lines: usize,
     buffer: Vec<u8>,
 }
 
@@ -170,6 +171,8 @@ impl World {
             events: BTreeMap::new(),
             sequence: 0,
             trace: VecDeque::new(),
+            // Who runs one seed again wants to see all of it.
+            kept_lines: if std::env::var("SIM_SEED").is_ok() { usize::MAX } else { 80 },
             buffer: vec![0; 70_000],
         };
         world.host(HOME, &[("192.168.1.1", 24, false), ("192.0.2.1", 24, true)]);
@@ -522,6 +525,7 @@ impl World {
                 window[..n].copy_from_slice(&bytes);
                 self.conns[conn].seen[end].extend(&bytes);
                 for msg in messages(&mut self.conns[conn].seen[end]) {
+                    self.note(format!("#{conn} read {} ({}) {}", msg.start, msg.get("CSeq"), msg.branch()));
                     if let End::Server(other, _) = self.conns[conn].ends[1 - end] {
                         self.ledger.left(self.now, other, &msg);
                     }
@@ -590,6 +594,7 @@ impl World {
             if let End::Phone(_) = self.conns[conn].ends[1 - end] {
                 self.conns[conn].seen[1 - end].extend(&bytes);
                 for msg in messages(&mut self.conns[conn].seen[1 - end]) {
+                    self.note(format!("#{conn} <= {} ({})", msg.start, msg.get("CSeq")));
                     self.ledger.left(self.now, server, &msg);
                 }
             }
@@ -698,7 +703,7 @@ impl World {
     }
 
     fn note(&mut self, line: String) {
-        if self.trace.len() == 80 {
+        if self.trace.len() >= self.kept_lines {
             self.trace.pop_front();
         }
         self.trace.push_back(format!("{:>8}.{:03} {line}", self.now / 1000, self.now % 1000));
