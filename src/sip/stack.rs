@@ -343,6 +343,7 @@ impl Stack {
             Err(_) => {
                 log::error!("an answer with {status} is larger than any message and is not sent");
                 self.counters.overloaded += 1;
+                self.not_answered(handle, status);
             }
         }
     }
@@ -357,8 +358,11 @@ impl Stack {
         reason: &str,
         fields: &str,
     ) {
-        let Some(source) = self.servers.get(handle).and_then(|tx| self.network.remote(tx.flow)) else { return };
-        let Ok(message) = Message::parse(self.store.get(request)) else { return };
+        let source = self.servers.get(handle).and_then(|tx| self.network.remote(tx.flow));
+        let (Some(source), Ok(message)) = (source, Message::parse(self.store.get(request))) else {
+            // The stream it came by is gone, and the answer with it.
+            return self.not_answered(handle, status);
+        };
         let mut tag = [0; 16];
         let to_tag = tag_of(&self.random, &message, &mut tag);
         let to_tag = (status > 100).then_some(to_tag);
@@ -367,8 +371,9 @@ impl Stack {
         response::write_head(&message, &head, &mut out);
         out.text(fields);
         response::finish(&mut out, None);
-        if let Ok(len) = out.finish() {
-            self.send_response(now, handle, status, len);
+        match out.finish() {
+            Ok(len) => self.send_response(now, handle, status, len),
+            Err(_) => self.not_answered(handle, status),
         }
     }
 
@@ -399,10 +404,25 @@ impl Stack {
             None => {
                 log::error!("no memory for an answer with {status}");
                 self.counters.overloaded += 1;
-                if status >= 200 {
-                    self.drop_server(handle);
-                }
+                self.not_answered(handle, status);
             }
+        }
+    }
+
+    /// There is no memory for the final answer of a device: the transaction counts as answered, so that it ends, and a 2xx
+    /// to INVITE passes when the device repeats it.
+    pub fn answered_in_vain(&mut self, now: Instant, handle: ServerHandle, status: u16) {
+        let Some(tx) = self.servers.get_mut(handle).filter(|tx| status >= 200 && !tx.is_finished()) else { return };
+        tx.responded(now, status);
+        tx.request.take().into_iter().for_each(|request| self.store.release(request));
+        push_finished(&mut self.finished_servers, handle.to_bits());
+        self.reschedule_server(handle);
+    }
+
+    /// An answer could not be made: after a final one nothing would ever end the transaction.
+    fn not_answered(&mut self, handle: ServerHandle, status: u16) {
+        if status >= 200 {
+            self.drop_server(handle);
         }
     }
 

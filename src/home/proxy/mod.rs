@@ -552,7 +552,10 @@ pub fn flow_of(now: Instant, stack: &mut Stack, device: &crate::home::binding::B
 fn forward_answer(now: Instant, stack: &mut Stack, server: ServerHandle, status: u16, message: &Message<'_>) {
     match stack.freeze_without_via(message, "") {
         Some(bytes) => stack.respond_frozen(now, server, status, bytes),
-        None => log::error!("no memory to pass an answer with {status} on"),
+        None => {
+            log::error!("no memory to pass an answer with {status} on");
+            stack.answered_in_vain(now, server, status);
+        }
     }
 }
 
