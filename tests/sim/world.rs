@@ -280,7 +280,8 @@ impl World {
         self.link = Link::GOOD;
         self.servers.iter_mut().for_each(|host| host.credits = PortSet::ALL);
         self.phones.iter_mut().for_each(Phone::retire);
-        self.run(240_000);
+        // Longer than the longest call rings.
+        self.run(450_000);
         let eaten = std::mem::take(&mut self.ledger.eaten);
         self.phones.iter().for_each(|phone| phone.check(&eaten));
         for conn in 0..self.conns.len() {
