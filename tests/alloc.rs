@@ -215,8 +215,7 @@ impl Home {
             let prefix = format!("{name}: ");
             answer.lines().filter_map(|line| line.strip_prefix(&prefix)).map(String::from).collect()
         };
-        let routes: String =
-            lines("Record-Route").iter().rev().map(|route| format!("Route: {route}\r\n")).collect();
+        let routes: String = lines("Record-Route").iter().rev().map(|route| format!("Route: {route}\r\n")).collect();
         let (from, to, call_id) = (&lines("From")[0], &lines("To")[0], &lines("Call-ID")[0]);
         for (step, method) in [(2, "ACK"), (3, "INFO"), (4, "BYE")] {
             let text = format!(

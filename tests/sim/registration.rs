@@ -221,8 +221,7 @@ fn a_device_with_a_login_of_its_own() {
     let mut tv = Phone::new("tv", "channel", "192.168.1.30:5060");
     tv.aor = "sip:carol@home.example".into();
     world.join(tv);
-    let devices: Vec<_> =
-        world.home().devices(world.instant()).map(|device| (device.person, device.device)).collect();
+    let devices: Vec<_> = world.home().devices(world.instant()).map(|device| (device.person, device.device)).collect();
     assert_eq!(devices, [("carol", Some("tv"))]);
     world.finish();
 }

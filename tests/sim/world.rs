@@ -49,6 +49,7 @@ pub struct World {
     events: BTreeMap<u64, Event>,
     sequence: u64,
     trace: VecDeque<String>,
+    fingerprint: u64,
     kept_lines: usize,
     buffer: Vec<u8>,
 }
@@ -171,6 +172,7 @@ impl World {
             events: BTreeMap::new(),
             sequence: 0,
             trace: VecDeque::new(),
+            fingerprint: 0,
             // Who runs one seed again wants to see all of it.
             kept_lines: if std::env::var("SIM_SEED").is_ok() { usize::MAX } else { 80 },
             buffer: vec![0; 70_000],
@@ -312,7 +314,8 @@ impl World {
             self.input(server, Input::Timeout);
             let next = self.servers[server].server.poll_timeout();
             assert!(next.is_none_or(|next| next.millis() > self.now), "a deadline that has come is left over");
-        } else if let Some(phone) = self.phones.iter().position(|phone| phone.next_at().is_some_and(|at| at <= self.now))
+        } else if let Some(phone) =
+            self.phones.iter().position(|phone| phone.next_at().is_some_and(|at| at <= self.now))
         {
             self.phones[phone].tick(self.now);
         }
@@ -479,7 +482,8 @@ impl World {
     }
 
     fn accept(&mut self, conn: usize, listener: SocketAddr) {
-        let server = self.servers.iter().position(|host| host.ports.values().any(|it| *it == (Transport::Tcp, listener)));
+        let server =
+            self.servers.iter().position(|host| host.ports.values().any(|it| *it == (Transport::Tcp, listener)));
         let is_cut = self.cut.contains(&listener.ip());
         let stream = server.filter(|_| !is_cut).and_then(|server| self.servers[server].server.vacant_stream());
         let (Some(server), Some(stream)) = (server, stream) else {
@@ -493,7 +497,8 @@ impl World {
         self.conns[conn].ends[1] = End::Server(server, stream);
         let from = self.conns[conn].remotes[1];
         let ports = &self.servers[server].ports;
-        let port = ports.iter().find(|(_, it)| **it == (Transport::Tcp, listener)).map(|(port, _)| Port(*port)).unwrap();
+        let port =
+            ports.iter().find(|(_, it)| **it == (Transport::Tcp, listener)).map(|(port, _)| Port(*port)).unwrap();
         self.input(server, Input::Accepted { stream, listener: port, from });
     }
 
@@ -504,7 +509,8 @@ impl World {
             End::Server(other, listener_stream) => {
                 let to = self.conns[conn].remotes[0];
                 let ports = &self.servers[other].ports;
-                let port = ports.iter().find(|(_, it)| **it == (Transport::Tcp, to)).map(|(port, _)| Port(*port)).unwrap();
+                let port =
+                    ports.iter().find(|(_, it)| **it == (Transport::Tcp, to)).map(|(port, _)| Port(*port)).unwrap();
                 self.input(other, Input::Accepted { stream: listener_stream, listener: port, from: local });
             }
         }
@@ -615,7 +621,8 @@ impl World {
         let local = SocketAddr::new(ip, 40_000 + self.conns.len() as u16);
         let at = self.now + self.link.delay.0;
         let is_cut = self.cut.contains(&to.ip());
-        let phone = self.phones.iter().position(|phone| phone.address == to && phone.listens && !phone.is_off && !is_cut);
+        let phone =
+            self.phones.iter().position(|phone| phone.address == to && phone.listens && !phone.is_off && !is_cut);
         let other = self.servers.iter().position(|host| host.ports.values().any(|it| *it == (Transport::Tcp, to)));
         let other = other.filter(|other| *other != server && !is_cut);
         let other = other.and_then(|other| Some((other, self.servers[other].server.vacant_stream()?)));
@@ -703,7 +710,15 @@ impl World {
         self.note(format!("{way}: {start} ({cseq}, {} bytes)", bytes.len()));
     }
 
+    /// A number that stands for everything that was sent so far.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     fn note(&mut self, line: String) {
+        let mut mixed = Rng::new(self.fingerprint ^ self.now);
+        self.fingerprint =
+            line.bytes().fold(mixed.next(), |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         if self.trace.len() >= self.kept_lines {
             self.trace.pop_front();
         }
