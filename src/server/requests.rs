@@ -59,7 +59,7 @@ enum Place {
     /// Within a dialog that passes here, to a device or to a peer.
     Dialog(To),
     /// To another server or a foreign address.
-    Outside(To),
+    Outside(Transport, SocketAddr),
     /// Within a dialog, or to an address, whose way is not known.
     Unreachable(Fault),
 }
@@ -264,7 +264,7 @@ impl Core {
             let next = incoming.message.values(Name::Route).nth(usize::from(incoming.routes.own));
             let route = next.and_then(|value| NameAddr::parse(value).ok()).and_then(|route| route.parsed_uri().ok());
             return match route.as_ref().and_then(Uri::sip) {
-                Some(route) => self.outside(now, route),
+                Some(route) => self.outside(route),
                 None => Place::Unreachable(Fault { status: 400, reason: "Malformed Route" }),
             };
         }
@@ -277,12 +277,12 @@ impl Core {
         }
         match self.registrar.by_contact(&self.stack, uri) {
             Some((device, _)) => Place::Device(device),
-            None => self.outside(now, uri),
+            None => self.outside(uri),
         }
     }
 
     /// The way to a foreign address. Names of other domains are not looked up.
-    fn outside(&mut self, now: Instant, uri: &SipUri<'_>) -> Place {
+    fn outside(&self, uri: &SipUri<'_>) -> Place {
         let Some(ip) = uri.host.ip() else {
             return Place::Unreachable(Fault { status: 404, reason: "Domain Not Known Here" });
         };
@@ -296,10 +296,7 @@ impl Core {
             Some(_) => return Place::Unreachable(Fault { status: 404, reason: "Transport Not Known Here" }),
         };
         let remote = SocketAddr::new(ip, uri.port.unwrap_or(DEFAULT_PORT));
-        match self.stack.flow_to(now, transport, remote) {
-            Some(flow) => Place::Outside(To::Flow(flow)),
-            None => Place::Unreachable(GONE),
-        }
+        Place::Outside(transport, remote)
     }
 
     /// The way to the side of a dialog that a token names: its device's flow as it is now, else the flow as it was.
@@ -412,7 +409,7 @@ impl Core {
             _ => Kind::Other,
         };
         let mut snapshot = Snapshot { devices: 1, able: 1 };
-        let (goal, targets) = match &place {
+        let (goal, mut targets) = match &place {
             Place::Person(person) => {
                 let targets = self.targets(*person, &incoming, asker, kind);
                 snapshot = Snapshot { devices: self.registrar.of(*person).count(), able: targets.len() };
@@ -420,11 +417,18 @@ impl Core {
             }
             Place::Device(device) => (Goal::Device, single(To::Binding(*device))),
             Place::Dialog(to) => (Goal::Dialog, single(*to)),
-            Place::Outside(to) => (Goal::Outside, single(*to)),
+            Place::Outside(..) => (Goal::Outside, Vec::new()),
             Place::Server | Place::Nobody | Place::Unreachable(_) => return,
         };
         if let Decision::Refuse(status, reason) = policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
             return self.refuse_asker(now, &incoming, asker, status, reason);
+        }
+        // Not before: a stranger must not make us connect to where he likes.
+        if let Place::Outside(transport, remote) = &place {
+            match self.stack.flow_to(now, *transport, *remote) {
+                Some(flow) => targets = single(To::Flow(flow)),
+                None => return self.refuse_asker(now, &incoming, asker, GONE.status, GONE.reason),
+            }
         }
         let at_once = targets.iter().filter(|target| targets.first().is_some_and(|first| first.q == target.q)).count();
         if proxy::breadth_of(message) < at_once as u32 {

@@ -241,6 +241,14 @@ fn strangers_are_let_in_to_people_and_carried_nowhere_else() {
         assert_eq!(world.outcome_of(call), Some(403), "{uri}");
     }
     assert_eq!(world.count(devices[0], "INVITE"), 1);
+    let call = world.invite(eve, "sip:x@foreign.example");
+    let status = world.outcome_of(call);
+    assert!(matches!(status, Some(403 | 404)), "{status:?}");
+    // Nor does she make the server connect to where she likes.
+    let call = world.invite(eve, "sip:x@198.51.100.77:22;transport=tcp");
+    world.run(3);
+    assert_eq!(world.home().status(world.instant()).streams, 0);
+    assert_eq!(world.outcome_of(call), Some(403));
     // A From of ours does not help her.
     world.phones[eve].aor = "sip:bob@home.example".into();
     let call = world.invite(eve, "sip:x@198.51.100.77");

@@ -30,6 +30,8 @@ struct Asked {
     /// The connection it came by: when that is gone there is no way to answer.
     conn: Option<usize>,
     call_id: String,
+    /// Whether it came without credentials: it is then refused without keeping anything.
+    is_unproven: bool,
 }
 
 impl Ledger {
@@ -38,8 +40,9 @@ impl Ledger {
         match msg.status() {
             None if msg.method() != "ACK" && !msg.branch().is_empty() => {
                 let key = (server, msg.branch(), msg.method().to_string());
-                let asked =
-                    Asked { at: now, first_at: None, finals: Vec::new(), conn, call_id: msg.get("Call-ID").into() };
+                let is_unproven = msg.get("Proxy-Authorization").is_empty() && msg.get("Authorization").is_empty();
+                let call_id = msg.get("Call-ID").into();
+                let asked = Asked { at: now, first_at: None, finals: Vec::new(), conn, call_id, is_unproven };
                 self.asked.entry(key).or_insert(asked);
             }
             Some(200..=299) if msg.method() == "INVITE" => {
@@ -90,6 +93,8 @@ impl Ledger {
                     let are_accepts = is_invite && (200..300).contains(status) && (200..300).contains(other);
                     // A CANCEL is answered without a transaction: it may come again when its INVITE is forgotten.
                     let is_late = method == "CANCEL" && (*status, *other) == (200, 481);
+                    // A stranger that nobody was at home for: somebody has registered since.
+                    let is_late = is_late || asked.is_unproven && *status == 480;
                     assert!(other == status || are_accepts || is_late, "{what}: {status}, then {other}");
                 }
             }

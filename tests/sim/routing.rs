@@ -232,7 +232,8 @@ fn homes_over_bad_links() {
             world.settled(call, 60_000);
             let nobody = world.message(bob, "sip:nobody@192.0.2.7");
             world.settled(nobody, 60_000);
-            assert!(matches!(world.outcome(nobody), None | Some(404)), "{:?}", world.outcome(nobody));
+            // 480 when the links ate every copy between the homes.
+            assert!(matches!(world.outcome(nobody), None | Some(404 | 480)), "{:?}", world.outcome(nobody));
             let own = world.message(bob, "sip:nobody@home.example");
             world.settled(own, 60_000);
         }

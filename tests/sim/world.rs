@@ -49,6 +49,8 @@ pub struct World {
     events: BTreeMap<u64, Event>,
     sequence: u64,
     trace: VecDeque<String>,
+    fingerprint: u64,
+    kept_lines: usize,
     buffer: Vec<u8>,
 }
 
@@ -170,6 +172,9 @@ impl World {
             events: BTreeMap::new(),
             sequence: 0,
             trace: VecDeque::new(),
+            fingerprint: 0,
+            // Who runs one seed again wants to see all of it.
+            kept_lines: if std::env::var("SIM_SEED").is_ok() { usize::MAX } else { 80 },
             buffer: vec![0; 70_000],
         };
         world.host(HOME, &[("192.168.1.1", 24, false), ("192.0.2.1", 24, true)]);
@@ -277,7 +282,8 @@ impl World {
         self.link = Link::GOOD;
         self.servers.iter_mut().for_each(|host| host.credits = PortSet::ALL);
         self.phones.iter_mut().for_each(Phone::retire);
-        self.run(240_000);
+        // Longer than the longest call rings.
+        self.run(450_000);
         let eaten = std::mem::take(&mut self.ledger.eaten);
         self.phones.iter().for_each(|phone| phone.check(&eaten));
         for conn in 0..self.conns.len() {
@@ -526,6 +532,7 @@ impl World {
                 window[..n].copy_from_slice(&bytes);
                 self.conns[conn].seen[end].extend(&bytes);
                 for msg in messages(&mut self.conns[conn].seen[end]) {
+                    self.note(format!("#{conn} read {} ({}) {}", msg.start, msg.get("CSeq"), msg.branch()));
                     if let End::Server(other, _) = self.conns[conn].ends[1 - end] {
                         self.ledger.left(self.now, other, &msg);
                     }
@@ -594,6 +601,7 @@ impl World {
             if let End::Phone(_) = self.conns[conn].ends[1 - end] {
                 self.conns[conn].seen[1 - end].extend(&bytes);
                 for msg in messages(&mut self.conns[conn].seen[1 - end]) {
+                    self.note(format!("#{conn} <= {} ({})", msg.start, msg.get("CSeq")));
                     self.ledger.left(self.now, server, &msg);
                 }
             }
@@ -702,8 +710,16 @@ impl World {
         self.note(format!("{way}: {start} ({cseq}, {} bytes)", bytes.len()));
     }
 
+    /// A number that stands for everything that was sent so far.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     fn note(&mut self, line: String) {
-        if self.trace.len() == 80 {
+        let mut mixed = Rng::new(self.fingerprint ^ self.now);
+        self.fingerprint =
+            line.bytes().fold(mixed.next(), |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+        if self.trace.len() >= self.kept_lines {
             self.trace.pop_front();
         }
         self.trace.push_back(format!("{:>8}.{:03} {line}", self.now / 1000, self.now % 1000));
