@@ -100,7 +100,7 @@ fn breadth_is_shared_among_the_branches() {
     assert_eq!(world.outcome_of(call), Some(200));
     let breadth = |device: usize| -> u32 { world.phones[device].got("OPTIONS")[0].get("Max-Breadth").parse().unwrap() };
     let sum = breadth(devices[0]) + breadth(devices[1]);
-    assert!(sum <= 5 && sum >= 2, "{sum}");
+    assert!((2..=5).contains(&sum), "{sum}");
     world.finish();
 }
 

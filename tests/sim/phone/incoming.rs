@@ -279,10 +279,11 @@ impl Phone {
                 }
                 self.served[index].planned = self.manner.answer.map(|(after, status)| (self.now + after, status));
             }
-            "MESSAGE" => match self.manner.message {
-                Some(status) => self.reply(index, status),
-                None => {}
-            },
+            "MESSAGE" => {
+                if let Some(status) = self.manner.message {
+                    self.reply(index, status)
+                }
+            }
             "CANCEL" => self.take_cancel(index),
             _ => self.reply(index, 200),
         }
