@@ -1,6 +1,7 @@
 //! Clients that give up when they are challenged: they know only MD5 and look only at the first challenge, or fail on an
-//! algorithm they do not know (RFC 8760 offers SHA-256 first). Who was challenged and comes again, with another request
-//! and still without credentials, is offered MD5 alone for a while.
+//! algorithm they do not know (RFC 8760 offers SHA-256 first). Whose REGISTER was challenged, and who comes again a while
+//! later with another one and still without credentials, is offered MD5 alone from then on. Other requests do not count:
+//! a phone may well send a second before it has answered the challenge of the first.
 //!
 //! What this gives away: who can forge a client's address can have it offered MD5 alone. He could take SHA-256 out of
 //! the challenge as well, so nothing is lost that digest over UDP had.
@@ -8,6 +9,8 @@
 use crate::base::limits::CHALLENGED;
 use crate::base::time::Instant;
 
+/// A client that can answer has answered after so long.
+const PATIENCE_MS: u64 = 1_000;
 /// What the User-Agent of clients that are known to fail begins with.
 const KNOWN: [&[u8]; 2] = [b"baresip v0.", b"baresip v1."];
 /// How long is remembered who does not answer.
@@ -35,13 +38,16 @@ impl Reluctant {
         Self { entries: [Entry { who: 0, request: 0, at: Instant::ZERO, is_md5_only: false }; CHALLENGED], next: 0 }
     }
 
-    /// Notes that `who` is challenged for a request without credentials; whether to offer MD5 alone.
+    /// Notes that `who` is challenged for a REGISTER without credentials; whether to offer MD5 alone.
     pub fn challenged(&mut self, now: Instant, who: u64, request: u64) -> bool {
         let known = self.entries.iter_mut().find(|entry| entry.who == who && now.since(entry.at) < MEMORY_MS);
         match known {
             Some(entry) => {
-                entry.is_md5_only |= entry.request != request;
-                entry.at = now;
+                let is_another = entry.request != request && now.since(entry.at) >= PATIENCE_MS;
+                entry.is_md5_only |= is_another;
+                if entry.is_md5_only {
+                    entry.at = now;
+                }
                 entry.is_md5_only
             }
             None => {
@@ -50,6 +56,12 @@ impl Reluctant {
                 false
             }
         }
+    }
+
+    /// Whether `who` is offered MD5 alone.
+    pub fn is_md5_only(&self, now: Instant, who: u64) -> bool {
+        let known = |entry: &Entry| entry.who == who && now.since(entry.at) < MEMORY_MS && entry.is_md5_only;
+        self.entries.iter().any(known)
     }
 
     /// Notes that `who` has answered a challenge; whether to offer MD5 alone in the next, as in that one.
@@ -85,12 +97,14 @@ mod tests {
         assert!(!clients.challenged(NOW, 1, 10));
         assert!(!clients.challenged(NOW, 1, 10), "the same request again");
         assert!(!clients.challenged(NOW, 2, 20));
-        assert!(clients.challenged(NOW, 1, 11));
+        assert!(!clients.challenged(NOW, 1, 11) && !clients.is_md5_only(NOW, 1), "it may still answer");
+        let later = NOW.plus(PATIENCE_MS);
+        assert!(clients.challenged(later, 1, 12) && clients.is_md5_only(later, 1));
         assert!(clients.answered(1));
-        assert!(clients.challenged(NOW, 1, 12), "it stays with what it can do");
+        assert!(clients.challenged(later, 1, 13), "it stays with what it can do");
         assert!(!clients.answered(2));
-        assert!(!clients.challenged(NOW, 2, 21), "it has answered");
-        assert!(!clients.challenged(NOW.plus(MEMORY_MS), 1, 13), "not for ever");
+        assert!(!clients.challenged(later, 2, 21), "it has answered");
+        assert!(!clients.challenged(later.plus(MEMORY_MS), 1, 14), "not for ever");
     }
 
     #[test]
@@ -102,7 +116,7 @@ mod tests {
     fn full_table_forgets_the_oldest() {
         let mut clients = Reluctant::new();
         (1..=CHALLENGED as u64 + 1).for_each(|who| assert!(!clients.challenged(NOW, who, who)));
-        assert!(clients.challenged(NOW, 2, 99), "still known");
-        assert!(!clients.challenged(NOW, 1, 99), "forgotten");
+        assert!(clients.challenged(NOW.plus(PATIENCE_MS), 2, 99), "still known");
+        assert!(!clients.challenged(NOW.plus(PATIENCE_MS), 1, 99), "forgotten");
     }
 }

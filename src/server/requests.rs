@@ -383,9 +383,10 @@ impl Core {
         let is_known = incoming.message.field(Name::UserAgent).is_some_and(|agent| Reluctant::is_known(agent.value));
         is_known
             || match identity {
-                Identity::Unproven { is_stale: false, is_wrong: false } => {
+                Identity::Unproven { is_stale: false, is_wrong: false } if incoming.method == Method::Register => {
                     self.reluctant.challenged(now, who, incoming.keys.transaction)
                 }
+                Identity::Unproven { is_stale: false, is_wrong: false } => self.reluctant.is_md5_only(now, who),
                 _ => self.reluctant.answered(who),
             }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn baresip_registers() {
     let Some(place) = Place::new("baresip_registers", &["baresip"]) else { return };
-    let pcsd = Daemon::start(&place, &[Person::Md5("alice"), Person::Md5("bob")]);
+    let pcsd = Daemon::start(&place, &[Person::Modern("alice"), Person::Modern("bob")]);
     for (user, transport) in [("alice", "udp"), ("bob", "tcp")] {
         step!(place, "{user} registers over {transport}");
         let mut phone = Setup { transport, ..Setup::new(user, pcsd.address()) }.start(&place, user);
@@ -29,7 +29,7 @@ fn baresip_registers() {
         assert!(!device.behind_nat, "{device:?}");
         assert!(device.contact.contains(&source.ip().to_string()), "{device:?}");
 
-        step!(place, "{user} proved who it is");
+        step!(place, "{user} proved who it is, though it knows only MD5");
         let trace = phone.program.output.since(0);
         let proof = trace.iter().find(|line| line.starts_with("Authorization:")).expect("it sent a proof");
         assert!(proof.contains("qop=auth") && proof.contains("nc=00000001"), "{proof}");

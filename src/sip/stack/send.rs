@@ -26,6 +26,8 @@ impl Stack {
             Flow::Stream(stream) => {
                 if self.network.queue(now, stream, &self.slot.bytes[..len], &mut self.store) {
                     self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+                } else {
+                    self.counters.overloaded += 1;
                 }
             }
         }
