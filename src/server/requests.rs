@@ -436,6 +436,7 @@ impl Core {
         if proxy::breadth_of(message) < at_once as u32 {
             return self.refuse_asker(now, &incoming, asker, 440, "Max-Breadth Exceeded");
         }
+        let pair = self.stack.random.number() as u32;
         let random = &self.stack.random;
         let callee = match &place {
             Place::Person(person) => self.people.seal(random, *person),
@@ -450,6 +451,7 @@ impl Core {
             routing,
             own_routes: incoming.routes.own,
             is_strict: incoming.routes.is_strict,
+            pair,
             caller: asker.person.map_or(0, |person| self.people.seal(random, person)),
             caller_binding: asker
                 .person

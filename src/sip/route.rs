@@ -51,10 +51,10 @@ impl Routes {
         routes
     }
 
-    /// Whether both sides of a dialog are named, and it goes from the one to the other.
+    /// Whether both sides of one dialog are named, and it goes from the one to the other.
     pub fn dialog(&self) -> Option<(&Token, &Token)> {
         let (from, to) = (self.from.as_ref()?, &self.to.as_ref()?.0);
-        (from.side != to.side).then_some((from, to))
+        (from.side != to.side && from.pair == to.pair).then_some((from, to))
     }
 
     fn take(&mut self, token: Token, uri: &SipUri<'_>) {

@@ -27,6 +27,9 @@ pub struct Token {
     pub side: Side,
     /// A hash that names the person who was proven to be on this side; 0 for a stranger.
     pub person: u32,
+    /// Names the request that began the dialog: the tokens of one pair have the same. A Call-ID alone would not do, as a
+    /// caller chooses it, and could put the tokens of two calls together.
+    pub pair: u32,
     /// The binding of the device on this side; 0 for none. It is asked first, as a device's way may change.
     pub binding: u32,
     /// The address of the peer.
@@ -36,8 +39,8 @@ pub struct Token {
 }
 
 const MAC_BYTES: usize = 8;
-/// Flags, person, binding, IPv6 address and port, stream, seal.
-const MOST_BYTES: usize = 1 + 4 + 4 + 18 + 4 + MAC_BYTES;
+/// Flags, person, pair, binding, IPv6 address and port, stream, seal.
+const MOST_BYTES: usize = 1 + 4 + 4 + 4 + 18 + 4 + MAC_BYTES;
 
 const CALLEE: u8 = 1;
 const IPV6: u8 = 2;
@@ -54,6 +57,7 @@ impl Token {
         flags |= if self.stream.is_some() { STREAM } else { 0 };
         bytes.put(&[flags]);
         bytes.put(&self.person.to_be_bytes());
+        bytes.put(&self.pair.to_be_bytes());
         bytes.put(&self.binding.to_be_bytes());
         match self.remote.ip() {
             IpAddr::V4(ip) => bytes.put(&ip.octets()),
@@ -79,6 +83,7 @@ impl Token {
         }
         let (flags, rest) = bytes.split_first()?;
         let (person, rest) = rest.split_first_chunk::<4>()?;
+        let (pair, rest) = rest.split_first_chunk::<4>()?;
         let (binding, rest) = rest.split_first_chunk::<4>()?;
         let (ip, rest) = if flags & IPV6 == 0 {
             let (octets, rest) = rest.split_first_chunk::<4>()?;
@@ -98,6 +103,7 @@ impl Token {
         Some(Self {
             side: if flags & CALLEE == 0 { Side::Caller } else { Side::Callee },
             person: u32::from_be_bytes(*person),
+            pair: u32::from_be_bytes(*pair),
             binding: u32::from_be_bytes(*binding),
             remote: SocketAddr::new(ip, u16::from_be_bytes(*port)),
             stream,
@@ -123,6 +129,7 @@ mod tests {
             Token {
                 side: Side::Caller,
                 person: 0,
+                pair: 3,
                 binding: 7,
                 remote: "192.0.2.1:5060".parse().unwrap(),
                 stream: None,
@@ -130,6 +137,7 @@ mod tests {
             Token {
                 side: Side::Callee,
                 person: 9,
+                pair: u32::MAX,
                 binding: 0,
                 remote: "[2001:db8::7]:40000".parse().unwrap(),
                 stream: Some(Stream { index: 3, generation: 300 }),

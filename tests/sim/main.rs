@@ -17,4 +17,5 @@ mod registration;
 mod routing;
 mod script;
 mod streams;
+mod trust;
 mod world;

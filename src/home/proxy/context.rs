@@ -46,6 +46,8 @@ pub struct Passage {
     pub own_routes: u8,
     /// Whether the Request-URI is an address of ours that a strict router put there; the last Route takes its place.
     pub is_strict: bool,
+    /// Names the request in the tokens of the dialog it begins.
+    pub pair: u32,
     /// The person of the home who sent it, proven; as a seal.
     pub caller: u32,
     /// The binding of the device that sent it, as its id.

@@ -519,6 +519,7 @@ fn try_branch(
     let token = |side, person, binding, flow, remote| Token {
         side,
         person,
+        pair: passage.pair,
         binding,
         remote,
         stream: if let Flow::Stream(stream) = flow { Some(stream) } else { None },
