@@ -369,3 +369,17 @@ fn hang_up_all(world: &mut World, calls: &[(usize, usize)]) {
         }
     }
 }
+
+#[test]
+fn what_one_has_taken_goes_to_no_other() {
+    let mut world = World::new(1);
+    let preferred = world.join(Phone::new("alice", "wonderland", "192.168.1.10:5060").contact(";q=0.9"));
+    let other = world.join(Phone::new("alice", "wonderland", "192.168.1.11:5060").contact(";q=0.5"));
+    let eve = world.stranger(9);
+    let request = world.phones[eve].request("OPTIONS", ALICE, &format!("<{ALICE}>"));
+    let call = world.send(eve, request);
+    assert_eq!(world.outcome_of(call), Some(200));
+    world.run(1_000);
+    assert_eq!((world.count(preferred, "OPTIONS"), world.count(other, "OPTIONS")), (1, 0));
+    world.finish();
+}

@@ -64,6 +64,22 @@ fn the_death_of_a_flow_ends_its_binding() {
 }
 
 #[test]
+fn a_message_comes_once_though_there_are_two_flows() {
+    let mut world = World::new(1);
+    let phones = [world.join(outbound("alice", 10, 1)), world.join(outbound("alice", 10, 2))];
+    assert_eq!(world.bindings(), 2);
+    let eve = world.stranger(9);
+    for method in ["MESSAGE", "OPTIONS"] {
+        let request = world.phones[eve].request(method, ALICE, &format!("<{ALICE}>"));
+        let call = world.send(eve, request);
+        assert_eq!(world.outcome_of(call), Some(200));
+        world.run(1_000);
+        assert_eq!(phones.map(|phone| world.count(phone, method)).iter().sum::<usize>(), 1, "{method}");
+    }
+    world.finish();
+}
+
+#[test]
 fn a_phone_that_closed_in_order_is_called_back() {
     let mut world = World::new(1);
     let phone = world.join(tcp("alice", 10));

@@ -122,6 +122,14 @@ impl Context {
         })
     }
 
+    /// An instance has answered: its other flows lead to the same answer, and are not tried.
+    pub fn skip_flows(&mut self, instance: u64, status: u16) {
+        let others = self.targets.iter_mut().filter(|other| instance != 0 && other.instance == instance);
+        others
+            .filter(|other| other.progress == Progress::Waiting)
+            .for_each(|other| other.progress = Progress::Done(status));
+    }
+
     /// The target that a branch was sent to.
     pub fn target_of(&mut self, client: ClientHandle) -> Option<&mut Target> {
         self.targets.iter_mut().find(|target| target.progress == Progress::Trying(client))

@@ -164,7 +164,11 @@ impl Proxy {
                 context.is_answered = true;
                 if let Some(target) = context.target_of(client) {
                     target.progress = Progress::Done(status);
+                    let instance = target.instance;
+                    context.skip_flows(instance, status);
                 }
+                // Every device gets a message; anything else is done when one has taken it (§16.7 step 10).
+                context.is_closed |= context.kind != Kind::Message;
                 if is_first || context.is_invite {
                     forward_answer(now, around.stack, server, status, message);
                 }
@@ -284,11 +288,8 @@ impl Proxy {
         target.progress = Progress::Done(status);
         let (instance, to) = (target.instance, target.to);
         // The device itself has answered: its other flows lead to the same answer.
-        if instance != 0 && !matches!(status, 408 | 430 | 503) {
-            let others = context.targets.iter_mut().filter(|other| other.instance == instance);
-            others
-                .filter(|other| other.progress == Progress::Waiting)
-                .for_each(|other| other.progress = Progress::Done(status));
+        if !matches!(status, 408 | 430 | 503) {
+            context.skip_flows(instance, status);
         }
         if kind == Kind::Message
             && let To::Binding(binding) = to
