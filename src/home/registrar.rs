@@ -65,6 +65,19 @@ struct Change<'b> {
     existing: Option<BindingHandle>,
 }
 
+impl Change<'_> {
+    /// Whether both are about one binding, so that the later one counts.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self.existing, other.existing) {
+            (None, None) => match (self.identity, other.identity) {
+                (0, 0) => Uri::Sip(self.uri).equals(&Uri::Sip(other.uri)),
+                (one, other) => one == other,
+            },
+            (one, other) => one == other,
+        }
+    }
+}
+
 impl Registrar {
     /// No bindings.
     pub const fn new() -> Self {
@@ -107,22 +120,27 @@ impl Registrar {
             Contacts::List(list) => {
                 let mut changes: Vec<Change<'_>, BINDINGS_PER_PERSON> = Vec::new();
                 for contact in list {
-                    let change = self.change(stack, person, message, contact, general_s, (call_id, cseq))?;
-                    changes.push(change).map_err(|_| TOO_MANY)?;
+                    let change = self.change(stack, people, person, message, contact, general_s, (call_id, cseq))?;
+                    match changes.iter_mut().find(|earlier| earlier.is_same(&change)) {
+                        Some(earlier) => *earlier = change,
+                        None => changes.push(change).map_err(|_| TOO_MANY)?,
+                    }
                 }
                 self.check_room(people, person, &changes)?;
                 let is_outbound = changes.iter().any(|change| change.reg_id) && flow.transport().is_reliable();
                 for change in &changes {
-                    self.apply(now, stack, (person, device), flow, message, change, (call_id, cseq))?;
+                    self.apply(now, stack, people, (person, device), flow, message, change, (call_id, cseq))?;
                 }
                 Ok(is_outbound)
             }
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the parts of one REGISTER")]
     fn change<'b>(
         &self,
         stack: &Stack,
+        people: &People,
         person: usize,
         message: &Message<'b>,
         contact: NameAddr<'b>,
@@ -141,7 +159,8 @@ impl Registrar {
         let reg_id = contact.params.value(b"reg-id");
         if let Some(urn) = contact.params.value(b"+sip.instance") {
             let mut hash = stack.random.hash(Purpose::Table);
-            hash.put(&(person as u32).to_le_bytes());
+            // By name: the place in the configuration may be another after a reload.
+            hash.put(&people.seal(&stack.random, person).to_le_bytes());
             hash.put_lower(urn);
             instance = hash.clone().finish().max(1);
             hash.put(reg_id.unwrap_or_default());
@@ -182,6 +201,7 @@ impl Registrar {
         &mut self,
         now: Instant,
         stack: &mut Stack,
+        people: &People,
         who: (usize, Option<usize>),
         flow: Flow,
         message: &Message<'_>,
@@ -198,7 +218,7 @@ impl Registrar {
         let (reached, is_natted) = way_to(&stack.network, flow, &change.uri);
         let needs_pings = is_natted && flow.transport() == Transport::Udp;
         let mut hash = stack.random.hash(Purpose::Token);
-        hash.put(&(who.0 as u32).to_le_bytes());
+        hash.put(&people.seal(&stack.random, who.0).to_le_bytes());
         hash.put(if change.identity == 0 { change.uri.raw } else { b"" });
         hash.put(&change.identity.to_le_bytes());
         let binding = Binding {

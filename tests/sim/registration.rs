@@ -3,7 +3,7 @@
 use crate::digest::Nonce;
 use crate::message::{Msg, param};
 use crate::phone::Phone;
-use crate::world::{Link, World, seeds};
+use crate::world::{HOME, Link, World, seeds};
 
 fn contacts(answer: &Msg) -> Vec<String> {
     answer.values("Contact")
@@ -113,6 +113,38 @@ fn an_instance_replaces_its_stale_binding() {
     let call = world.invite(bob, "sip:alice@home.example");
     assert_eq!(world.outcome_of(call), Some(200));
     assert_eq!(world.count(new, "INVITE"), 1);
+    world.finish();
+}
+
+#[test]
+fn a_device_is_known_again_after_a_reload_that_moves_its_person() {
+    let mut world = World::new(1);
+    let instance = ";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000a95a0e128>\"";
+    let bob = world.join(Phone::new("bob", "builder", "192.168.1.10:5060").contact(instance));
+    let text = HOME.replace("config person 'alice'\n    option password 'wonderland'\n", "");
+    world.configure(0, &text);
+    assert_eq!(world.bindings(), 1);
+    let refreshed = world.register(bob, 600);
+    assert_eq!(world.outcome_of(refreshed), Some(200));
+    assert_eq!(world.bindings(), 1);
+    let eve = world.stranger(9);
+    let message = world.message(eve, "sip:bob@home.example");
+    assert_eq!(world.outcome_of(message), Some(200));
+    assert_eq!(world.count(bob, "MESSAGE"), 1);
+    world.finish();
+}
+
+#[test]
+fn a_contact_that_stands_twice_is_one_binding() {
+    let mut world = World::new(1);
+    let phone = world.phone("alice", 10);
+    let uri = world.phones[phone].contact_uri();
+    let now = world.now;
+    let twice = format!("<{uri}>;q=0.5, <{uri}>;q=0.7");
+    let call = (phone, world.phones[phone].register_as(now, &twice, Some(600)));
+    assert_eq!(world.outcome_of(call), Some(200));
+    assert_eq!(contacts(world.answer(call)).len(), 1);
+    assert_eq!(param(&contacts(world.answer(call))[0], "q"), Some("0.700"));
     world.finish();
 }
 
