@@ -1,7 +1,7 @@
 //! Requests that go out: client transactions, found by the handle in our branch (RFC 3261 §17.1.3), with the CANCEL and
 //! the ACK that belong to them.
 
-use super::{Answered, ClientHandle, Due, Stack, Task, push_finished};
+use super::{Answered, ClientHandle, Due, Stack, Task};
 use crate::base::net::{Flow, Stream};
 use crate::base::store::Bytes;
 use crate::base::text::Writer;
@@ -137,7 +137,7 @@ impl Stack {
         for bytes in client.request.take().into_iter().chain(client.edits.take()) {
             self.store.release(bytes);
         }
-        push_finished(&mut self.finished_clients, handle.to_bits());
+        self.finished_clients.push(handle.to_bits(), client.is_accepted());
     }
 
     /// Gives a branch up: nothing more is sent on it.
@@ -240,7 +240,7 @@ impl Stack {
     }
 
     pub(super) fn evict_client(&mut self) -> bool {
-        while let Some(bits) = self.finished_clients.pop_front() {
+        while let Some(bits) = self.finished_clients.pop() {
             let handle = ClientHandle::from_bits(bits);
             if self.clients.get(handle).is_some() {
                 self.drop_client(handle);

@@ -2,16 +2,15 @@
 //!
 //! Matching follows RFC 3261 §17.1.3 and §17.2.3 (with the rule for RFC 2543 peers), §8.2.2.2 for merged requests and
 //! RFC 6026 for stray answers, which are dropped. Finished transactions keep only their key and last answer, and give
-//! way, oldest first, when a table or the store is full, so that only unfinished work can be refused. What comes in is
-//! in `servers`, what goes out in `clients`, and the way of both to the edge in `send`.
+//! way, oldest first and calls last, when a table or the store is full, so that only unfinished work can be refused. What
+//! comes in is in `servers`, what goes out in `clients`, and the way of both to the edge in `send`.
 
 mod clients;
+mod finished;
 mod send;
 mod servers;
 
 use core::net::SocketAddr;
-
-use heapless::Deque;
 
 use crate::base::limits::{
     BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, MESSAGE_BYTES, PORTS, SERVER_TRANSACTIONS, STATELESS_BYTES, STREAMS,
@@ -27,6 +26,7 @@ use crate::sip::transaction::client::ClientTransaction;
 use crate::sip::transaction::server::ServerTransaction;
 use crate::sip::transport::{Network, StreamStep};
 use crate::wire::sip::{Message, Name};
+use finished::Finished;
 
 /// A server transaction's handle.
 pub type ServerHandle = Handle<ServerTransaction>;
@@ -48,9 +48,9 @@ pub struct Stack {
     servers: Table<ServerTransaction, SERVER_TRANSACTIONS>,
     by_key: Index<{ 2 * SERVER_TRANSACTIONS }>,
     by_merge: Index<{ 2 * SERVER_TRANSACTIONS }>,
-    finished_servers: Deque<u32, SERVER_TRANSACTIONS>,
+    finished_servers: Finished<SERVER_TRANSACTIONS>,
     clients: Table<ClientTransaction, CLIENT_TRANSACTIONS>,
-    finished_clients: Deque<u32, CLIENT_TRANSACTIONS>,
+    finished_clients: Finished<CLIENT_TRANSACTIONS>,
     slot: Slot,
     /// Where a message is put together before its length is known.
     scratch: [u8; MESSAGE_BYTES + 1],
@@ -224,9 +224,9 @@ impl Stack {
             servers: Table::new(),
             by_key: Index::new(),
             by_merge: Index::new(),
-            finished_servers: Deque::new(),
+            finished_servers: Finished::new(),
             clients: Table::new(),
-            finished_clients: Deque::new(),
+            finished_clients: Finished::new(),
             slot: Slot { is_full: false, port: Port(0), remote: NOWHERE, len: 0, bytes: [0; STATELESS_BYTES] },
             scratch: [0; MESSAGE_BYTES + 1],
         }
@@ -374,12 +374,4 @@ fn write_without_via(message: &Message<'_>, out: &mut Writer<'_>) {
         out.text("\r\n");
     }
     out.put(&bytes[end..]);
-}
-
-/// Remembers a finished transaction for eviction. Entries of those that ended by themselves are at the front and give way.
-fn push_finished<const N: usize>(queue: &mut Deque<u32, N>, bits: u32) {
-    if queue.is_full() {
-        queue.pop_front();
-    }
-    let _ = queue.push_back(bits);
 }

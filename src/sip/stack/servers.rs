@@ -1,7 +1,7 @@
 //! Requests that come in: server transactions, found by what identifies a request (RFC 3261 §17.2.3, §8.2.2.2), and their
 //! answers.
 
-use super::{Keys, ServerHandle, Stack, Task, push_finished, tag_of};
+use super::{Keys, ServerHandle, Stack, Task, tag_of};
 use crate::base::net::Flow;
 use crate::base::random::Purpose;
 use crate::base::store::Bytes;
@@ -183,12 +183,13 @@ impl Stack {
         tx.responded(now, status);
         let replaced = tx.response.replace(bytes);
         tx.is_unsent = true;
+        let is_accepted = tx.is_accepted();
         let request = if tx.is_finished() { tx.request.take() } else { None };
         for old in replaced.into_iter().chain(request) {
             self.store.release(old);
         }
         if !was_finished && status >= 200 {
-            push_finished(&mut self.finished_servers, handle.to_bits());
+            self.finished_servers.push(handle.to_bits(), is_accepted);
         }
         self.schedule.wake(Task::Server(handle.index()).id());
         self.reschedule_server(handle);
@@ -242,7 +243,7 @@ impl Stack {
     }
 
     pub(super) fn evict_server(&mut self) -> bool {
-        while let Some(bits) = self.finished_servers.pop_front() {
+        while let Some(bits) = self.finished_servers.pop() {
             let handle = ServerHandle::from_bits(bits);
             if self.servers.get(handle).is_some() {
                 self.drop_server(handle);

@@ -249,6 +249,11 @@ impl ClientTransaction {
         matches!(self.state, State::Completed { .. } | State::Accepted { .. })
     }
 
+    /// Whether a 2xx to INVITE came.
+    pub const fn is_accepted(&self) -> bool {
+        matches!(self.state, State::Accepted { .. })
+    }
+
     /// Whether a provisional answer has come and no final one.
     pub const fn is_proceeding(&self) -> bool {
         matches!(self.state, State::Proceeding { .. })
