@@ -5,7 +5,7 @@ use crate::message::Msg;
 use crate::phone::{Manner, Phone};
 use crate::world::{HOME, LAN, Link, World, seeds};
 use pcsd::base::limits::{
-    BINDINGS, BINDINGS_PER_PERSON, BLOCKS_8K, BLOCKS_64K, CLIENT_TRANSACTIONS, CONTEXTS, NONCES, PEOPLE,
+    BINDINGS, BINDINGS_PER_PERSON, BLOCKS_2K, BLOCKS_8K, BLOCKS_64K, CLIENT_TRANSACTIONS, CONTEXTS, NONCES, PEOPLE,
     SERVER_TRANSACTIONS, SOURCES, STREAMS,
 };
 
@@ -340,4 +340,28 @@ fn storm_of(seed: u64) -> u64 {
     let fingerprint = world.fingerprint();
     world.finish();
     fingerprint
+}
+
+/// Answers kept for repetition give way to a CANCEL too, else the phone would ring on.
+#[test]
+fn a_cancel_finds_room_among_finished_transactions() {
+    let mut world = unlimited();
+    let alice = world.online("alice", 10, Manner::ringing());
+    let eve = world.stranger(9);
+    let from = format!("\"{}\" <sip:eve@elsewhere.example>;tag=1", "x".repeat(500));
+    for _ in 0..BLOCKS_2K + BLOCKS_8K + BLOCKS_64K {
+        let mut message = world.phones[eve].request("MESSAGE", ALICE, &format!("<{ALICE}>"));
+        message.set("From", &from);
+        let call = world.send(eve, message);
+        assert_eq!(world.outcome_of(call), Some(200));
+    }
+    let mut invite = world.phones[eve].request("INVITE", ALICE, &format!("<{ALICE}>"));
+    invite.set("From", &from);
+    let call = world.send(eve, invite);
+    world.run(1_000);
+    assert_eq!(world.count(alice, "INVITE"), 1);
+    world.cancel(call);
+    world.run(1_000);
+    assert_eq!((world.count(alice, "CANCEL"), world.outcome(call)), (1, Some(487)));
+    world.finish();
 }

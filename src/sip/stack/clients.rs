@@ -167,37 +167,19 @@ impl Stack {
         let mut forwarded = Writer::new(&mut self.scratch);
         edit::apply(self.store.get(client.request.as_ref()?), self.store.get(client.edits.as_ref()?), &mut forwarded);
         let len = forwarded.finish().ok()?;
-        let message = Message::parse(&self.scratch[..len]).ok()?;
-        let essentials = message.essentials()?;
-        let room = message.head_end() + fields.len() + to.map_or(0, <[u8]>::len) + 64;
-        let mut bytes = self.store.allocate(room)?;
+        let room = Companion { method, to, fields }.room(&Message::parse(&self.scratch[..len]).ok()?)?;
+        let mut bytes = self.allocate(room)?;
         let mut out = Writer::new(self.store.get_mut(&bytes));
-        out.put(method.as_bytes());
-        out.text(" ");
-        out.put(message.request_uri()?);
-        out.text(" SIP/2.0\r\nVia: ");
-        out.put(essentials.via.raw);
-        out.text("\r\n");
-        for route in message.fields_named(Name::Route) {
-            field(&mut out, "Route", route.value);
-        }
-        out.text("Max-Forwards: 70\r\n");
-        field(&mut out, "From", essentials.from.raw);
-        field(&mut out, "To", to.unwrap_or(essentials.to.raw));
-        field(&mut out, "Call-ID", essentials.call_id);
-        out.text("CSeq: ");
-        out.number(essentials.cseq.number.into());
-        out.text(" ");
-        out.put(method.as_bytes());
-        out.text("\r\n");
-        out.put(fields);
-        out.text("Content-Length: 0\r\n\r\n");
-        match out.finish() {
-            Ok(len) => {
+        let written = match Message::parse(&self.scratch[..len]) {
+            Ok(message) => Companion { method, to, fields }.write(&message, &mut out),
+            Err(_) => None,
+        };
+        match (written, out.finish()) {
+            (Some(()), Ok(len)) => {
                 self.store.resize(&mut bytes, len);
                 Some(bytes)
             }
-            Err(_) => {
+            _ => {
                 self.store.release(bytes);
                 None
             }
@@ -263,6 +245,53 @@ impl Stack {
         }
     }
 }
+
+/// What a CANCEL or ACK has besides what it takes from the request as it was forwarded.
+struct Companion<'a> {
+    method: Method<'a>,
+    to: Option<&'a [u8]>,
+    fields: &'a [u8],
+}
+
+impl Companion<'_> {
+    /// The bytes it needs, at most.
+    fn room(&self, message: &Message<'_>) -> Option<usize> {
+        let essentials = message.essentials()?;
+        let to = self.to.unwrap_or(essentials.to.raw);
+        let parts =
+            [message.request_uri()?, essentials.via.raw, essentials.from.raw, to, essentials.call_id, self.fields];
+        let routes = message.fields_named(Name::Route).map(|route| route.value.len() + 9);
+        Some(COMPANION_BYTES + parts.iter().map(|part| part.len()).sum::<usize>() + routes.sum::<usize>())
+    }
+
+    fn write(&self, message: &Message<'_>, out: &mut Writer<'_>) -> Option<()> {
+        let essentials = message.essentials()?;
+        out.put(self.method.as_bytes());
+        out.text(" ");
+        out.put(message.request_uri()?);
+        out.text(" SIP/2.0\r\nVia: ");
+        out.put(essentials.via.raw);
+        out.text("\r\n");
+        for route in message.fields_named(Name::Route) {
+            field(out, "Route", route.value);
+        }
+        out.text("Max-Forwards: 70\r\n");
+        field(out, "From", essentials.from.raw);
+        field(out, "To", self.to.unwrap_or(essentials.to.raw));
+        field(out, "Call-ID", essentials.call_id);
+        out.text("CSeq: ");
+        out.number(essentials.cseq.number.into());
+        out.text(" ");
+        out.put(self.method.as_bytes());
+        out.text("\r\n");
+        out.put(self.fields);
+        out.text("Content-Length: 0\r\n\r\n");
+        Some(())
+    }
+}
+
+/// The fixed text of a CANCEL or ACK, and its number.
+const COMPANION_BYTES: usize = 160;
 
 fn field(out: &mut Writer<'_>, name: &str, value: &[u8]) {
     out.text(name);

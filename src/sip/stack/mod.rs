@@ -240,6 +240,19 @@ impl Stack {
         self.freeze_scratch(len)
     }
 
+    /// A block for so many bytes, letting finished transactions give way if need be.
+    fn allocate(&mut self, len: usize) -> Option<Bytes> {
+        loop {
+            if let Some(bytes) = self.store.allocate(len) {
+                return Some(bytes);
+            }
+            if !self.evict_server() && !self.evict_client() {
+                self.counters.overloaded += 1;
+                return None;
+            }
+        }
+    }
+
     /// Freezes bytes, letting finished transactions give way if need be.
     pub fn freeze(&mut self, bytes: &[u8]) -> Option<Bytes> {
         loop {

@@ -24,11 +24,17 @@ impl Stack {
                 self.slot.len = len;
             }
             Flow::Stream(stream) => {
-                if self.network.queue(now, stream, &self.slot.bytes[..len], &mut self.store) {
-                    self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
-                } else {
+                if !self.network.has_room(stream, len, &self.store) {
                     self.counters.overloaded += 1;
+                    return;
                 }
+                while !self.network.queue(now, stream, &self.slot.bytes[..len], &mut self.store) {
+                    if !self.evict_server() && !self.evict_client() {
+                        self.counters.overloaded += 1;
+                        return;
+                    }
+                }
+                self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
             }
         }
     }
@@ -61,8 +67,12 @@ impl Stack {
 
     /// The stateless message in the slot, if there is credit for it.
     pub fn produce_slot(&mut self, credits: PortSet, buffer: &mut [u8]) -> Option<Sending> {
-        let Slot { is_full, port, remote, .. } = self.slot;
-        if !is_full || !credits.contains(port) {
+        let Slot { port, remote, .. } = self.slot;
+        // Its port may have been closed meanwhile; waiting for that one's credit would keep all streams from being read.
+        if self.slot.is_full && self.network.port(port).is_none() {
+            self.slot.is_full = false;
+        }
+        if !self.slot.is_full || !credits.contains(port) {
             return None;
         }
         self.slot.is_full = false;
@@ -210,14 +220,15 @@ impl Stack {
                 Produced::Output(Sending::Datagram(port, remote, bytes.len()))
             }
             Flow::Stream(stream) if way == Way::Free => {
-                if self.network.queue(now, stream, bytes, &mut self.store) {
-                    self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
-                } else {
-                    log::warn!("no memory to send on a stream: it is closed");
-                    self.counters.overloaded += 1;
-                    self.network.close(stream);
-                    self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+                while !self.network.queue(now, stream, bytes, &mut self.store) {
+                    if !self.evict_server() && !self.evict_client() {
+                        log::warn!("no memory to send on a stream: it is closed");
+                        self.counters.overloaded += 1;
+                        self.network.close(stream);
+                        break;
+                    }
                 }
+                self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
                 Produced::Nothing
             }
             _ => Produced::Nothing,
