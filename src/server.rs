@@ -287,7 +287,7 @@ impl Core {
         self.people.model.main.unlimited.contains(&ip.to_canonical())
     }
 
-    fn charge(&mut self, now: Instant, ip: IpAddr, cost: u32) {
+    fn charge(&mut self, now: Instant, ip: IpAddr, cost: i32) {
         if !self.is_unlimited(ip) {
             self.limiter.charge(now, &self.stack.random, ip, cost);
         }

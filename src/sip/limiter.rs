@@ -12,13 +12,13 @@ use crate::base::table::{Index, Table};
 use crate::base::time::Instant;
 
 /// Messages a source may send at once.
-const BURST: u32 = 400;
+const BURST: i32 = 400;
 /// Messages a source may send each second in the long run.
-const REFILL_PER_S: u32 = 60;
+const REFILL_PER_S: i32 = 60;
 /// What a malformed message costs.
-pub const MALFORMED_COST: u32 = 10;
+pub const MALFORMED_COST: i32 = 10;
 /// What a wrong password or an unknown name costs.
-pub const REFUSED_COST: u32 = 30;
+pub const REFUSED_COST: i32 = 30;
 
 /// The buckets.
 pub struct Limiter {
@@ -31,8 +31,8 @@ pub struct Limiter {
 struct Source {
     key: [u8; 16],
     hash: u32,
-    /// Thousandths of a message.
-    credit: u32,
+    /// Thousandths of a message; negative when they are owed.
+    credit: i32,
     at: Instant,
 }
 
@@ -42,20 +42,32 @@ impl Limiter {
         Self { sources: Table::new(), index: Index::new(), hand: 0 }
     }
 
-    /// Takes the cost of one message; whether it may be read.
+    /// Takes the cost of one message; whether it may be read. One that may not costs nothing, or a source that always
+    /// sends a little too much would never be heard at all.
     pub fn admit(&mut self, now: Instant, random: &Random, ip: IpAddr) -> bool {
-        self.charge(now, random, ip, 1)
+        self.refilled(now, random, ip).is_none_or(|source| {
+            let enough = source.credit >= 1000;
+            source.credit -= if enough { 1000 } else { 0 };
+            enough
+        })
     }
 
     /// Takes `cost` messages' worth of credit; whether there was enough. What is owed is at most one burst.
-    pub fn charge(&mut self, now: Instant, random: &Random, ip: IpAddr, cost: u32) -> bool {
-        let Some(source) = self.source(now, random, ip) else { return true };
-        let gained = now.since(source.at).min(60_000) as u32 * REFILL_PER_S;
+    pub fn charge(&mut self, now: Instant, random: &Random, ip: IpAddr, cost: i32) -> bool {
+        self.refilled(now, random, ip).is_none_or(|source| {
+            let enough = source.credit >= cost * 1000;
+            source.credit = (source.credit - cost * 1000).max(-BURST * 1000);
+            enough
+        })
+    }
+
+    /// A source with the credit that it has by now.
+    fn refilled(&mut self, now: Instant, random: &Random, ip: IpAddr) -> Option<&mut Source> {
+        let source = self.source(now, random, ip)?;
+        let gained = now.since(source.at).min(60_000) as i32 * REFILL_PER_S;
         source.at = now;
         source.credit = (source.credit + gained).min(BURST * 1000);
-        let enough = source.credit >= cost * 1000;
-        source.credit = source.credit.saturating_sub(cost * 1000);
-        enough
+        Some(source)
     }
 
     /// Number of sources being watched.
@@ -136,6 +148,17 @@ mod tests {
         let tries = (0..100).filter(|_| limiter.charge(Instant::ZERO, &random, scanner, REFUSED_COST)).count();
         assert_eq!(tries, 13);
         assert_eq!((0..100).filter(|_| limiter.admit(Instant::ZERO, &random, neighbour)).count(), 0);
+    }
+
+    #[test]
+    fn a_little_too_much_is_heard_as_far_as_allowed() {
+        let (mut limiter, random) = (std::boxed::Box::new(Limiter::new()), Random::new());
+        let ip: IpAddr = "192.0.2.9".parse().unwrap();
+        // 100 messages each second for a minute.
+        let moments = (0..6_000).map(|i| Instant::from_millis(i * 10));
+        let heard = moments.filter(|now| limiter.admit(*now, &random, ip)).count();
+        let allowed = (BURST + 60 * REFILL_PER_S) as usize;
+        assert!(heard >= allowed - 2 && heard <= allowed, "{heard}");
     }
 
     #[test]
