@@ -126,6 +126,8 @@ impl ClientTransaction {
                     // Timer C starts with the branch and anew with each provisional answer but 100 (§16.7 step 2).
                     let ends_at = match self.state {
                         State::Proceeding { .. } if status == 100 => ends_at,
+                        // §9.1: once the CANCEL is out, nothing puts the end off.
+                        _ if matches!(self.cancel, Cancel::Sent { .. } | Cancel::Done) => ends_at,
                         _ => now.plus(TIMER_C_MS),
                     };
                     State::Proceeding { retransmit: None, ends_at }
@@ -329,6 +331,8 @@ mod tests {
         assert_eq!((tx.deadline(), tx.due(T0.plus(500))), (Some(T0.plus(500)), Due::ResendCancel));
         tx.cancel_answered();
         assert_eq!(tx.deadline(), Some(T0.plus(T64_MS)));
+        // A phone that says once more that it rings.
+        assert_eq!(tx.received(T0.plus(1_000), 180), Received::Provisional);
         assert_eq!(tx.due(T0.plus(T64_MS)), Due::TimedOut);
     }
 
