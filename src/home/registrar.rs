@@ -216,7 +216,9 @@ impl Registrar {
         }
         let (text, ends) = freeze_texts(stack, message, change).ok_or(NO_ROOM)?;
         let (reached, is_natted) = way_to(&stack.network, flow, &change.uri);
-        let needs_pings = is_natted && flow.transport() == Transport::Udp;
+        // Some devices write the address that the NAT gave them into their Contact: far ones may all be behind one.
+        let is_far = stack.network.remote(flow).is_some_and(|remote| !stack.network.is_near(remote.ip()));
+        let needs_pings = (is_natted || is_far) && flow.transport() == Transport::Udp;
         let mut hash = stack.random.hash(Purpose::Token);
         hash.put(&people.seal(&stack.random, who.0).to_le_bytes());
         hash.put(if change.identity == 0 { change.uri.raw } else { b"" });

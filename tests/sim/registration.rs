@@ -277,3 +277,26 @@ fn over_bad_links_every_phone_gets_registered_and_stays_so() {
         world.finish();
     }
 }
+
+#[test]
+fn a_nat_that_the_contact_tells_nothing_of_is_kept_open() {
+    let mut world = World::new(1);
+    let nat = world.add_nat("203.0.113.5");
+    let phone = world.add(Phone::new("alice", "wonderland", "10.0.0.2:5060").behind(nat));
+    let probe = world.register(phone, 600);
+    assert_eq!(world.outcome_of(probe), Some(200));
+    // Phones that learn their outer address from `received` and `rport` register that instead.
+    let via = world.answer(probe).get("Via").to_string();
+    let outer = format!("{}:{}", param(&via, "received").unwrap(), param(&via, "rport").unwrap());
+    let now = world.now;
+    let star = (phone, world.phones[phone].register_as(now, "*", Some(0)));
+    assert_eq!(world.outcome_of(star), Some(200));
+    let now = world.now;
+    let call = (phone, world.phones[phone].register_as(now, &format!("<sip:alice@{outer}>"), Some(600)));
+    assert_eq!(world.outcome_of(call), Some(200));
+    world.run(120_000);
+    let bob = world.online("bob", 30, crate::phone::Manner::POLITE);
+    let message = world.message(bob, "sip:alice@home.example");
+    assert_eq!(world.outcome_of(message), Some(200));
+    world.finish();
+}
