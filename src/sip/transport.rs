@@ -247,6 +247,13 @@ impl Network {
         ports.find(|(_, state)| state.transport == transport && state.address == address).map(|(port, _)| port)
     }
 
+    /// Whether a port is (still) a UDP socket that reaches addresses of that family.
+    pub fn can_send(&self, port: Port, remote: SocketAddr) -> bool {
+        self.port(port).is_some_and(|state| {
+            state.transport == Transport::Udp && state.address.is_ipv4() == remote.is_ipv4()
+        })
+    }
+
     /// Our address on a flow, as Via and Record-Route write it.
     pub fn local(&self, flow: Flow) -> Option<SocketAddr> {
         match flow {

@@ -3,6 +3,8 @@
 use crate::message::{Msg, uri_of};
 use crate::phone::{Manner, Phone};
 use crate::world::{HOME, Link, World, seeds};
+use pcsd::base::net::LocalAddress;
+use pcsd::server::contract::Input;
 
 const ALICE: &str = "sip:alice@home.example";
 
@@ -280,5 +282,40 @@ fn no_credit_loses_nothing_that_is_repeated() {
     world.servers[0].credits = pcsd::base::net::PortSet::ALL;
     assert_eq!(world.outcome_of(call), Some(200));
     assert_eq!(world.count(alice, "MESSAGE"), 1);
+    world.finish();
+}
+
+#[test]
+fn devices_are_reached_from_a_new_address() {
+    let mut world = World::new(1);
+    let mut away = Phone::new("alice", "wonderland", "198.51.100.20:5060");
+    away.proxy = crate::world::WAN.parse().unwrap();
+    let away = world.join(away);
+    let bob = world.online("bob", 30, Manner::POLITE);
+    let addresses = |wan: &str| {
+        [("192.168.1.1", 24, false), (wan, 24, true)].map(|(ip, prefix, default_route)| LocalAddress {
+            ip: ip.parse().unwrap(),
+            prefix,
+            default_route,
+        })
+    };
+    for wan in ["192.0.2.2", "192.0.2.3", "192.0.2.4"] {
+        world.servers[0].ips = vec!["192.168.1.1".parse().unwrap(), wan.parse().unwrap()];
+        world.input(0, Input::Addresses(&addresses(wan)));
+        world.run(1_000);
+        let call = world.message(bob, ALICE);
+        assert_eq!(world.outcome_of(call), Some(200), "from {wan}");
+        assert!(world.phones[away].got("MESSAGE").last().unwrap().get("Via").contains(wan));
+    }
+    world.finish();
+}
+
+#[test]
+fn a_408_of_a_device_stays_here() {
+    let mut world = World::new(1);
+    world.online("alice", 10, Manner { message: Some(408), ..Manner::POLITE });
+    let bob = world.online("bob", 30, Manner::POLITE);
+    let call = world.message(bob, ALICE);
+    assert_eq!(world.outcome_of(call), Some(480));
     world.finish();
 }

@@ -20,7 +20,7 @@ use crate::home::people::People;
 use crate::home::policy::{self, Kind, Missed};
 use crate::home::registrar::Registrar;
 use crate::sip::branch::{Branch, Kind as BranchKind};
-use crate::sip::stack::{ClientHandle, Keys, ServerHandle, Stack, Task};
+use crate::sip::stack::{ClientHandle, Keys, ServerHandle, Stack, Task, tag_of};
 use crate::sip::token::{Side, Token};
 use crate::sip::transaction::T64_MS;
 use crate::sip::transaction::client::ClientTransaction;
@@ -372,6 +372,11 @@ impl Proxy {
                 stack.store.release(bytes);
                 stack.respond_from_request(now, server, &request, 500, "Server Internal Error", "");
             }
+            // RFC 4320 §4.2: nor does a 408 of a device's go on.
+            Some((408, bytes)) if !is_invite => {
+                stack.store.release(bytes);
+                stack.respond_from_request(now, server, &request, 480, "Temporarily Unavailable", "");
+            }
             // A device that answers 487 by itself, or late: the caller has hung up all the same.
             Some((status, bytes)) if !is_cancelled || rank(status) < rank(408) => {
                 stack.respond_frozen(now, server, status, bytes);
@@ -463,18 +468,20 @@ fn start_branch(
     if let Progress::Done(status) = context.targets[index].progress
         && context.best.is_none()
         && status != 480
-        && let Some(bytes) = refusal(around.stack, &context.request, status)
+        && let Some(bytes) = refusal(around.stack, context, status)
     {
         context.best = Some((status, bytes));
     }
 }
 
-fn refusal(stack: &mut Stack, request: &Bytes, status: u16) -> Option<Bytes> {
+fn refusal(stack: &mut Stack, context: &Context, status: u16) -> Option<Bytes> {
     use crate::wire::sip::response::{Head, finish, write_head};
+    let source = stack.server(context.server).and_then(|tx| stack.network.remote(tx.flow));
+    let mut tag = [0; 16];
+    let to_tag = tag_of(&stack.random, &Message::parse(stack.store.get(&context.request)).ok()?, &mut tag);
+    let head = Head { status, reason: "Server Internal Error", to_tag: Some(to_tag), source, record_route: false };
     stack.compose(|store, out| {
-        if let Ok(message) = Message::parse(store.get(request)) {
-            let head =
-                Head { status, reason: "Server Internal Error", to_tag: None, source: None, record_route: false };
+        if let Ok(message) = Message::parse(store.get(&context.request)) {
             write_head(&message, &head, out);
             finish(out, None);
         }
@@ -616,7 +623,8 @@ fn stream_instead(
     }
 }
 
-/// The way to a device: the flow of its REGISTER, or a new connection where that was a stream that is gone.
+/// The way to a device: the flow of its REGISTER, or a new connection where that was a stream that is gone, or another of
+/// our sockets where the address that it was on is not ours any more.
 pub fn flow_of(now: Instant, stack: &mut Stack, device: &Binding) -> Option<Flow> {
     match device.flow {
         Flow::Stream(stream) if stack.network.stream(stream).is_none() => {
@@ -624,6 +632,9 @@ pub fn flow_of(now: Instant, stack: &mut Stack, device: &Binding) -> Option<Flow
             let uri = uri.sip()?;
             let remote = core::net::SocketAddr::new(uri.host.ip()?, uri.port.unwrap_or(DEFAULT_PORT));
             stack.flow_to(now, Transport::Tcp, remote)
+        }
+        Flow::Datagram { port, remote } if !stack.network.can_send(port, remote) => {
+            stack.flow_to(now, Transport::Udp, remote)
         }
         flow => Some(flow),
     }
