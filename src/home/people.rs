@@ -7,7 +7,7 @@ use crate::base::random::{Purpose, Random};
 use crate::base::table::Index;
 use crate::config::model::{Model, Secret};
 use crate::sip::transport::Network;
-use crate::wire::sip::{SipUri, unescape};
+use crate::wire::sip::{SipUri, same_name, unescape};
 
 /// The configuration with an index over its names.
 pub struct People {
@@ -78,8 +78,12 @@ impl People {
 
     /// Whether a URI is in our domain, or at one of our own addresses.
     pub fn is_home(&self, network: &Network, uri: &SipUri<'_>) -> bool {
-        let domain = self.model.main.domain.as_bytes();
-        uri.host_raw.eq_ignore_ascii_case(domain) || network.is_own_host(&uri.host)
+        self.is_domain(uri) || network.is_own_host(&uri.host)
+    }
+
+    /// Whether a URI is in our domain by name.
+    pub fn is_domain(&self, uri: &SipUri<'_>) -> bool {
+        same_name(uri.host_raw, self.model.main.domain.as_bytes())
     }
 
     /// A hash that names a person outside the core; it stays the same when the order of the configuration changes.

@@ -269,8 +269,7 @@ impl Core {
                 None => Place::Unreachable(Fault { status: 400, reason: "Malformed Route" }),
             };
         }
-        let is_domain = uri.host_raw.eq_ignore_ascii_case(self.people.model.main.domain.as_bytes());
-        if is_domain || self.stack.network.is_own(&uri.host, uri.port) {
+        if self.people.is_domain(uri) || self.stack.network.is_own(&uri.host, uri.port) {
             return match uri.user {
                 None | Some(b"pcs") => Place::Server,
                 Some(user) => self.people.person(&self.stack.random, user).map_or(Place::Nobody, Place::Person),

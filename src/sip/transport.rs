@@ -14,7 +14,7 @@ use crate::base::net::{Flow, LocalAddress, NOWHERE, Port, Stream, Transport};
 use crate::base::store::{Bytes, Store};
 use crate::base::time::{Instant, earliest};
 use crate::config::model::{Listen, Model, Name};
-use crate::wire::sip::Host;
+use crate::wire::sip::{Host, same_name};
 
 /// A stream without a binding may be silent for so long.
 const IDLE_MS: u64 = 300_000;
@@ -300,7 +300,7 @@ impl Network {
 
     fn is_external(&self, host: &Host<'_>) -> bool {
         self.external.iter().any(|name| match host {
-            Host::Name(text) => text.eq_ignore_ascii_case(name.as_bytes()),
+            Host::Name(text) => same_name(text, name.as_bytes()),
             _ => host.ip().is_some_and(|ip| name.trim_matches(['[', ']']).parse() == Ok(ip)),
         })
     }

@@ -63,3 +63,36 @@ fn tokens_of_two_calls_do_not_make_a_third() {
     assert_eq!(world.count(alice, "MESSAGE"), 0);
     world.finish();
 }
+
+#[test]
+fn a_dot_at_the_end_makes_no_other_domain() {
+    let mut world = World::new(1);
+    let alice = world.online("alice", 10, Manner::POLITE);
+    let eve = world.stranger(9);
+    let to_alice = world.message(eve, "sip:alice@home.example.");
+    assert_eq!(world.outcome_of(to_alice), Some(200));
+    world.phones[eve].aor = "sip:bob@Home.Example.".into();
+    world.phones[eve].manner.proves = false;
+    let forged = world.message(eve, ALICE);
+    assert_eq!(world.outcome_of(forged), Some(407));
+    assert_eq!(world.count(alice, "MESSAGE"), 1);
+    world.finish();
+}
+
+#[test]
+fn nobody_else_asserts_who_is_one_of_us() {
+    let mut world = World::new(1);
+    let alice = world.online("alice", 10, Manner::POLITE);
+    let eve = world.stranger(9);
+    let mut request = world.phones[eve].request("OPTIONS", ALICE, &format!("<{ALICE}>"));
+    request.add("P-Asserted-Identity", "\"Bob\" <sip:bob@home.example>, <tel:+46123>");
+    request.add("P-Asserted-Identity", "<sip:+46123@trunk.example>");
+    request.add("Remote-Party-ID", "\"Bob\" <sip:bob@192.0.2.1>;party=calling");
+    request.add("P-Preferred-Identity", "<sip:bob@HOME.example.");
+    let call = world.send(eve, request);
+    assert_eq!(world.outcome_of(call), Some(200));
+    let got = world.phones[alice].got("OPTIONS")[0].clone();
+    assert_eq!(got.lines("P-Asserted-Identity").collect::<Vec<_>>(), ["<sip:+46123@trunk.example>"]);
+    assert_eq!((got.get("Remote-Party-ID"), got.get("P-Preferred-Identity")), ("", ""));
+    world.finish();
+}

@@ -40,10 +40,10 @@ impl<'b> Host<'b> {
         }
     }
 
-    /// Whether both are the same host: addresses by value, names regardless of case.
+    /// Whether both are the same host: addresses by value, names regardless of case and of a dot at the end.
     pub fn eq_ignore_case(&self, other: &Host<'_>) -> bool {
         match (self, other) {
-            (Self::Name(a), Host::Name(b)) => a.eq_ignore_ascii_case(b),
+            (Self::Name(a), Host::Name(b)) => same_name(a, b),
             (Self::V4(a), Host::V4(b)) => a == b,
             (Self::V6(a), Host::V6(b)) => a == b,
             _ => false,
@@ -72,6 +72,12 @@ impl PartialEq for Host<'_> {
 }
 
 impl Eq for Host<'_> {}
+
+/// Whether two domain names are the same; `home.example.` is `home.example`.
+pub fn same_name(a: &[u8], b: &[u8]) -> bool {
+    let bare = |name: &[u8]| name.len() - usize::from(name.ends_with(b"."));
+    a[..bare(a)].eq_ignore_ascii_case(&b[..bare(b)])
+}
 
 /// An address without or with brackets, as the `received` parameter has it (RFC 5118 §4.5).
 pub(super) fn ip(text: &[u8]) -> Option<IpAddr> {

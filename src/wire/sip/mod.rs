@@ -29,7 +29,7 @@ pub use address::{ContactIter, ContactList, Contacts, NameAddr};
 pub use auth::{Challenge, Credentials};
 pub use fuzz::fuzz;
 pub use header::Name;
-pub use host::Host;
+pub use host::{Host, same_name};
 pub use lex::{Fault, list, quoted_content, tokens, unescape, unescaped_eq};
 pub use message::{Essentials, Field, Message, Start};
 pub use method::Method;
