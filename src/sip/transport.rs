@@ -249,9 +249,8 @@ impl Network {
 
     /// Whether a port is (still) a UDP socket that reaches addresses of that family.
     pub fn can_send(&self, port: Port, remote: SocketAddr) -> bool {
-        self.port(port).is_some_and(|state| {
-            state.transport == Transport::Udp && state.address.is_ipv4() == remote.is_ipv4()
-        })
+        self.port(port)
+            .is_some_and(|state| state.transport == Transport::Udp && state.address.is_ipv4() == remote.is_ipv4())
     }
 
     /// Our address on a flow, as Via and Record-Route write it.

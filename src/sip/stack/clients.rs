@@ -137,7 +137,9 @@ impl Stack {
         for bytes in client.request.take().into_iter().chain(client.edits.take()) {
             self.store.release(bytes);
         }
-        self.finished_clients.push(handle.to_bits(), client.is_accepted());
+        let is_accepted = client.is_accepted();
+        let lives = |bits| self.clients.get(ClientHandle::from_bits(bits)).is_some();
+        self.finished_clients.push(handle.to_bits(), is_accepted, lives);
     }
 
     /// Gives a branch up: nothing more is sent on it.

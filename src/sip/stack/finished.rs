@@ -3,30 +3,35 @@
 
 use heapless::Deque;
 
-/// Handles of finished transactions. Some may have ended by themselves meanwhile, so who takes one looks whether it is
-/// still there.
-pub struct Finished<const N: usize> {
-    settled: Deque<u32, N>,
-    accepted: Deque<u32, N>,
+/// Handles of finished transactions; `CELLS` is twice as many as their table holds.
+///
+/// An entry stays when its transaction ends by itself. Those are swept out when the queue is full, which happens at most
+/// once in half as many pushes as there are cells, as at least half of the entries are then such.
+pub struct Finished<const CELLS: usize> {
+    settled: Deque<u32, CELLS>,
+    accepted: Deque<u32, CELLS>,
 }
 
-impl<const N: usize> Finished<N> {
+impl<const CELLS: usize> Finished<CELLS> {
     /// None.
     pub const fn new() -> Self {
         Self { settled: Deque::new(), accepted: Deque::new() }
     }
 
-    /// Adds one that has just finished.
-    pub fn push(&mut self, bits: u32, is_accepted: bool) {
+    /// Adds one that has just finished; `lives` tells of others whether they are still there.
+    pub fn push(&mut self, bits: u32, is_accepted: bool, lives: impl Fn(u32) -> bool) {
         let queue = if is_accepted { &mut self.accepted } else { &mut self.settled };
-        // A full queue begins with those that ended by themselves: the table has only N slots.
         if queue.is_full() {
-            queue.pop_front();
+            for _ in 0..CELLS {
+                if let Some(first) = queue.pop_front().filter(|first| lives(*first)) {
+                    let _ = queue.push_back(first);
+                }
+            }
         }
         let _ = queue.push_back(bits);
     }
 
-    /// Takes the one that is to give way next.
+    /// Takes the one that is to give way next. It may have ended by itself meanwhile.
     pub fn pop(&mut self) -> Option<u32> {
         self.settled.pop_front().or_else(|| self.accepted.pop_front())
     }
@@ -38,9 +43,16 @@ mod tests {
 
     #[test]
     fn accepted_ones_last() {
-        let mut finished: Finished<2> = Finished::new();
-        finished.push(1, true);
-        (2..5).for_each(|bits| finished.push(bits, false));
-        assert_eq!([0; 4].map(|_| finished.pop()), [Some(3), Some(4), Some(1), None]);
+        let mut finished: Finished<4> = Finished::new();
+        finished.push(1, true, |_| true);
+        (2..4).for_each(|bits| finished.push(bits, false, |_| true));
+        assert_eq!([0; 4].map(|_| finished.pop()), [Some(2), Some(3), Some(1), None]);
+    }
+
+    #[test]
+    fn the_living_are_not_swept_out() {
+        let mut finished: Finished<4> = Finished::new();
+        (1..=40).for_each(|bits| finished.push(bits, false, |bits| bits == 1));
+        assert_eq!(finished.pop(), Some(1));
     }
 }

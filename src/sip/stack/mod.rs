@@ -48,9 +48,9 @@ pub struct Stack {
     servers: Table<ServerTransaction, SERVER_TRANSACTIONS>,
     by_key: Index<{ 2 * SERVER_TRANSACTIONS }>,
     by_merge: Index<{ 2 * SERVER_TRANSACTIONS }>,
-    finished_servers: Finished<SERVER_TRANSACTIONS>,
+    finished_servers: Finished<{ 2 * SERVER_TRANSACTIONS }>,
     clients: Table<ClientTransaction, CLIENT_TRANSACTIONS>,
-    finished_clients: Finished<CLIENT_TRANSACTIONS>,
+    finished_clients: Finished<{ 2 * CLIENT_TRANSACTIONS }>,
     slot: Slot,
     /// Where a message is put together before its length is known.
     scratch: [u8; MESSAGE_BYTES + 1],

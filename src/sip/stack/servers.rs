@@ -189,7 +189,8 @@ impl Stack {
             self.store.release(old);
         }
         if !was_finished && status >= 200 {
-            self.finished_servers.push(handle.to_bits(), is_accepted);
+            let lives = |bits| self.servers.get(ServerHandle::from_bits(bits)).is_some();
+            self.finished_servers.push(handle.to_bits(), is_accepted, lives);
         }
         self.schedule.wake(Task::Server(handle.index()).id());
         self.reschedule_server(handle);
@@ -276,6 +277,32 @@ mod tests {
     use super::*;
     use crate::base::limits::SERVER_TRANSACTIONS;
     use crate::base::net::{NOWHERE, Port};
+
+    #[test]
+    fn a_finished_transaction_gives_way_after_many_short_ones() {
+        let mut stack = Stack::new();
+        let keys = |number: usize| Keys { transaction: number as u64, invite: 0, merge: 0 };
+        let datagram = Flow::Datagram { port: Port(0), remote: NOWHERE };
+        let stream = Flow::Stream(crate::base::net::Stream { index: 0, generation: 0 });
+        let finish = |stack: &mut Stack, number: usize, flow: Flow| {
+            let handle = stack.open_server(Instant::ZERO, &keys(number), flow, false)?;
+            stack.respond(Instant::ZERO, handle, 200, |out| out.text("x"));
+            Some(handle)
+        };
+        for number in 1..SERVER_TRANSACTIONS {
+            assert!(finish(&mut stack, number, datagram).is_some());
+        }
+        // On a stream they end at once, and leave their entries.
+        for number in 1..=2 * SERVER_TRANSACTIONS {
+            let handle = finish(&mut stack, 10_000 + number, stream).unwrap();
+            stack.server_due(Instant::ZERO, handle);
+            stack.drop_server(handle);
+        }
+        for number in 1..=SERVER_TRANSACTIONS {
+            let unfinished = stack.open_server(Instant::ZERO, &keys(100_000 + number), datagram, false);
+            assert!(unfinished.is_some(), "{number}");
+        }
+    }
 
     #[test]
     fn requests_in_a_dialog_are_in_no_cluster() {
