@@ -478,18 +478,34 @@ impl Registrar {
         produced
     }
 
-    /// Writes the Contact fields of the answer to a REGISTER: all bindings of the person (§10.3 step 8).
-    pub fn write_contacts(&self, now: Instant, stack: &Stack, person: usize, out: &mut Writer<'_>) {
-        for (_, binding) in self.of(person) {
-            out.text("Contact: <");
-            out.put(binding.text(&stack.store, Text::Uri));
-            out.text(">;expires=");
-            out.number(binding.expires_at.seconds_from(now));
-            if binding.q != 1000 {
-                let _ = core::fmt::Write::write_fmt(out, format_args!(";q=0.{:03}", binding.q));
+    /// Writes the Contact fields of the answer to a REGISTER: all bindings of the person (§10.3 step 8), those of this
+    /// flow first, the others as far as there is room for them in `most` bytes. A device looks for its own.
+    pub fn write_contacts(
+        &self,
+        now: Instant,
+        stack: &Stack,
+        person: usize,
+        flow: Flow,
+        most: usize,
+        out: &mut Writer<'_>,
+    ) {
+        let most = out.len() + most;
+        for is_own in [true, false] {
+            for (_, binding) in self.of(person).filter(|(_, binding)| (binding.source == flow) == is_own) {
+                let (uri, params) = (binding.text(&stack.store, Text::Uri), binding.text(&stack.store, Text::Params));
+                if !is_own && out.len() + uri.len() + params.len() + 64 > most {
+                    continue;
+                }
+                out.text("Contact: <");
+                out.put(uri);
+                out.text(">;expires=");
+                out.number(binding.expires_at.seconds_from(now));
+                if binding.q != 1000 {
+                    let _ = core::fmt::Write::write_fmt(out, format_args!(";q=0.{:03}", binding.q));
+                }
+                out.put(params);
+                out.text("\r\n");
             }
-            out.put(binding.text(&stack.store, Text::Params));
-            out.text("\r\n");
         }
     }
 

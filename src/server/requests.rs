@@ -530,10 +530,10 @@ impl Core {
             Err(refused) => (refused.fault.status, refused.fault.reason),
         };
         let head = Head { status, reason, to_tag: Some(to_tag), source: Some(from), record_route: false };
-        let mut fields = [0; 4096];
+        let mut fields = [0; REGISTERED_BYTES];
         let mut out = Writer::new(&mut fields);
         match outcome {
-            Ok(is_outbound) => self.write_registered(now, message, person, is_outbound, &mut out),
+            Ok(is_outbound) => self.write_registered(now, message, (person, flow), is_outbound, &mut out),
             Err(refused) => out.text(refused.field),
         }
         match out.finish() {
@@ -561,11 +561,11 @@ impl Core {
         &self,
         now: Instant,
         message: &Message<'_>,
-        person: usize,
+        (person, flow): (usize, Flow),
         is_outbound: bool,
         out: &mut Writer<'_>,
     ) {
-        self.registrar.write_contacts(now, &self.stack, person, out);
+        self.registrar.write_contacts(now, &self.stack, person, flow, CONTACTS_BYTES, out);
         for field in message.fields_named(Name::Path) {
             out.put(&message.bytes()[field.line.clone()]);
         }
@@ -665,6 +665,10 @@ impl Core {
         });
     }
 }
+
+/// What the answer to a REGISTER has of its own, at most: the Contacts, and as much again for Path and the rest.
+const REGISTERED_BYTES: usize = 2 * CONTACTS_BYTES;
+const CONTACTS_BYTES: usize = 4096;
 
 const GONE: Fault = Fault { status: 480, reason: "Temporarily Unavailable" };
 

@@ -4,6 +4,7 @@ use crate::digest::Nonce;
 use crate::message::{Msg, param};
 use crate::phone::Phone;
 use crate::world::{HOME, Link, World, seeds};
+use pcsd::base::limits::BINDINGS_PER_PERSON;
 
 fn contacts(answer: &Msg) -> Vec<String> {
     answer.values("Contact")
@@ -298,5 +299,21 @@ fn a_nat_that_the_contact_tells_nothing_of_is_kept_open() {
     let bob = world.online("bob", 30, crate::phone::Manner::POLITE);
     let message = world.message(bob, "sip:alice@home.example");
     assert_eq!(world.outcome_of(message), Some(200));
+    world.finish();
+}
+
+#[test]
+fn long_contacts_of_many_devices_are_no_fault() {
+    let mut world = World::new(1);
+    let params = format!(";pn-param=\"{}\"", "x".repeat(600));
+    for last in 10..10 + BINDINGS_PER_PERSON as u8 {
+        let phone = Phone::new("alice", "wonderland", &format!("192.168.1.{last}:5060")).contact(&params);
+        let phone = world.join(phone);
+        let client = world.phones[phone].last_of(0);
+        let listed = contacts(&world.phones[phone].clients[client].finals[0].1);
+        assert!(listed[0].contains(&format!("192.168.1.{last}")), "its own first");
+        assert!(listed.len() >= usize::from(last - 9).min(5));
+    }
+    assert_eq!(world.bindings(), BINDINGS_PER_PERSON);
     world.finish();
 }
