@@ -220,6 +220,10 @@ impl Core {
             Err(fault) => return self.refuse(now, &incoming, fault.status, fault.reason, ""),
         };
         let place = self.locate(now, &incoming, &uri);
+        // §26.2.2: to be carried over TLS all the way, which nothing here can do.
+        if uri.secure && matches!(place, Place::Person(_) | Place::Nobody | Place::Device(_)) {
+            return self.refuse(now, &incoming, 416, "No TLS Here", "");
+        }
         if essentials.max_forwards == Some(0) && !matches!(place, Place::Server) {
             return self.refuse(now, &incoming, 483, "Too Many Hops", "");
         }
