@@ -5,7 +5,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::lex::{self, DIGIT, HOST, Read, mismatch};
+use super::lex::{self, HOST, Read, mismatch};
 use crate::base::text::Writer;
 
 /// A host: a name or an address.
@@ -52,16 +52,11 @@ impl<'b> Host<'b> {
 
     /// Writes the host, IPv6 in brackets.
     pub fn write(&self, out: &mut Writer<'_>) {
-        use core::fmt::Write;
-        // A text that does not fit is remembered by the writer.
-        let _ = match self {
-            Self::Name(name) => {
-                out.put(name);
-                Ok(())
-            }
-            Self::V4(address) => write!(out, "{address}"),
-            Self::V6(address) => write!(out, "[{address}]"),
-        };
+        match self {
+            Self::Name(name) => out.put(name),
+            Self::V4(address) => out.host(IpAddr::V4(*address)),
+            Self::V6(address) => out.host(IpAddr::V6(*address)),
+        }
     }
 }
 
@@ -88,7 +83,7 @@ pub(super) fn ip(text: &[u8]) -> Option<IpAddr> {
 }
 
 /// A host, and how it was written.
-#[inline]
+#[inline(always)]
 pub(super) fn host(input: &[u8]) -> Read<'_, (Host<'_>, &[u8])> {
     if input.first() == Some(&b'[') {
         let Some(end) = memchr::memchr(b']', input) else { return mismatch() };
@@ -99,7 +94,7 @@ pub(super) fn host(input: &[u8]) -> Read<'_, (Host<'_>, &[u8])> {
     if let Some(address) = v4(text) {
         return Ok((rest, (Host::V4(address), text)));
     }
-    if text[0] == b'.' || text.iter().all(|byte| lex::is(*byte, DIGIT) || *byte == b'.') {
+    if text[0] == b'.' || text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.')) {
         return mismatch();
     }
     Ok((rest, (Host::Name(text), text)))
