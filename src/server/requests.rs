@@ -178,7 +178,6 @@ impl Core {
             tokens: None,
             realm: &self.people.model.main.domain,
             breadth: proxy::breadth_of(incoming.message),
-            is_trusted: false,
         };
         let mut edits = Edits::new();
         forward.edits(&self.stack.random, incoming.message, &mut edits);

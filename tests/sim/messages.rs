@@ -143,23 +143,3 @@ fn messages_over_bad_links() {
         world.finish();
     }
 }
-
-/// Phones show an asserted identity instead of From: only who has proven to be of the home may assert one (RFC 3325 §5).
-#[test]
-fn a_stranger_asserts_no_identity() {
-    const ASSERTED: [&str; 3] = ["P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID"];
-    let mut world = World::new(1);
-    let alice = world.online("alice", 10, Manner::POLITE);
-    let bob = world.online("bob", 30, Manner::POLITE);
-    let eve = world.stranger(9);
-    for (sender, kept) in [(eve, 0), (bob, 1)] {
-        let mut request = world.phones[sender].request("MESSAGE", ALICE, &format!("<{ALICE}>"));
-        ASSERTED.iter().for_each(|name| request.add(name, "\"Mum\" <sip:mum@home.example>"));
-        let call = world.send(sender, request);
-        assert_eq!(world.outcome_of(call), Some(200));
-        let got = world.phones[alice].got("MESSAGE");
-        let last = got.last().expect("it came");
-        assert_eq!(ASSERTED.map(|name| last.values(name).len()), [kept; 3]);
-    }
-    world.finish();
-}

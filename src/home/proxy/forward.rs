@@ -1,9 +1,8 @@
 //! What changes in a request that is forwarded (RFC 3261 §16.6), as edits on its bytes.
 //!
 //! Request-URI, Max-Forwards, Max-Breadth (RFC 5393), Route and Path, Record-Route (one for each side, RFC 5658, with a
-//! token that says which way that side is), Via, Content-Length where a stream needs it, the credentials meant for us,
-//! which go no further, and the identities that only a trusted sender may assert (RFC 3325), as phones show them instead
-//! of From. Everything else goes out as it came.
+//! token that says which way that side is), Via, Content-Length where a stream needs it, and the credentials meant for us,
+//! which go no further. Everything else goes out as it came.
 
 use core::net::SocketAddr;
 use core::ops::Range;
@@ -44,8 +43,6 @@ pub struct Forward<'a> {
     pub realm: &'a str,
     /// What of the breadth this branch gets.
     pub breadth: u32,
-    /// Whether the sender has proven to be of the home, so that what it asserts about itself may stand (RFC 3325 §5).
-    pub is_trusted: bool,
 }
 
 /// An end of ours as peers are told of it.
@@ -99,13 +96,6 @@ impl Forward<'_> {
                 out.number(message.body().len() as u64);
                 out.text("\r\n");
             });
-        }
-        if !self.is_trusted {
-            let asserted =
-                message.fields_named(Name::PAssertedIdentity).chain(message.fields_named(Name::PPreferredIdentity));
-            for field in asserted.chain(message.other(b"Remote-Party-ID")) {
-                edits.remove(field.line.clone());
-            }
         }
         for name in [Name::ProxyAuthorization, Name::Authorization] {
             for field in message.fields_named(name).filter(|field| is_for_realm(field.value, self.realm)) {

@@ -572,7 +572,6 @@ fn try_branch(
         tokens: passage.records.then_some((caller, callee)),
         realm: &around.people.model.main.domain,
         breadth: breadth.max(1),
-        is_trusted: passage.caller != 0,
     };
     let mut edits = Edits::new();
     forward.edits(&stack.random, message, &mut edits);
