@@ -2,7 +2,7 @@
 //!
 //! Request-URI, Max-Forwards, Max-Breadth (RFC 5393), Route and Path, Record-Route (one for each side, RFC 5658, with a
 //! token that says which way that side is), Via, Content-Length where a stream needs it, and the credentials meant for us,
-//! which go no further. Everything else goes out as it came.
+//! which go no further, nor do identities of ours that others assert. Everything else goes out as it came.
 
 use core::net::SocketAddr;
 use core::ops::Range;
@@ -14,7 +14,7 @@ use crate::sip::branch::Branch;
 use crate::sip::token::Token;
 use crate::wire::sip::edit::Edits;
 use crate::wire::sip::response::via_source_edit;
-use crate::wire::sip::{Credentials, Message, Name, NameAddr, list, quoted_content};
+use crate::wire::sip::{Credentials, Message, Name, NameAddr, list, quoted_content, same_name};
 
 /// Max-Forwards of a request that has none.
 const MAX_FORWARDS: u8 = 70;
@@ -97,11 +97,37 @@ impl Forward<'_> {
                 out.text("\r\n");
             });
         }
+        self.remove_false_identities(message, edits);
         for name in [Name::ProxyAuthorization, Name::Authorization] {
             for field in message.fields_named(name).filter(|field| is_for_realm(field.value, self.realm)) {
                 edits.remove(field.line.clone());
             }
         }
+    }
+
+    /// RFC 3325 §5: phones show these instead of From, and nobody who sends to us is trusted to assert them. Those that
+    /// speak of our own people come off, as such a From would have to be proven.
+    fn remove_false_identities(&self, message: &Message<'_>, edits: &mut Edits) {
+        let others = message.fields_named(Name::Other);
+        let parties = others.filter(|field| field.raw_name.eq_ignore_ascii_case(b"Remote-Party-ID"));
+        let named = [Name::PAssertedIdentity, Name::PPreferredIdentity].into_iter();
+        for field in named.flat_map(|name| message.fields_named(name)).chain(parties) {
+            if list(field.value).any(|value| self.may_be_home(value)) {
+                edits.remove(field.line);
+            }
+        }
+    }
+
+    /// Whether an address is in our domain, at an address of ours, or can't be read.
+    fn may_be_home(&self, value: &[u8]) -> bool {
+        let Ok(Ok(uri)) = NameAddr::parse(value).map(|value| value.parsed_uri()) else { return true };
+        uri.sip().is_some_and(|uri| {
+            let is_at = |own: &Own<'_>| {
+                uri.host.ip() == Some(own.address.ip())
+                    || own.name.is_some_and(|name| same_name(uri.host_raw, name.as_bytes()))
+            };
+            same_name(uri.host_raw, self.realm.as_bytes()) || is_at(&self.incoming) || is_at(&self.outgoing)
+        })
     }
 
     fn write_via(&self, out: &mut Writer<'_>) {
