@@ -257,7 +257,11 @@ impl Core {
             people[index] = model.people.iter().position(|other| other.id == person.id);
         }
         for (index, device) in old.devices.iter().enumerate() {
-            devices[index] = model.devices.iter().position(|other| other.id == device.id);
+            // One that is another person's now is another device: its calls are not for the former owner any more.
+            let owner = old.people.get(usize::from(device.person)).map(|person| &person.id);
+            devices[index] = model.devices.iter().position(|other| {
+                other.id == device.id && model.people.get(usize::from(other.person)).map(|person| &person.id) == owner
+            });
         }
         let at = |table: &[Option<usize>], index: usize| table.get(index).copied().flatten();
         self.registrar.renumber(&mut self.stack, |index| at(&people, index), |index| at(&devices, index));

@@ -317,3 +317,15 @@ fn long_contacts_of_many_devices_are_no_fault() {
     assert_eq!(world.bindings(), BINDINGS_PER_PERSON);
     world.finish();
 }
+
+#[test]
+fn a_device_given_to_another_person_has_to_register_again() {
+    let mut world = World::new(1);
+    let mut tv = Phone::new("tv", "channel", "192.168.1.10:5060");
+    tv.aor = "sip:carol@home.example".into();
+    world.join(tv);
+    assert_eq!(world.bindings(), 1);
+    world.configure(0, &HOME.replace("option person 'carol'", "option person 'bob'"));
+    assert_eq!(world.bindings(), 0);
+    world.finish();
+}
