@@ -298,9 +298,13 @@ impl Core {
     }
 
     fn datagram(&mut self, now: Instant, port: Port, from: SocketAddr, bytes: &[u8]) {
-        // Keep-alives: line ends, or zeros. And STUN, which is told by its first byte.
+        // Keep-alives: line ends, or zeros.
         let is_keep_alive = bytes.len() <= 4 && bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0));
         if is_keep_alive || !self.admit(now, from.ip()) {
+            return;
+        }
+        // And STUN (RFC 5626 §4.4.2), told by its first bits and its cookie. It is not answered, but no rubbish either.
+        if matches!(bytes, [0..=3, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..]) {
             return;
         }
         self.message(now, Flow::Datagram { port, remote: from }, from, bytes);

@@ -5,6 +5,8 @@ use crate::message::{Msg, param};
 use crate::phone::Phone;
 use crate::world::{HOME, Link, World, seeds};
 use pcsd::base::limits::BINDINGS_PER_PERSON;
+use pcsd::base::net::{Port, Transport};
+use pcsd::server::contract::Input;
 
 fn contacts(answer: &Msg) -> Vec<String> {
     answer.values("Contact")
@@ -327,5 +329,24 @@ fn a_device_given_to_another_person_has_to_register_again() {
     assert_eq!(world.bindings(), 1);
     world.configure(0, &HOME.replace("option person 'carol'", "option person 'bob'"));
     assert_eq!(world.bindings(), 0);
+    world.finish();
+}
+
+#[test]
+fn stun_is_no_rubbish() {
+    let mut world = World::new(1);
+    let phone = world.phone("alice", 10);
+    let lan = crate::world::LAN.parse().unwrap();
+    let ports = &world.servers[0].ports;
+    let port = *ports.iter().find(|(_, open)| **open == (Transport::Udp, lan)).unwrap().0;
+    let mut stun = [0; 20];
+    stun[..8].copy_from_slice(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]);
+    for _ in 0..100 {
+        let from = world.phones[phone].address;
+        world.input(0, Input::Datagram { port: Port(port), from, bytes: &stun });
+    }
+    let call = world.register(phone, 600);
+    assert_eq!(world.outcome_of(call), Some(200));
+    assert_eq!(world.home().status(world.instant()).counters.malformed, 0);
     world.finish();
 }
