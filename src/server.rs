@@ -11,6 +11,7 @@ pub mod status;
 
 use core::net::{IpAddr, SocketAddr};
 
+use crate::base::limits::STREAMS_PER_SOURCE;
 use crate::base::net::{Flow, Port, Stream};
 use crate::base::time::{Instant, UnixTime};
 use crate::config::model::Model;
@@ -253,14 +254,18 @@ impl Core {
         let old = &self.people.model;
         let mut people = [None; crate::base::limits::PEOPLE];
         let mut devices = [None; crate::base::limits::DEVICES];
+        // Who has a new password has to prove it: the old one may be in the wrong hands.
         for (index, person) in old.people.iter().enumerate() {
-            people[index] = model.people.iter().position(|other| other.id == person.id);
+            people[index] =
+                model.people.iter().position(|other| other.id == person.id && other.secret == person.secret);
         }
         for (index, device) in old.devices.iter().enumerate() {
             // One that is another person's now is another device: its calls are not for the former owner any more.
             let owner = old.people.get(usize::from(device.person)).map(|person| &person.id);
             devices[index] = model.devices.iter().position(|other| {
-                other.id == device.id && model.people.get(usize::from(other.person)).map(|person| &person.id) == owner
+                other.id == device.id
+                    && other.secret == device.secret
+                    && model.people.get(usize::from(other.person)).map(|person| &person.id) == owner
             });
         }
         let at = |table: &[Option<usize>], index: usize| table.get(index).copied().flatten();
@@ -346,6 +351,11 @@ impl Core {
     fn accepted(&mut self, now: Instant, stream: Stream, listener: Port, from: SocketAddr) {
         self.stack.network.accept(now, stream, listener, from);
         self.stack.reschedule_stream(usize::from(stream.index));
+        if self.stack.network.streams_from(from.ip()) > STREAMS_PER_SOURCE && !self.is_unlimited(from.ip()) {
+            log::info!("{from} has too many connections");
+            self.stack.network.close(stream);
+            self.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+        }
         if let Some(index) = self.stack.network.make_room() {
             self.stack.schedule.wake(Task::Stream(index).id());
         }

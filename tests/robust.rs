@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use pcsd::base::limits::BINDINGS_PER_PERSON;
+use pcsd::base::limits::{BINDINGS_PER_PERSON, STREAMS_PER_SOURCE};
 use pcsd::base::net::{PortSet, Stream};
 use pcsd::server::contract::{Input, Reason};
 use support::{
@@ -612,3 +612,19 @@ const PIECES: [&[u8]; 22] = [
     b"-1",
     b"\0\xff",
 ];
+
+/// A peer that opens connection after connection leaves room for others.
+#[test]
+fn one_address_does_not_take_all_streams() {
+    let mut home = Home::new(&model(HOUSE, PEOPLE, &[LISTEN]));
+    let local = LISTEN.parse().unwrap();
+    for number in 0..=STREAMS_PER_SOURCE {
+        let from = SocketAddr::new("198.51.100.66".parse().unwrap(), 40_000 + number as u16);
+        let stream = home.connect(from, local).expect("a free slot");
+        let is_closed = home.take().iter().any(|sent| matches!(sent, Sent::Closed(closed) if *closed == stream));
+        assert_eq!(is_closed, number == STREAMS_PER_SOURCE, "connection {number}");
+    }
+    let other = home.connect("198.51.100.67:40000".parse().unwrap(), local).expect("a free slot");
+    assert!(!home.take().iter().any(|sent| matches!(sent, Sent::Closed(closed) if *closed == other)));
+    home.rest("many connections");
+}

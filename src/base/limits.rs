@@ -27,6 +27,8 @@ limits! {
     PORTS = 32;
     /// Streams (TCP connections), both ways. Full: the one idle longest without a binding is closed, else a new one is refused.
     STREAMS = 48;
+    /// Streams from one address. More: the newest is closed, so that nobody takes them all.
+    STREAMS_PER_SOURCE = 24;
     /// Bindings of all people. Full: REGISTER is answered 503.
     BINDINGS = 64;
     /// Bindings of one person. Full: REGISTER is answered 403.
@@ -77,6 +79,7 @@ pub const STATELESS_BYTES: usize = 8 * 1024;
 const _: () = {
     assert!(PEOPLE >= 1 && PEOPLE <= 4096);
     assert!(BINDINGS >= BINDINGS_PER_PERSON);
+    assert!(STREAMS_PER_SOURCE <= STREAMS);
     assert!(BRANCHES <= CLIENT_TRANSACTIONS);
     assert!(BRANCHES >= BINDINGS_PER_PERSON, "every device of a person must ring");
     assert!(CONTEXTS <= SERVER_TRANSACTIONS, "each context answers one server transaction");

@@ -326,6 +326,11 @@ impl Network {
         self.streams.iter().filter(|state| state.phase != Phase::Vacant).count()
     }
 
+    /// Number of streams with an address.
+    pub fn streams_from(&self, ip: IpAddr) -> usize {
+        self.streams.iter().filter(|state| state.is_usable() && state.remote.ip() == ip).count()
+    }
+
     /// Begins a stream that a listener took.
     pub fn accept(&mut self, now: Instant, stream: Stream, listener: Port, remote: SocketAddr) {
         let Some(local) = self.port(listener).map(|port| port.address) else { return };

@@ -146,9 +146,9 @@ fn bindings_of_a_person_and_of_all() {
 
 #[test]
 fn streams_give_way_or_are_refused() {
-    let mut world = World::new(1);
-    // Idle ones without a binding give way, oldest first.
-    let eve = world.add(Phone::new("eve", "", "192.168.1.66:5060").tcp().stranger("sip:eve@elsewhere.example"));
+    let mut world = unlimited();
+    // Idle ones without a binding give way, oldest first. She has no limit of her own.
+    let eve = world.add(Phone::new("eve", "", "192.168.1.30:5060").tcp().stranger("sip:eve@elsewhere.example"));
     let idle: Vec<usize> = (0..STREAMS + 2)
         .map(|_| {
             let conn = world.connect(eve, LAN.parse().unwrap());

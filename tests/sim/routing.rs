@@ -146,7 +146,12 @@ fn what_cannot_be_done_is_said() {
     request.add("Require", "teleport");
     let call = world.send(eve, request);
     assert_eq!(world.outcome_of(call), Some(200));
-    for (uri, expected) in [("tel:+46123", 416), ("http://x.example", 416), ("sip:x@unheard.example", 404), ("sips:alice@home.example", 416)] {
+    for (uri, expected) in [
+        ("tel:+46123", 416),
+        ("http://x.example", 416),
+        ("sip:x@unheard.example", 404),
+        ("sips:alice@home.example", 416),
+    ] {
         let request = options(&mut world, bob, uri);
         let call = world.send(bob, request);
         assert_eq!(world.outcome_of(call), Some(expected), "{uri}");
