@@ -138,7 +138,7 @@ pub(super) fn control(text: &[u8]) -> usize {
 /// Where the first colon is, or byte below the blank; the length of `text` when there is none.
 #[inline]
 pub(super) fn colon_or_control(text: &[u8]) -> usize {
-    first_marked(text, |word| below_blank(word) | zero(word ^ EACH * b':' as usize))
+    first_marked(text, |word| below_blank(word) | zero(word ^ (EACH * b':' as usize)))
 }
 
 /// Where the first byte below 128 is whose top bit `marks` sets. It may also set those of bytes after that one, and of
