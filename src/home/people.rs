@@ -86,6 +86,13 @@ impl People {
         same_name(uri.host_raw, self.model.main.domain.as_bytes())
     }
 
+    /// Whether what follows the scheme of another URI (`im:`, `pres:`, `mailto:`) is an address in our domain.
+    pub fn is_domain_of(&self, rest: &[u8]) -> bool {
+        let host = rest.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
+        let host = host.split(|byte| matches!(byte, b';' | b'?' | b':')).next().unwrap_or_default();
+        same_name(host, self.model.main.domain.as_bytes())
+    }
+
     /// A hash that names a person outside the core; it stays the same when the order of the configuration changes.
     pub fn seal(&self, random: &Random, person: usize) -> u32 {
         let mut hash = random.hash(Purpose::Token);

@@ -322,6 +322,8 @@ impl Core {
         let whose = &incoming.essentials.from;
         let is_home = match whose.parsed_uri() {
             Ok(Uri::Sip(uri)) => self.people.is_home(&self.stack.network, &uri),
+            // im: and pres: addresses look like ours on a phone, too; nobody can prove one.
+            Ok(Uri::Other { rest, .. }) => self.people.is_domain_of(rest),
             _ => false,
         };
         if !is_home {

@@ -96,3 +96,21 @@ fn nobody_else_asserts_who_is_one_of_us() {
     assert_eq!((got.get("Remote-Party-ID"), got.get("P-Preferred-Identity")), ("", ""));
     world.finish();
 }
+
+#[test]
+fn another_scheme_makes_no_other_domain() {
+    let mut world = World::new(1);
+    let alice = world.online("alice", 10, Manner::POLITE);
+    let eve = world.stranger(9);
+    world.phones[eve].manner.proves = false;
+    for (from, status) in
+        [("im:bob@home.example", 407), ("pres:bob@Home.Example;x=1", 407), ("im:bob@away.example", 200)]
+    {
+        let mut request = world.phones[eve].request("MESSAGE", ALICE, &format!("<{ALICE}>"));
+        request.set("From", &format!("<{from}>;tag=1"));
+        let call = world.send(eve, request);
+        assert_eq!(world.outcome_of(call), Some(status), "{from}");
+    }
+    assert_eq!(world.count(alice, "MESSAGE"), 1);
+    world.finish();
+}
