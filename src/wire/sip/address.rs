@@ -11,7 +11,6 @@ use super::params::Params;
 use super::uri::{self, Uri};
 use super::values;
 use crate::base::text::Writer;
-use memchr::memchr;
 
 /// An address with its display name and the parameters of the header field. Equality is that of the parts.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +23,7 @@ pub struct NameAddr<'b> {
     pub uri: &'b [u8],
     /// The parameters of the header field; an address without brackets has all of its parameters here.
     pub params: Params<'b>,
+    tag: Option<&'b [u8]>,
 }
 
 impl<'b> NameAddr<'b> {
@@ -52,12 +52,11 @@ impl<'b> NameAddr<'b> {
 
     #[inline]
     fn bracketed(raw: &'b [u8], display: Option<&'b [u8]>, rest: &'b [u8]) -> Result<Self, Fault> {
-        let end = memchr(b'>', rest).ok_or(BAD_ADDRESS)?;
-        let uri = lex::trim(&rest[..end]);
-        if !uri::is_absolute(uri) {
-            return Err(BAD_ADDRESS);
-        }
-        Ok(Self { raw, display, uri, params: Params::parse(&rest[end + 1..])? })
+        let rest = lex::skip_lws(rest);
+        let (uri, rest) = rest.split_at(uri::absolute(rest).ok_or(BAD_ADDRESS)?);
+        let Some((b'>', rest)) = lex::skip_lws(rest).split_first() else { return Err(BAD_ADDRESS) };
+        let (params, tag) = Params::parse_with(rest, b"tag")?;
+        Ok(Self { raw, display, uri, params, tag })
     }
 
     fn bare(raw: &'b [u8]) -> Result<Self, Fault> {
@@ -66,12 +65,13 @@ impl<'b> NameAddr<'b> {
         if !uri::is_absolute(uri) || uri.iter().any(|byte| matches!(byte, b'?' | b',')) {
             return Err(BAD_ADDRESS);
         }
-        Ok(Self { raw, display: None, uri, params: Params::parse(rest)? })
+        let (params, tag) = Params::parse_with(rest, b"tag")?;
+        Ok(Self { raw, display: None, uri, params, tag })
     }
 
     /// The `tag` parameter.
     pub fn tag(&self) -> Option<&'b [u8]> {
-        self.params.value(b"tag")
+        self.tag
     }
 
     /// The URI, read.

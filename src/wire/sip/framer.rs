@@ -49,14 +49,14 @@ pub fn next(bytes: &[u8], max: usize) -> Frame {
         if let Some(after) = empty_line(rest) {
             return complete(bytes, at + after, length.unwrap_or(0), max);
         }
-        let line = message::line(bytes, at, true);
+        let (line, field) = message::field_line(bytes, at);
         // Whether the last line goes on, or a fold follows it, shows only when more has come.
         if line.next >= bytes.len() {
             // The end of the head is still to come, so a head that fills `max` is too large.
             return if bytes.len() >= max { Frame::Broken(TOO_LARGE) } else { Frame::Incomplete { needed: None } };
         }
-        if let Some((Name::ContentLength, value)) = message::field(&rest[..line.end - at]) {
-            match (length, content_length(&rest[value])) {
+        if let Some((Name::ContentLength, value)) = field {
+            match (length, content_length(&bytes[value])) {
                 (None, Ok(found)) => length = Some(found),
                 (Some(known), Ok(found)) if known == found => {}
                 (Some(_), Ok(_)) => return Frame::Broken(Fault::bad("Contradicting Content-Length")),

@@ -5,7 +5,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::lex::{self, DIGIT, HOST, Read, mismatch};
+use super::lex::{self, HOST, Read, mismatch};
 use crate::base::text::Writer;
 
 /// A host: a name or an address.
@@ -82,7 +82,7 @@ pub(super) fn ip(text: &[u8]) -> Option<IpAddr> {
 }
 
 /// A host, and how it was written.
-#[inline]
+#[inline(always)]
 pub(super) fn host(input: &[u8]) -> Read<'_, (Host<'_>, &[u8])> {
     if input.first() == Some(&b'[') {
         let Some(end) = memchr::memchr(b']', input) else { return mismatch() };
@@ -93,7 +93,7 @@ pub(super) fn host(input: &[u8]) -> Read<'_, (Host<'_>, &[u8])> {
     if let Some(address) = v4(text) {
         return Ok((rest, (Host::V4(address), text)));
     }
-    if text[0] == b'.' || text.iter().all(|byte| lex::is(*byte, DIGIT) || *byte == b'.') {
+    if text[0] == b'.' || text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.')) {
         return mismatch();
     }
     Ok((rest, (Host::Name(text), text)))

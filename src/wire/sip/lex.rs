@@ -43,8 +43,8 @@ pub(super) const HOST: u8 = 8;
 pub(super) const URI: u8 = 16;
 /// Characters of a URI parameter's name or value.
 pub(super) const URI_PARAM: u8 = 32;
-/// Decimal digits.
-pub(super) const DIGIT: u8 = 64;
+/// Characters of a URI's user and password, more than the grammar has.
+pub(super) const USERINFO: u8 = 64;
 /// What is neither white space nor a control character.
 pub(super) const GRAPHIC: u8 = 128;
 
@@ -65,9 +65,6 @@ const fn classes() -> [u8; 256] {
         if word || one_of(byte, b"-._") {
             class[i] |= HOST;
         }
-        if byte.is_ascii_digit() {
-            class[i] |= DIGIT;
-        }
         if byte > b' ' && byte != 0x7f {
             class[i] |= GRAPHIC;
             if !one_of(byte, b";,\"<>") {
@@ -75,6 +72,9 @@ const fn classes() -> [u8; 256] {
             }
             if !one_of(byte, b"<>\"") {
                 class[i] |= URI;
+            }
+            if !one_of(byte, b"<>\"@") {
+                class[i] |= USERINFO;
             }
             if !one_of(byte, b"<>\";?=") {
                 class[i] |= URI_PARAM;
@@ -123,6 +123,54 @@ pub(super) fn all(bytes: &[u8], class: u8) -> bool {
     span(bytes, class) == bytes.len()
 }
 
+/// Where `byte` is first in a short text.
+#[inline]
+pub(super) fn find(byte: u8, text: &[u8]) -> Option<usize> {
+    text.iter().position(|other| *other == byte)
+}
+
+/// Where the first byte below the blank is, such as one that ends a line; the length of `text` when there is none.
+#[inline]
+pub(super) fn control(text: &[u8]) -> usize {
+    first_marked(text, below_blank)
+}
+
+/// Where the first colon is, or byte below the blank; the length of `text` when there is none.
+#[inline]
+pub(super) fn colon_or_control(text: &[u8]) -> usize {
+    first_marked(text, |word| below_blank(word) | zero(word ^ EACH * b':' as usize))
+}
+
+/// Where the first byte is whose top bit `marks` sets. It may set those of more bytes after that one.
+///
+/// It goes by words: lines and names are too short for a search that first has to get going.
+#[inline]
+fn first_marked(text: &[u8], marks: impl Fn(usize) -> usize) -> usize {
+    let (words, last) = text.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let marks = marks(usize::from_le_bytes(*word)) & TOP;
+        if marks != 0 {
+            return at * size_of::<usize>() + marks.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_marked = |byte: &u8| marks(usize::from(*byte) | !0xff) & TOP & 0xff != 0;
+    text.len() - last.len() + last.iter().position(is_marked).unwrap_or(last.len())
+}
+
+#[inline]
+const fn below_blank(word: usize) -> usize {
+    word.wrapping_sub(EACH * b' ' as usize) & !word
+}
+
+#[inline]
+const fn zero(word: usize) -> usize {
+    word.wrapping_sub(EACH) & !word
+}
+
+/// One in each byte of a word, and the top bit of each.
+const EACH: usize = usize::MAX / 255;
+const TOP: usize = EACH << 7;
+
 /// One or more characters of a class.
 #[inline]
 pub(super) fn run(class: u8) -> impl FnMut(&[u8]) -> Read<'_, &[u8]> {
@@ -140,16 +188,13 @@ pub(super) fn token(input: &[u8]) -> Read<'_, &[u8]> {
 
 /// What follows white space.
 #[inline]
-pub(super) fn skip_lws(input: &[u8]) -> &[u8] {
-    let mut rest = input;
+pub(super) fn skip_lws(text: &[u8]) -> &[u8] {
     // Mostly there is none, or one blank.
-    while let Some((first, after)) = rest.split_first() {
-        if !is(*first, LWS) {
-            break;
-        }
-        rest = after;
+    match text {
+        [first, ..] if *first > b' ' => text,
+        [b' ', rest @ ..] if rest.first().is_some_and(|first| *first > b' ') => rest,
+        _ => &text[text.iter().position(|byte| !is(*byte, LWS)).unwrap_or(text.len())..],
     }
-    rest
 }
 
 /// A separator with white space around it.
@@ -176,9 +221,19 @@ pub(super) fn quoted(input: &[u8]) -> Read<'_, &[u8]> {
 }
 
 /// A decimal number; one too large for 64 bits is the largest.
+#[inline]
 pub(super) fn digits(input: &[u8]) -> Read<'_, u64> {
-    let (rest, text) = run(DIGIT)(input)?;
-    Ok((rest, text.iter().fold(0u64, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0')))))
+    let len = input.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(input.len());
+    let (text, rest) = input.split_at(len);
+    match len {
+        0 => mismatch(),
+        // Nineteen digits always fit.
+        1..=19 => Ok((rest, text.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))),
+        _ => Ok((
+            rest,
+            text.iter().fold(0, |value: u64, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0'))),
+        )),
+    }
 }
 
 /// The number that all of `text` says, white space around it aside.
@@ -192,14 +247,16 @@ pub(super) fn whole_number(text: &[u8]) -> Option<u64> {
 /// `text` without the white space around it.
 #[inline]
 pub(super) fn trim(text: &[u8]) -> &[u8] {
-    let mut text = skip_lws(text);
-    while let Some((last, rest)) = text.split_last() {
-        if !is(*last, LWS) {
-            break;
-        }
-        text = rest;
+    trim_end(skip_lws(text))
+}
+
+/// `text` without the white space after it.
+#[inline]
+pub(super) fn trim_end(text: &[u8]) -> &[u8] {
+    match text.last() {
+        Some(last) if *last > b' ' => text,
+        _ => &text[..text.iter().rposition(|byte| !is(*byte, LWS)).map_or(0, |last| last + 1)],
     }
-    text
 }
 
 /// What a quoted string says: its backslash escapes removed, and its quotes when `text` still has them.

@@ -8,7 +8,6 @@ use core::fmt;
 use core::ops::Range;
 
 use heapless::Vec;
-use memchr::memchr2;
 
 use super::address::NameAddr;
 use super::header::Name;
@@ -249,13 +248,12 @@ impl<'b> Message<'b> {
                 (self.head_end, self.body_at) = (at as u16, at as u16);
                 return found;
             }
-            let line = line(bytes, at, true);
+            let (line, field) = field_line(bytes, at);
             if line.has_bare_cr {
                 self.add_fault(BARE_CR);
             }
-            match field(&bytes[at..line.end]) {
+            match field {
                 Some((name, value)) => {
-                    let value = at + value.start..at + value.end;
                     let span = Span {
                         line: at as u16,
                         value: value.start as u16,
@@ -371,10 +369,10 @@ impl<'b> Essentials<'b> {
 pub(super) fn next_field(head: &[u8]) -> Option<(Name, &[u8], &[u8])> {
     let mut rest = head;
     while !rest.is_empty() && empty_line(rest).is_none() {
-        let line = line(rest, 0, true);
-        let (text, after) = (&rest[..line.end], &rest[line.next..]);
-        if let Some((name, value)) = field(text) {
-            return Some((name, &text[value], after));
+        let (line, field) = field_line(rest, 0);
+        let after = &rest[line.next..];
+        if let Some((name, value)) = field {
+            return Some((name, &rest[value], after));
         }
         rest = after;
     }
@@ -395,13 +393,14 @@ pub(super) struct Line {
 pub(super) fn line(bytes: &[u8], at: usize, may_fold: bool) -> Line {
     let mut from = at;
     let mut has_bare_cr = false;
-    while let Some(found) = bytes.get(from..).and_then(|rest| memchr2(b'\r', b'\n', rest)) {
-        let end = from + found;
-        let next = match (bytes[end], bytes.get(end + 1)) {
-            (b'\n', _) => end + 1,
-            (_, Some(b'\n')) => end + 2,
-            _ => {
-                has_bare_cr = true;
+    loop {
+        let end = from + lex::control(bytes.get(from..).unwrap_or_default());
+        let next = match (bytes.get(end), bytes.get(end + 1)) {
+            (None, _) => return Line { end: bytes.len(), next: bytes.len(), has_bare_cr },
+            (Some(b'\n'), _) => end + 1,
+            (Some(b'\r'), Some(b'\n')) => end + 2,
+            (Some(byte), _) => {
+                has_bare_cr |= *byte == b'\r';
                 from = end + 1;
                 continue;
             }
@@ -411,7 +410,6 @@ pub(super) fn line(bytes: &[u8], at: usize, may_fold: bool) -> Line {
         }
         from = next;
     }
-    Line { end: bytes.len(), next: bytes.len(), has_bare_cr }
 }
 
 /// The length of the empty line that `bytes` begins with, if it does.
@@ -424,20 +422,36 @@ pub(super) fn empty_line(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The name of a field and where its value lies in its line, without the white space around it.
+/// The line of a field that begins at `at`, the field's name, and where its value lies without the white space around
+/// it; no name when the line is malformed.
 #[inline]
-pub(super) fn field(line: &[u8]) -> Option<(Name, Range<usize>)> {
-    let name_end = lex::span(line, TOKEN);
-    let mut colon = name_end;
-    while matches!(line.get(colon), Some(b' ' | b'\t')) {
-        colon += 1;
+pub(super) fn field_line(bytes: &[u8], at: usize) -> (Line, Option<(Name, Range<usize>)>) {
+    let text = bytes.get(at..).unwrap_or_default();
+    let mut colon = lex::colon_or_control(text);
+    let line = line(bytes, at + colon, true);
+    let text = &bytes[at..line.end];
+    if text.get(colon) != Some(&b':') {
+        // A tab before the colon, unless there is none.
+        let Some(found) = lex::find(b':', text) else { return (line, None) };
+        colon = found;
     }
-    if name_end == 0 || line.get(colon) != Some(&b':') {
-        return None;
+    let (name, value) = (&text[..colon], lex::skip_lws(&text[colon + 1..]));
+    let start = line.end - value.len();
+    let value = start..start + lex::trim_end(value).len();
+    let found = known_name(name).map(|name| (name, value));
+    (line, found)
+}
+
+/// The name that stands before a colon, if it is a token; blanks and tabs may follow it.
+#[inline]
+fn known_name(mut text: &[u8]) -> Option<Name> {
+    while let [before @ .., b' ' | b'\t'] = text {
+        text = before;
     }
-    let value = lex::skip_lws(&line[colon + 1..]);
-    let start = line.len() - value.len();
-    Some((Name::from_bytes(&line[..name_end]), start..start + lex::trim(value).len()))
+    match Name::from_bytes(text) {
+        Name::Other if text.is_empty() || !lex::all(text, TOKEN) => None,
+        name => Some(name),
+    }
 }
 
 /// Splits the start line. The fault is one of a message that can still be answered.

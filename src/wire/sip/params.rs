@@ -41,20 +41,35 @@ impl<'b> Params<'b> {
 
     /// All of `text`, parameters of a header field: nothing, or it begins with a semicolon.
     pub fn parse(text: &'b [u8]) -> Result<Self, Fault> {
-        Self::check(lex::trim(text), Kind::Header)
+        Self::check(lex::trim(text), Kind::Header, |_| {})
+    }
+
+    /// [`parse`](Self::parse), and the value of the first parameter of that name as [`value`](Self::value) says it, for
+    /// the one that everybody asks for.
+    #[inline]
+    pub(super) fn parse_with(text: &'b [u8], name: &[u8]) -> Result<(Self, Option<&'b [u8]>), Fault> {
+        let mut found = None;
+        let params = Self::check(lex::trim(text), Kind::Header, |param| {
+            if found.is_none() && param.name.eq_ignore_ascii_case(name) {
+                found = Some(param.value);
+            }
+        })?;
+        Ok((params, found.flatten()))
     }
 
     /// All of `text`, parameters of a URI.
     pub(super) fn parse_uri(text: &'b [u8]) -> Result<Self, Fault> {
-        Self::check(text, Kind::Uri)
+        Self::check(text, Kind::Uri, |_| {})
     }
 
     #[inline]
-    fn check(raw: &'b [u8], kind: Kind) -> Result<Self, Fault> {
+    fn check(raw: &'b [u8], kind: Kind, mut each: impl FnMut(Param<'b>)) -> Result<Self, Fault> {
         let mut rest = raw;
         let mut count = 0;
         while !rest.is_empty() {
-            rest = read(rest, kind).map_err(|_| Fault::bad("Malformed Parameter"))?.0;
+            let (after, param) = read(rest, kind).map_err(|_| Fault::bad("Malformed Parameter"))?;
+            each(param);
+            rest = after;
             count += 1;
         }
         if count > PARAMETERS {

@@ -4,7 +4,7 @@
 //! host follows the first `@`. URIs of other schemes are only split at their colon.
 
 use super::host::{self, Host};
-use super::lex::{self, Fault, TOKEN, URI};
+use super::lex::{self, Fault, TOKEN, URI, USERINFO};
 use super::params::Params;
 use crate::base::text::Writer;
 use memchr::memchr;
@@ -62,12 +62,13 @@ pub struct TelUri<'b> {
 impl<'b> Uri<'b> {
     /// Reads all of `text`. A fault is a 400: no scheme, or a `sip`, `sips` or `tel` URI that can't be read.
     pub fn parse(text: &'b [u8]) -> Result<Self, Fault> {
-        let colon = memchr(b':', text).ok_or(BAD_URI)?;
+        let colon = match text {
+            [b's', b'i', b'p', b':', ..] => 3,
+            _ => memchr(b':', text).ok_or(BAD_URI)?,
+        };
         let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
-        if scheme.eq_ignore_ascii_case(b"sip") {
-            SipUri::parse_rest(text, rest, false).map(Self::Sip)
-        } else if scheme.eq_ignore_ascii_case(b"sips") {
-            SipUri::parse_rest(text, rest, true).map(Self::Sip)
+        if scheme.eq_ignore_ascii_case(b"sip") || scheme.eq_ignore_ascii_case(b"sips") {
+            SipUri::parse_rest(text, rest, scheme.len() == 4).map(Self::Sip)
         } else if scheme.eq_ignore_ascii_case(b"tel") {
             TelUri::parse_rest(text, rest).map(Self::Tel)
         } else if is_absolute(text) {
@@ -108,14 +109,12 @@ impl<'b> Uri<'b> {
 }
 
 impl<'b> SipUri<'b> {
+    #[inline]
     fn parse_rest(raw: &'b [u8], rest: &'b [u8], secure: bool) -> Result<Self, Fault> {
-        let (userinfo, rest) = match memchr(b'@', rest) {
-            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
-            None => (None, rest),
-        };
-        let (user, password) = match userinfo {
-            Some(info) => split_userinfo(info)?,
-            None => (None, None),
+        // What ends these characters but is no `@` can stand in no host either, so an `@` after it is of no interest.
+        let (user, password, rest) = match rest.split_at(lex::span(rest, USERINFO)) {
+            (info, [b'@', rest @ ..]) => split_userinfo(info, rest)?,
+            _ => (None, None, rest),
         };
         let (mut rest, (host, host_raw)) = host::host(rest).map_err(|_| Fault::bad("Malformed Host in URI"))?;
         let mut port = None;
@@ -123,7 +122,7 @@ impl<'b> SipUri<'b> {
             let (after, number) = host::port(after).map_err(|_| Fault::bad("Malformed Port in URI"))?;
             (port, rest) = (Some(number), after);
         }
-        let (params, headers) = match memchr(b'?', rest) {
+        let (params, headers) = match lex::find(b'?', rest) {
             Some(at) => (&rest[..at], &rest[at + 1..]),
             None => (rest, &b""[..]),
         };
@@ -240,22 +239,35 @@ impl Eq for TelUri<'_> {}
 
 /// Whether `text` can be an absolute URI: a scheme, a colon, and no white space or bracket.
 pub(super) fn is_absolute(text: &[u8]) -> bool {
-    let (scheme, rest) = text.split_at(lex::span(text, TOKEN));
-    scheme.first().is_some_and(u8::is_ascii_alphabetic) && matches!(rest, [b':', _, ..]) && lex::all(&rest[1..], URI)
+    absolute(text) == Some(text.len())
 }
 
-type Userinfo<'b> = (Option<&'b [u8]>, Option<&'b [u8]>);
+/// The length of the absolute URI that `text` begins with: a scheme, a colon, and all up to white space or a bracket.
+#[inline]
+pub(super) fn absolute(text: &[u8]) -> Option<usize> {
+    let colon = match text {
+        [b's', b'i', b'p', b':', ..] => 3,
+        _ => lex::span(text, TOKEN),
+    };
+    let (scheme, rest) = text.split_at(colon);
+    let Some((b':', rest)) = rest.split_first() else { return None };
+    let len = lex::span(rest, URI);
+    (scheme.first()?.is_ascii_alphabetic() && len > 0).then_some(colon + 1 + len)
+}
 
-/// The user, which may not be empty, and the password.
-fn split_userinfo(info: &[u8]) -> Result<Userinfo<'_>, Fault> {
-    let (user, password) = match memchr(b':', info) {
+type Userinfo<'b> = (Option<&'b [u8]>, Option<&'b [u8]>, &'b [u8]);
+
+/// The user, which may not be empty, and the password; and what is after them.
+#[inline]
+fn split_userinfo<'b>(info: &'b [u8], rest: &'b [u8]) -> Result<Userinfo<'b>, Fault> {
+    let (user, password) = match lex::find(b':', info) {
         Some(at) => (&info[..at], Some(&info[at + 1..])),
         None => (info, None),
     };
-    if user.is_empty() || !lex::all(info, URI) {
+    if user.is_empty() {
         return Err(Fault::bad("Malformed User in URI"));
     }
-    Ok((Some(user), password))
+    Ok((Some(user), password, rest))
 }
 
 fn same_option(a: Option<&[u8]>, b: Option<&[u8]>) -> bool {

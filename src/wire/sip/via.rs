@@ -24,6 +24,7 @@ pub struct Via<'b> {
     pub port: Option<u16>,
     /// The parameters.
     pub params: Params<'b>,
+    branch: Option<&'b [u8]>,
 }
 
 impl<'b> Via<'b> {
@@ -31,12 +32,13 @@ impl<'b> Via<'b> {
     pub fn parse(value: &'b [u8]) -> Result<Self, Fault> {
         let raw = lex::trim(value);
         let (rest, (transport, (host, host_raw), port)) = sent(raw).map_err(|_| Fault::bad("Malformed Via"))?;
-        Ok(Self { raw, transport, host, host_raw, port, params: Params::parse(rest)? })
+        let (params, branch) = Params::parse_with(rest, b"branch")?;
+        Ok(Self { raw, transport, host, host_raw, port, params, branch })
     }
 
     /// The `branch` parameter.
     pub fn branch(&self) -> Option<&'b [u8]> {
-        self.params.value(b"branch")
+        self.branch
     }
 
     /// The address in the `received` parameter, with or without brackets; `None` also when it is not an address.
