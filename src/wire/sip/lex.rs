@@ -141,30 +141,35 @@ pub(super) fn colon_or_control(text: &[u8]) -> usize {
     first_marked(text, |word| below_blank(word) | zero(word ^ EACH * b':' as usize))
 }
 
-/// Where the first byte is whose top bit `marks` sets. It may set those of more bytes after that one.
+/// Where the first byte below 128 is whose top bit `marks` sets. It may also set those of bytes after that one, and of
+/// any from 128 on.
 ///
 /// It goes by words: lines and names are too short for a search that first has to get going.
 #[inline]
 fn first_marked(text: &[u8], marks: impl Fn(usize) -> usize) -> usize {
     let (words, last) = text.as_chunks();
-    for (at, word) in words.iter().enumerate() {
-        let marks = marks(usize::from_le_bytes(*word)) & TOP;
-        if marks != 0 {
-            return at * size_of::<usize>() + marks.trailing_zeros() as usize / 8;
+    let mut at = 0;
+    for word in words {
+        let word = usize::from_le_bytes(*word);
+        let marks = marks(word) & TOP;
+        // Nearly all bytes are below 128, so that this is asked twice at the end only.
+        if marks != 0 && marks & !word != 0 {
+            return at + (marks & !word).trailing_zeros() as usize / 8;
         }
+        at += size_of::<usize>();
     }
-    let is_marked = |byte: &u8| marks(usize::from(*byte) | !0xff) & TOP & 0xff != 0;
-    text.len() - last.len() + last.iter().position(is_marked).unwrap_or(last.len())
+    let is_marked = |byte: &u8| marks(usize::from(*byte)) & usize::from(!*byte) & 0x80 != 0;
+    at + last.iter().position(is_marked).unwrap_or(last.len())
 }
 
 #[inline]
 const fn below_blank(word: usize) -> usize {
-    word.wrapping_sub(EACH * b' ' as usize) & !word
+    word.wrapping_sub(EACH * b' ' as usize)
 }
 
 #[inline]
 const fn zero(word: usize) -> usize {
-    word.wrapping_sub(EACH) & !word
+    word.wrapping_sub(EACH)
 }
 
 /// One in each byte of a word, and the top bit of each.

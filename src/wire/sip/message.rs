@@ -424,7 +424,7 @@ pub(super) fn empty_line(bytes: &[u8]) -> Option<usize> {
 
 /// The line of a field that begins at `at`, the field's name, and where its value lies without the white space around
 /// it; no name when the line is malformed.
-#[inline]
+#[inline(always)]
 pub(super) fn field_line(bytes: &[u8], at: usize) -> (Line, Option<(Name, Range<usize>)>) {
     let text = bytes.get(at..).unwrap_or_default();
     let mut colon = lex::colon_or_control(text);
@@ -438,20 +438,25 @@ pub(super) fn field_line(bytes: &[u8], at: usize) -> (Line, Option<(Name, Range<
     let (name, value) = (&text[..colon], lex::skip_lws(&text[colon + 1..]));
     let start = line.end - value.len();
     let value = start..start + lex::trim_end(value).len();
-    let found = known_name(name).map(|name| (name, value));
+    let found = name_before_colon(name).map(|name| (name, value));
     (line, found)
 }
 
-/// The name that stands before a colon, if it is a token; blanks and tabs may follow it.
+/// The name that stands before a colon, if it is a token.
 #[inline]
-fn known_name(mut text: &[u8]) -> Option<Name> {
-    while let [before @ .., b' ' | b'\t'] = text {
-        text = before;
-    }
+fn name_before_colon(text: &[u8]) -> Option<Name> {
     match Name::from_bytes(text) {
-        Name::Other if text.is_empty() || !lex::all(text, TOKEN) => None,
+        Name::Other => other_name(text),
+        // Those that are listed are tokens.
         name => Some(name),
     }
+}
+
+/// A name that is not listed, or one with blanks or tabs after it.
+fn other_name(text: &[u8]) -> Option<Name> {
+    let end = text.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'))? + 1;
+    let name = &text[..end];
+    lex::all(name, TOKEN).then(|| Name::from_bytes(name))
 }
 
 /// Splits the start line. The fault is one of a message that can still be answered.
