@@ -1,6 +1,7 @@
 //! Text without allocation: a writer into a lent buffer, ASCII comparison, hexadecimal and base64url.
 
 use core::fmt;
+use core::net::{IpAddr, SocketAddr};
 
 /// Writes into a lent buffer and remembers when something did not fit, so that callers check once, at the end.
 pub struct Writer<'o> {
@@ -50,6 +51,35 @@ impl<'o> Writer<'o> {
             }
         }
         self.put(&digits[at..]);
+    }
+
+    /// Appends an IP address; one of IPv6 has no brackets.
+    pub fn ip(&mut self, ip: IpAddr) {
+        match ip {
+            IpAddr::V4(ip) => {
+                for (i, octet) in ip.octets().into_iter().enumerate() {
+                    self.text(if i == 0 { "" } else { "." });
+                    self.number(octet.into());
+                }
+            }
+            // A text that does not fit is remembered.
+            IpAddr::V6(ip) => drop(fmt::Write::write_fmt(self, format_args!("{ip}"))),
+        }
+    }
+
+    /// Appends a host as URIs and Via have it: an address of IPv6 in brackets (RFC 3261 §25.1 `hostport`).
+    pub fn host(&mut self, ip: IpAddr) {
+        let (open, close) = if ip.is_ipv6() { ("[", "]") } else { ("", "") };
+        self.text(open);
+        self.ip(ip);
+        self.text(close);
+    }
+
+    /// Appends a host and its port.
+    pub fn socket_address(&mut self, address: SocketAddr) {
+        self.host(address.ip());
+        self.text(":");
+        self.number(address.port().into());
     }
 
     /// Appends the low `digits` hexadecimal digits of a number, in lower case.
@@ -216,6 +246,20 @@ mod tests {
         assert_eq!(hex_number(b"00BeEf"), Some(0xbeef));
         assert_eq!(hex_number(b"+1"), None);
         assert_eq!(hex_number(b""), None);
+    }
+
+    #[test]
+    fn addresses() {
+        for text in ["192.0.2.1:5060", "0.10.255.99:0", "[2001:db8::1]:65535", "[::ffff:192.0.2.1]:1"] {
+            let mut buffer = [0; 64];
+            let mut out = Writer::new(&mut buffer);
+            out.socket_address(text.parse().unwrap());
+            assert_eq!(out.written(), text.as_bytes());
+        }
+        let mut buffer = [0; 8];
+        let mut out = Writer::new(&mut buffer);
+        out.ip("2001:db8::1".parse().unwrap());
+        assert_eq!(out.finish(), Err(Full));
     }
 
     #[test]

@@ -437,7 +437,8 @@ impl Registrar {
             out.text("OPTIONS ");
             out.put(uri);
             out.text(" SIP/2.0\r\nVia: SIP/2.0/UDP ");
-            let _ = core::fmt::Write::write_fmt(out, format_args!("{local};branch="));
+            out.socket_address(local);
+            out.text(";branch=");
             let branch = Branch { kind: Kind::KeepAlive, handle: handle.to_bits(), secret: secret as u32, routing: 0 };
             branch.write(out);
             out.text(";rport\r\nMax-Forwards: 70\r\nFrom: <sip:pcs@");

@@ -431,7 +431,8 @@ impl Core {
             }
         }
         let at_once = targets.iter().filter(|target| targets.first().is_some_and(|first| first.q == target.q)).count();
-        if proxy::breadth_of(message) < at_once as u32 {
+        let breadth = proxy::breadth_of(message);
+        if breadth < at_once as u32 {
             return self.refuse_asker(now, &incoming, asker, 440, "Max-Breadth Exceeded");
         }
         let random = &self.stack.random;
@@ -454,6 +455,7 @@ impl Core {
                 .and_then(|person| self.registrar.on_flow(person, incoming.flow))
                 .map_or(0, |it| it.id),
             callee,
+            breadth,
             records: begins_dialog,
         };
         let Incoming { flow, keys, .. } = incoming;

@@ -52,6 +52,8 @@ pub struct Passage {
     pub caller_binding: u32,
     /// The person it goes to, as a seal.
     pub callee: u32,
+    /// How many branches it may still become (RFC 5393 §5.3.3).
+    pub breadth: u32,
     /// Whether it may begin a dialog, so that we stay on its path.
     pub records: bool,
 }

@@ -64,9 +64,7 @@ impl Own<'_> {
                 out.text(":");
                 out.number(self.address.port().into());
             }
-            None => {
-                let _ = core::fmt::Write::write_fmt(out, format_args!("{}", self.address));
-            }
+            None => out.socket_address(self.address),
         }
     }
 }

@@ -125,7 +125,7 @@ impl Proxy {
                 if let Some(context) = self.contexts.get(handle) {
                     around.stack.attach(server, handle.to_bits(), &context.request);
                 }
-                self.advance(now, around, handle);
+                self.advance_with(now, around, handle, Some(job.message));
                 Ok(())
             }
             Err(context) => {
@@ -325,6 +325,17 @@ impl Proxy {
 
     /// Starts what can be started now; when nothing is left, answers and ends.
     fn advance(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle) {
+        self.advance_with(now, around, handle, None);
+    }
+
+    /// [`advance`](Self::advance), with the request if somebody has just read it.
+    fn advance_with(
+        &mut self,
+        now: Instant,
+        around: &mut Around<'_>,
+        handle: ContextHandle,
+        request: Option<&Message<'_>>,
+    ) {
         loop {
             let Some(context) = self.contexts.get_mut(handle) else { return };
             if context.is_closed {
@@ -340,9 +351,9 @@ impl Proxy {
                 }
                 break;
             }
-            let breadth = breadth(around.stack, &context.request) / group.len() as u32;
+            let breadth = context.passage.breadth / group.len() as u32;
             for index in group {
-                start_branch(now, around, handle, context, index, breadth);
+                start_branch(now, around, handle, context, request, (index, breadth));
             }
             let is_last = context.targets.iter().all(|target| target.progress != Progress::Waiting);
             if context.is_invite && !is_last {
@@ -427,29 +438,23 @@ fn next_group(context: &Context) -> Vec<usize, BRANCHES> {
     group
 }
 
-/// How many branches the request may still become.
-fn breadth(stack: &Stack, request: &Bytes) -> u32 {
-    let Ok(message) = Message::parse(stack.store.get(request)) else { return 1 };
-    breadth_of(&message)
-}
-
 /// Max-Breadth of a request, or what counts when it has none.
 pub fn breadth_of(message: &Message<'_>) -> u32 {
     let field = message.field(Name::MaxBreadth);
     field.and_then(|field| crate::wire::sip::delta_seconds(field.value).ok()).unwrap_or(MAX_BREADTH)
 }
 
-/// Sends one branch, or marks its target as failed.
+/// Sends one branch with its breadth, or marks its target as failed.
 fn start_branch(
     now: Instant,
     around: &mut Around<'_>,
     handle: ContextHandle,
     context: &mut Context,
-    index: usize,
-    breadth: u32,
+    request: Option<&Message<'_>>,
+    (index, breadth): (usize, u32),
 ) {
     let target = context.targets[index];
-    context.targets[index].progress = match try_branch(now, around, handle, context, &target, breadth) {
+    context.targets[index].progress = match try_branch(now, around, handle, context, request, (&target, breadth)) {
         Ok((client, size)) => {
             context.targets[index].size = size;
             Progress::Trying(client)
@@ -485,8 +490,8 @@ fn try_branch(
     around: &mut Around<'_>,
     handle: ContextHandle,
     context: &Context,
-    target: &Target,
-    breadth: u32,
+    request: Option<&Message<'_>>,
+    (target, breadth): (&Target, u32),
 ) -> Result<(ClientHandle, Size), u16> {
     let stack = &mut *around.stack;
     let (to, mut size) = (target.to, target.size);
@@ -515,7 +520,14 @@ fn try_branch(
     let (client, secret) = stack.reserve_client().ok_or(503u16)?;
 
     let passage = &context.passage;
-    let message = Message::parse(stack.store.get(&context.request)).map_err(|_| 500u16)?;
+    let kept;
+    let message = match request {
+        Some(message) => message,
+        None => {
+            kept = Message::parse(stack.store.get(&context.request)).map_err(|_| 500u16)?;
+            &kept
+        }
+    };
     let token = |side, person, binding, flow, remote| Token {
         side,
         person,
@@ -528,7 +540,7 @@ fn try_branch(
     let callee = token(Side::Callee, passage.callee, callee_binding, flow, remote);
     let new_uri = match (to, device) {
         (To::Binding(_), Some(device)) => Some(forward::request_uri(device.text(&stack.store, Text::Uri))),
-        _ if passage.is_strict => forward::last_route(&message).map(|route| route.uri),
+        _ if passage.is_strict => forward::last_route(message).map(|route| route.uri),
         _ => None,
     };
     let path = match (to, device) {
@@ -553,7 +565,7 @@ fn try_branch(
         breadth: breadth.max(1),
     };
     let mut edits = Edits::new();
-    forward.edits(&stack.random, &message, &mut edits);
+    forward.edits(&stack.random, message, &mut edits);
     let mut fault = None;
     let encoded = stack.compose(|_, out| fault = edits.encode(out).err());
     let encoded = match (encoded, fault) {

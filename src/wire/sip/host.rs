@@ -52,16 +52,11 @@ impl<'b> Host<'b> {
 
     /// Writes the host, IPv6 in brackets.
     pub fn write(&self, out: &mut Writer<'_>) {
-        use core::fmt::Write;
-        // A text that does not fit is remembered by the writer.
-        let _ = match self {
-            Self::Name(name) => {
-                out.put(name);
-                Ok(())
-            }
-            Self::V4(address) => write!(out, "{address}"),
-            Self::V6(address) => write!(out, "[{address}]"),
-        };
+        match self {
+            Self::Name(name) => out.put(name),
+            Self::V4(address) => out.host(IpAddr::V4(*address)),
+            Self::V6(address) => out.host(IpAddr::V6(*address)),
+        }
     }
 }
 

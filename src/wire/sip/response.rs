@@ -138,17 +138,18 @@ fn each_source_edit(via: &Via<'_>, source: SocketAddr, mut change: impl FnMut(Ra
 }
 
 fn received(ip: IpAddr, buffer: &mut [u8; 64]) -> &[u8] {
-    parameter(buffer, format_args!(";received={ip}"))
+    parameter(buffer, ";received=", |out| out.ip(ip))
 }
 
 fn rport(port: u16, buffer: &mut [u8; 64]) -> &[u8] {
-    parameter(buffer, format_args!(";rport={port}"))
+    parameter(buffer, ";rport=", |out| out.number(port.into()))
 }
 
-fn parameter<'t>(buffer: &'t mut [u8; 64], text: core::fmt::Arguments<'_>) -> &'t [u8] {
-    let mut out = Writer::new(buffer);
+fn parameter<'t>(buffer: &'t mut [u8; 64], name: &str, write: impl FnOnce(&mut Writer<'_>)) -> &'t [u8] {
     // The longest address has 45 characters, so it fits.
-    let _ = core::fmt::Write::write_fmt(&mut out, text);
+    let mut out = Writer::new(buffer);
+    out.text(name);
+    write(&mut out);
     let len = out.len();
     &buffer[..len]
 }
