@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use heapless::Vec;
 
 use super::Core;
-use crate::base::limits::{BRANCHES, EDIT_BYTES};
+use crate::base::limits::BRANCHES;
 use crate::base::net::{Flow, Stream, Transport, octets};
 use crate::base::random::Purpose;
 use crate::base::text::Writer;
@@ -26,7 +26,7 @@ use crate::sip::stack::{Keys, tag_of};
 use crate::sip::token::Token;
 use crate::sip::transport::DEFAULT_PORT;
 use crate::wire::sdp;
-use crate::wire::sip::edit::{self, Edits};
+use crate::wire::sip::edit::Edits;
 use crate::wire::sip::response::{self, Head};
 use crate::wire::sip::{Essentials, Fault, Message, Method, Name, NameAddr, SipUri, Uri, date};
 
@@ -179,15 +179,9 @@ impl Core {
             realm: &self.people.model.main.domain,
             breadth: proxy::breadth_of(incoming.message),
         };
-        let mut edits = Edits::new();
+        let mut edits = Edits::new(&mut self.proxy.edit_text);
         forward.edits(&self.stack.random, incoming.message, &mut edits);
-        let mut encoded = [0; EDIT_BYTES + 256];
-        let mut out = Writer::new(&mut encoded);
-        if edits.encode(&mut out).is_err() {
-            return;
-        }
-        let Ok(len) = out.finish() else { return };
-        self.stack.send_stateless(now, flow, |out| edit::apply(incoming.message.bytes(), &encoded[..len], out));
+        self.stack.send_stateless(now, flow, |out| edits.apply(incoming.message.bytes(), out));
     }
 
     fn cancel(&mut self, now: Instant, incoming: Incoming<'_, '_>) {

@@ -71,7 +71,7 @@ impl Own<'_> {
 
 impl Forward<'_> {
     /// The edits. The message has its essentials.
-    pub fn edits(&self, random: &Random, message: &Message<'_>, edits: &mut Edits) {
+    pub fn edits(&self, random: &Random, message: &Message<'_>, edits: &mut Edits<'_>) {
         let Some(essentials) = message.essentials() else { return };
         if let (Some(uri), Some(old)) = (self.uri, message.request_uri()) {
             edits.replace(message.span(old), |out| out.put(uri));
@@ -114,7 +114,7 @@ impl Forward<'_> {
         out.text(if self.outgoing.transport == Transport::Udp { ";rport\r\n" } else { "\r\n" });
     }
 
-    fn write_max_forwards(&self, message: &Message<'_>, top: usize, edits: &mut Edits) {
+    fn write_max_forwards(&self, message: &Message<'_>, top: usize, edits: &mut Edits<'_>) {
         match message.field(Name::MaxForwards) {
             Some(field) => {
                 let hops = message.essentials().and_then(|essentials| essentials.max_forwards).unwrap_or(MAX_FORWARDS);
@@ -128,7 +128,7 @@ impl Forward<'_> {
         }
     }
 
-    fn write_breadth(&self, message: &Message<'_>, top: usize, edits: &mut Edits) {
+    fn write_breadth(&self, message: &Message<'_>, top: usize, edits: &mut Edits<'_>) {
         match message.field(Name::MaxBreadth) {
             Some(field) => edits.replace(message.span(field.value), |out| out.number(self.breadth.into())),
             None => edits.insert(top, |out| {
@@ -139,7 +139,7 @@ impl Forward<'_> {
         }
     }
 
-    fn write_routes(&self, message: &Message<'_>, top: usize, edits: &mut Edits) {
+    fn write_routes(&self, message: &Message<'_>, top: usize, edits: &mut Edits<'_>) {
         let total = message.values(Name::Route).count();
         let dropped_last = usize::from(self.drops_last_route);
         let mut position = 0;

@@ -10,7 +10,7 @@ pub mod forward;
 
 use heapless::Vec;
 
-use crate::base::limits::{BRANCHES, CONTEXTS};
+use crate::base::limits::{BRANCHES, CONTEXTS, EDIT_BYTES};
 use crate::base::net::{Flow, Transport};
 use crate::base::store::Bytes;
 use crate::base::table::{Handle, Table};
@@ -57,6 +57,8 @@ const DECLINED: &[u8] = b"Reason: SIP;cause=603;text=\"Declined\"\r\n";
 /// Requests being forked.
 pub struct Proxy {
     contexts: Table<Context, CONTEXTS>,
+    /// Room for the texts of the edits that are being made.
+    pub edit_text: [u8; EDIT_BYTES],
 }
 
 /// The other services, as the proxy needs them.
@@ -92,7 +94,7 @@ pub struct Overloaded;
 impl Proxy {
     /// No requests.
     pub const fn new() -> Self {
-        Self { contexts: Table::new() }
+        Self { contexts: Table::new(), edit_text: [0; EDIT_BYTES] }
     }
 
     /// Sends a request on its way to its targets.
@@ -353,7 +355,7 @@ impl Proxy {
             }
             let breadth = context.passage.breadth / group.len() as u32;
             for index in group {
-                start_branch(now, around, handle, context, request, (index, breadth));
+                start_branch(now, around, handle, context, request, (index, breadth), &mut self.edit_text);
             }
             let is_last = context.targets.iter().all(|target| target.progress != Progress::Waiting);
             if context.is_invite && !is_last {
@@ -452,18 +454,20 @@ fn start_branch(
     context: &mut Context,
     request: Option<&Message<'_>>,
     (index, breadth): (usize, u32),
+    edit_text: &mut [u8; EDIT_BYTES],
 ) {
     let target = context.targets[index];
-    context.targets[index].progress = match try_branch(now, around, handle, context, request, (&target, breadth)) {
-        Ok((client, size)) => {
-            context.targets[index].size = size;
-            Progress::Trying(client)
-        }
-        Err(status) => {
-            log::warn!("a branch could not be sent ({status})");
-            Progress::Done(status)
-        }
-    };
+    context.targets[index].progress =
+        match try_branch(now, around, handle, context, request, (&target, breadth), edit_text) {
+            Ok((client, size)) => {
+                context.targets[index].size = size;
+                Progress::Trying(client)
+            }
+            Err(status) => {
+                log::warn!("a branch could not be sent ({status})");
+                Progress::Done(status)
+            }
+        };
     if let Progress::Done(status) = context.targets[index].progress
         && context.best.is_none()
         && status != 480
@@ -492,6 +496,7 @@ fn try_branch(
     context: &Context,
     request: Option<&Message<'_>>,
     (target, breadth): (&Target, u32),
+    edit_text: &mut [u8; EDIT_BYTES],
 ) -> Result<(ClientHandle, Size), u16> {
     let stack = &mut *around.stack;
     let (to, mut size) = (target.to, target.size);
@@ -564,7 +569,7 @@ fn try_branch(
         realm: &around.people.model.main.domain,
         breadth: breadth.max(1),
     };
-    let mut edits = Edits::new();
+    let mut edits = Edits::new(edit_text);
     forward.edits(&stack.random, message, &mut edits);
     let mut fault = None;
     let encoded = stack.compose(|_, out| fault = edits.encode(out).err());

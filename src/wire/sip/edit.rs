@@ -12,9 +12,9 @@ use crate::base::limits::EDIT_BYTES;
 use crate::base::text::Writer;
 
 /// Edits of one message.
-pub struct Edits {
+pub struct Edits<'t> {
     items: Vec<Item, EDITS>,
-    text: [u8; EDIT_BYTES],
+    text: &'t mut [u8; EDIT_BYTES],
     text_len: usize,
     fault: Option<Error>,
 }
@@ -41,10 +41,10 @@ struct Item {
 
 const _: () = assert!(EDIT_BYTES <= u16::MAX as usize);
 
-impl Edits {
-    /// No edits.
-    pub fn new() -> Self {
-        Self { items: Vec::new(), text: [0; EDIT_BYTES], text_len: 0, fault: None }
+impl<'t> Edits<'t> {
+    /// No edits. What they put in is gathered in `text`, whatever that holds: to clear it would cost more than the edits.
+    pub fn new(text: &'t mut [u8; EDIT_BYTES]) -> Self {
+        Self { items: Vec::new(), text, text_len: 0, fault: None }
     }
 
     /// Puts what `write` writes in place of the bytes in `range`.
@@ -75,6 +75,27 @@ impl Edits {
     /// Writes the edits in order, for [`apply`]. What went wrong when they were added is said here; that they do not fit
     /// into `out` is said by `out`.
     pub fn encode(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+        self.each_group(|group, removed| self.encode_group(group, removed, out))
+    }
+
+    /// Writes `original` with the edits made. Whatever goes wrong is remembered by the writer as what did not fit.
+    pub fn apply(&self, original: &[u8], out: &mut Writer<'_>) {
+        let mut at = Some(0);
+        let done = self.each_group(|group, removed| {
+            let start = usize::from(group[0].start);
+            let before = at.and_then(|at| original.get(at..start));
+            out.put(before.unwrap_or_default());
+            group.iter().for_each(|item| out.put(self.text_of(item)));
+            at = before.map(|_| start + removed);
+        });
+        match at.and_then(|at| original.get(at..)) {
+            Some(rest) if done.is_ok() => out.put(rest),
+            _ => overflow(out),
+        }
+    }
+
+    /// Gives the edits of each place in order, with how many bytes are left out there.
+    fn each_group(&self, mut each: impl FnMut(&[Item], usize)) -> Result<(), Error> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
@@ -95,7 +116,7 @@ impl Edits {
                 return Err(Error::Conflict);
             }
             free_from = start + removed;
-            self.encode_group(group, removed, out);
+            each(group, removed);
         }
         Ok(())
     }
@@ -106,10 +127,12 @@ impl Edits {
         for number in [usize::from(group[0].start), removed, len] {
             out.put(&(number as u16).to_be_bytes());
         }
-        for item in group {
-            let text = usize::from(item.text);
-            out.put(&self.text[text..text + usize::from(item.text_len)]);
-        }
+        group.iter().for_each(|item| out.put(self.text_of(item)));
+    }
+
+    fn text_of(&self, item: &Item) -> &[u8] {
+        let text = usize::from(item.text);
+        &self.text[text..text + usize::from(item.text_len)]
     }
 
     fn add(&mut self, range: Range<usize>, text_len: usize) {
@@ -129,19 +152,17 @@ impl Edits {
     }
 }
 
-impl Default for Edits {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Writes `original` with the encoded edits made. Edits that were not made by [`Edits::encode`] for this original, or a
 /// full writer, are remembered by the writer as what did not fit.
 pub fn apply(original: &[u8], encoded: &[u8], out: &mut Writer<'_>) {
     if apply_all(original, encoded, out).is_none() {
-        // A patch of what was not written yet: the writer notes that it did not fit.
-        out.patch(out.len(), &[0]);
+        overflow(out);
     }
+}
+
+/// A patch of what was not written yet: the writer notes that it did not fit.
+fn overflow(out: &mut Writer<'_>) {
+    out.patch(out.len(), &[0]);
 }
 
 fn apply_all(original: &[u8], mut encoded: &[u8], out: &mut Writer<'_>) -> Option<()> {
@@ -163,21 +184,25 @@ fn apply_all(original: &[u8], mut encoded: &[u8], out: &mut Writer<'_>) -> Optio
 mod tests {
     use super::*;
 
-    fn edited(original: &[u8], edits: &Edits) -> Result<std::vec::Vec<u8>, Error> {
+    fn edited(original: &[u8], edits: &Edits<'_>) -> Result<std::vec::Vec<u8>, Error> {
         let (mut encoded, mut buffer) = ([0; 4096], [0; 4096]);
         let mut out = Writer::new(&mut encoded);
         edits.encode(&mut out)?;
         let len = out.finish().expect("the encoding fits");
         let mut out = Writer::new(&mut buffer);
         apply(original, &encoded[..len], &mut out);
-        let len = out.finish().map_err(|_| Error::Full)?;
-        Ok(buffer[..len].to_vec())
+        let result = out.finish().map(|len| buffer[..len].to_vec());
+        let mut out = Writer::new(&mut encoded);
+        edits.apply(original, &mut out);
+        assert_eq!(out.finish().map(|len| encoded[..len].to_vec()), result);
+        result.map_err(|_| Error::Full)
     }
 
     #[test]
     fn any_order() {
         let original = b"0123456789\0\xff";
-        let mut edits = Edits::new();
+        let mut text = [0; EDIT_BYTES];
+        let mut edits = Edits::new(&mut text);
         assert_eq!(edited(original, &edits).unwrap(), original);
         edits.insert(12, |out| out.text("end"));
         edits.replace(5..7, |out| out.text("abc"));
@@ -191,8 +216,9 @@ mod tests {
 
     #[test]
     fn conflicts() {
-        let conflict = |edit: &dyn Fn(&mut Edits)| {
-            let mut edits = Edits::new();
+        let conflict = |edit: &dyn Fn(&mut Edits<'_>)| {
+            let mut text = [0; EDIT_BYTES];
+            let mut edits = Edits::new(&mut text);
             edit(&mut edits);
             edited(b"0123456789", &edits)
         };
@@ -235,12 +261,13 @@ mod tests {
 
     #[test]
     fn full() {
-        let mut edits = Edits::new();
+        let mut text = [0; EDIT_BYTES];
+        let mut edits = Edits::new(&mut text);
         (0..EDITS).for_each(|at| edits.insert(at, |out| out.text("a")));
         assert!(edited(&[0; 100], &edits).is_ok());
         edits.insert(0, |_| {});
         assert_eq!(edited(&[0; 100], &edits), Err(Error::Full));
-        let mut edits = Edits::new();
+        let mut edits = Edits::new(&mut text);
         edits.insert(0, |out| out.put(&[0; EDIT_BYTES]));
         assert!(edited(b"", &edits).is_ok());
         edits.insert(0, |out| out.text("a"));

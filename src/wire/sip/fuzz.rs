@@ -63,7 +63,8 @@ fn answered(message: &Message<'_>) {
 
 /// A request with its Via noted and a field added has all its other fields and its body.
 fn forwarded(message: &Message<'_>, source: core::net::SocketAddr) {
-    let mut edits = edit::Edits::new();
+    let mut text = [0; crate::base::limits::EDIT_BYTES];
+    let mut edits = edit::Edits::new(&mut text);
     response::via_source_edit(message, source, &mut edits);
     edits.insert(message.head_end(), |out| out.text("X-Added: 1\r\n"));
     let (mut encoded, mut buffer) = ([0; 512], [0; MESSAGE]);

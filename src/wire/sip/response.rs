@@ -74,7 +74,7 @@ pub fn finish(out: &mut Writer<'_>, body: Option<(&str, &[u8])>) {
 /// Notes in the topmost Via of a request that is forwarded where it came from: `received` when the host in it is not
 /// that address, `rport` with the port and `received` when the sender asked for it by `rport`. What the sender wrote as
 /// their values is replaced. A Via that can't be read is left as it is.
-pub fn via_source_edit(message: &Message<'_>, source: SocketAddr, edits: &mut Edits) {
+pub fn via_source_edit(message: &Message<'_>, source: SocketAddr, edits: &mut Edits<'_>) {
     let Some(essentials) = message.essentials() else { return };
     let start = message.span(essentials.via.raw).start;
     each_source_edit(&essentials.via, source, |range, text| {
@@ -217,7 +217,8 @@ mod tests {
         let text = answer(&bytes, Head { source: Some(source), ..RINGING });
         let first = text.lines().nth(1).unwrap().strip_prefix("Via: SIP/2.0/UDP ").unwrap();
         let message = Message::parse(&bytes).unwrap();
-        let mut edits = Edits::new();
+        let mut text = [0; crate::base::limits::EDIT_BYTES];
+        let mut edits = Edits::new(&mut text);
         via_source_edit(&message, source, &mut edits);
         let (mut encoded, mut buffer) = ([0; 512], [0; 2048]);
         let mut out = Writer::new(&mut encoded);
