@@ -182,11 +182,9 @@ impl<'b> Message<'b> {
     /// The Contact fields. A fault is a 400: an address that can't be read, an empty one, or a `*` that is not alone.
     pub fn contacts(&self) -> Result<Contacts<'b>, Fault> {
         let mut rest = ContactIter { first: None, values: List::empty(), lines: b"" };
-        let mut fields = self.fields_named(Name::Contact);
-        if let Some(field) = fields.next() {
-            let end = fields.next_back().map_or(field.line.end, |last| last.line.end);
-            rest.values = List::new(field.value);
-            rest.lines = &self.bytes()[field.line.end..end];
+        if let Some((value, lines)) = self.first_and_lines_after(Name::Contact) {
+            rest.values = List::new(value);
+            rest.lines = lines;
         }
         let mut contacts = rest.clone();
         let mut count = 0;

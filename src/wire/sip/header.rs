@@ -80,7 +80,7 @@ names! {
 
 impl Name {
     /// The name that `name` is, in any case, long or compact.
-    #[inline]
+    #[inline(always)]
     pub fn from_bytes(name: &[u8]) -> Self {
         let (Some(first), Some(last)) = (name.first(), name.last()) else { return Self::Other };
         if name.len() == 1 {

@@ -105,16 +105,12 @@ pub(super) const fn is(byte: u8, class: u8) -> bool {
 /// How many of the first bytes belong to one of the classes in `class`.
 #[inline]
 pub(super) fn span(bytes: &[u8], class: u8) -> usize {
-    let mut rest = bytes;
     // Four at a time while they have a class in common, which for a single class is all there is to ask.
-    while let Some((four, after)) = rest.split_first_chunk::<4>() {
-        if four.iter().fold(class, |common, byte| common & CLASS[*byte as usize]) == 0 {
-            break;
-        }
-        rest = after;
-    }
-    let last = rest.iter().position(|byte| !is(*byte, class)).unwrap_or(rest.len());
-    bytes.len() - rest.len() + last
+    let (fours, _) = bytes.as_chunks::<4>();
+    let common = |four: &[u8; 4]| four.iter().fold(class, |common, byte| common & CLASS[*byte as usize]);
+    let at = 4 * fours.iter().position(|four| common(four) == 0).unwrap_or(fours.len());
+    let rest = &bytes[at..];
+    at + rest.iter().position(|byte| !is(*byte, class)).unwrap_or(rest.len())
 }
 
 /// Whether all of `bytes` belong to one of the classes in `class`.

@@ -110,11 +110,16 @@ impl<'b> Message<'b> {
         let line = line(bytes, 0, false);
         let (start, fault) = start(&bytes[..line.end])?;
         let fault = if line.has_bare_cr { Some(BARE_CR) } else { fault };
+        Ok(Self::after_start(bytes, start, fault, line.next))
+    }
+
+    /// The message whose header fields begin at `at`. A function of its own, so that it is built where it stays.
+    fn after_start(bytes: &'b [u8], start: Start<'b>, fault: Option<Fault>, at: usize) -> Self {
         let mut message =
             Self { bytes, start, head_end: 0, body_at: 0, fault, essentials: None, present: 0, spans: Vec::new() };
-        let found = message.split(line.next);
+        let found = message.split(at);
         message.read(found);
-        Ok(message)
+        message
     }
 
     /// The first fault found. A request is answered with it, a response discarded.
@@ -211,6 +216,15 @@ impl<'b> Message<'b> {
             Some(end) if end <= self.bytes.len() => start..end,
             _ => 0..0,
         }
+    }
+
+    /// The value of the first field of that name, and the lines of the head from there to the last such field.
+    pub(super) fn first_and_lines_after(&self, name: Name) -> Option<(&'b [u8], &'b [u8])> {
+        let first = self.spans.iter().position(|span| span.name == name)?;
+        let rest = &self.spans[first..];
+        let last = rest.iter().rfind(|span| span.name == name)?;
+        let lines = usize::from(rest[0].line_end)..usize::from(last.line_end);
+        Some((self.value(&rest[0]), self.bytes.get(lines).unwrap_or_default()))
     }
 
     #[inline]
@@ -465,9 +479,12 @@ fn start(line: &[u8]) -> Result<(Start<'_>, Option<Fault>), Fault> {
         return Ok(status_line(line));
     }
     let no_message = Fault::bad("Malformed Start Line");
+    let method_end = lex::find(b' ', line).ok_or(no_message)?;
     let trimmed = lex::trim(line);
-    let method_end = line.iter().position(|byte| *byte == b' ').ok_or(no_message)?;
-    let version_at = trimmed.iter().rposition(|byte| lex::is(*byte, LWS)).ok_or(no_message)? + 1;
+    let version_at = match trimmed {
+        [before @ .., b' ', b'S', b'I', b'P', b'/', b'2', b'.', b'0'] => before.len() + 1,
+        _ => trimmed.iter().rposition(|byte| lex::is(*byte, LWS)).ok_or(no_message)? + 1,
+    };
     let version = &trimmed[version_at..];
     if !version.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SIP/")) || line.first() == Some(&b' ') {
         return Err(no_message);
