@@ -212,7 +212,7 @@ fn own_messages_are_read_right() {
     let message = Message::parse(&bytes).unwrap();
     let uri = Uri::parse(message.request_uri().unwrap()).unwrap();
     let uri = uri.sip().unwrap();
-    assert_eq!((uri.user, uri.password), (Some(&b"olof%3Bx%40y"[..]), Some(&b"s%2fw"[..])));
+    assert_eq!((uri.user, uri.password()), (Some(&b"olof%3Bx%40y"[..]), Some(&b"s%2fw"[..])));
     assert!(uri.is_loose_router() && uri.params.value(b"name") == Some(b"%76"));
 
     let bytes = own("binary");

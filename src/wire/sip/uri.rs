@@ -34,8 +34,6 @@ pub struct SipUri<'b> {
     pub secure: bool,
     /// The user, escapes as they are, without the password.
     pub user: Option<&'b [u8]>,
-    /// The password.
-    pub password: Option<&'b [u8]>,
     /// The host.
     pub host: Host<'b>,
     /// The host as written, IPv6 with brackets.
@@ -112,9 +110,9 @@ impl<'b> SipUri<'b> {
     #[inline]
     fn parse_rest(raw: &'b [u8], rest: &'b [u8], secure: bool) -> Result<Self, Fault> {
         // What ends these characters but is no `@` can stand in no host either, so an `@` after it is of no interest.
-        let (user, password, rest) = match rest.split_at(lex::span(rest, USERINFO)) {
-            (info, [b'@', rest @ ..]) => split_userinfo(info, rest)?,
-            _ => (None, None, rest),
+        let (user, rest) = match rest.split_at(lex::span(rest, USERINFO)) {
+            (info, [b'@', rest @ ..]) => (Some(user_of(info)?), rest),
+            _ => (None, rest),
         };
         let (mut rest, (host, host_raw)) = host::host(rest).map_err(|_| Fault::bad("Malformed Host in URI"))?;
         let mut port = None;
@@ -129,18 +127,27 @@ impl<'b> SipUri<'b> {
         if !lex::all(headers, URI) {
             return Err(BAD_URI);
         }
-        Ok(Self { raw, secure, user, password, host, host_raw, port, params: Params::parse_uri(params)?, headers })
+        Ok(Self { raw, secure, user, host, host_raw, port, params: Params::parse_uri(params)?, headers })
     }
 
     /// RFC 3261 §19.1.4.
     pub fn equals(&self, other: &SipUri<'_>) -> bool {
         self.secure == other.secure
             && same_option(self.user, other.user)
-            && same_option(self.password, other.password)
+            && same_option(self.password(), other.password())
             && self.host.eq_ignore_case(&other.host)
             && self.port == other.port
             && same_params(&self.params, &other.params)
             && same_headers(self.headers, other.headers)
+    }
+
+    /// The password, which is what stands between the user and the host. It is not kept: hardly any URI has one.
+    pub fn password(&self) -> Option<&'b [u8]> {
+        let start = self.raw.as_ptr() as usize;
+        let user = self.user?;
+        let user_end = user.as_ptr() as usize + user.len() - start;
+        let host = self.host_raw.as_ptr() as usize - start;
+        self.raw.get(user_end..host)?.strip_prefix(b":")?.strip_suffix(b"@")
     }
 
     /// The value of the `transport` parameter.
@@ -158,7 +165,7 @@ impl<'b> SipUri<'b> {
         out.text(if self.secure { "sips:" } else { "sip:" });
         if let Some(user) = self.user {
             out.put(user);
-            if let Some(password) = self.password {
+            if let Some(password) = self.password() {
                 out.text(":");
                 out.put(password);
             }
@@ -179,8 +186,8 @@ impl<'b> SipUri<'b> {
 
 impl PartialEq for SipUri<'_> {
     fn eq(&self, other: &Self) -> bool {
-        (self.secure, self.user, self.password, self.host, self.port, self.params, self.headers)
-            == (other.secure, other.user, other.password, other.host, other.port, other.params, other.headers)
+        (self.secure, self.user, self.password(), self.host, self.port, self.params, self.headers)
+            == (other.secure, other.user, other.password(), other.host, other.port, other.params, other.headers)
     }
 }
 
@@ -255,19 +262,11 @@ pub(super) fn absolute(text: &[u8]) -> Option<usize> {
     (scheme.first()?.is_ascii_alphabetic() && len > 0).then_some(colon + 1 + len)
 }
 
-type Userinfo<'b> = (Option<&'b [u8]>, Option<&'b [u8]>, &'b [u8]);
-
-/// The user, which may not be empty, and the password; and what is after them.
+/// The user, which may not be empty, without the password behind it.
 #[inline]
-fn split_userinfo<'b>(info: &'b [u8], rest: &'b [u8]) -> Result<Userinfo<'b>, Fault> {
-    let (user, password) = match lex::find(b':', info) {
-        Some(at) => (&info[..at], Some(&info[at + 1..])),
-        None => (info, None),
-    };
-    if user.is_empty() {
-        return Err(Fault::bad("Malformed User in URI"));
-    }
-    Ok((Some(user), password, rest))
+fn user_of(info: &[u8]) -> Result<&[u8], Fault> {
+    let user = lex::find(b':', info).map_or(info, |at| &info[..at]);
+    if user.is_empty() { Err(Fault::bad("Malformed User in URI")) } else { Ok(user) }
 }
 
 fn same_option(a: Option<&[u8]>, b: Option<&[u8]>) -> bool {
@@ -357,7 +356,7 @@ mod tests {
     fn parts() {
         let full = uri("SIP:al%69ce;x=y:se:cret@Home.example:5070;transport=tcp;lr?Subject=a&Priority=urgent");
         let sip = full.sip().unwrap();
-        assert_eq!((sip.user, sip.password), (Some(&b"al%69ce;x=y"[..]), Some(&b"se:cret"[..])));
+        assert_eq!((sip.user, sip.password()), (Some(&b"al%69ce;x=y"[..]), Some(&b"se:cret"[..])));
         assert_eq!((sip.host_raw, sip.port, sip.secure), (&b"Home.example"[..], Some(5070), false));
         assert_eq!((sip.transport(), sip.is_loose_router()), (Some(&b"tcp"[..]), true));
         assert_eq!(sip.headers, b"Subject=a&Priority=urgent");
