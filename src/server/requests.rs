@@ -324,7 +324,12 @@ impl Core {
             Ok(Uri::Sip(uri)) => self.people.is_home(&self.stack.network, &uri),
             // im: and pres: addresses look like ours on a phone, too; nobody can prove one.
             Ok(Uri::Other { rest, .. }) => self.people.is_domain_of(rest),
-            _ => false,
+            Ok(Uri::Tel(_)) => false,
+            // A phone might make an address of ours of it all the same.
+            Err(fault) => {
+                self.refuse(now, incoming, fault.status, fault.reason, "");
+                return None;
+            }
         };
         if !is_home {
             return Some(Asker::STRANGER);

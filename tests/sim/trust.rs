@@ -98,7 +98,7 @@ fn nobody_else_asserts_who_is_one_of_us() {
 }
 
 #[test]
-fn another_scheme_makes_no_other_domain() {
+fn another_scheme_or_a_fault_makes_no_other_domain() {
     let mut world = World::new(1);
     let alice = world.online("alice", 10, Manner::POLITE);
     let eve = world.stranger(9);
