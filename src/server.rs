@@ -271,7 +271,7 @@ impl Core {
         let at = |table: &[Option<usize>], index: usize| table.get(index).copied().flatten();
         self.registrar.renumber(&mut self.stack, |index| at(&people, index), |index| at(&devices, index));
         self.people.configure(model, &self.stack.random);
-        self.stack.network.configure(model);
+        self.stack.network.configure(&model.main.listen, &model.main.external);
         self.plan_ports();
     }
 

@@ -4,6 +4,7 @@ pub mod limits;
 pub mod net;
 pub mod random;
 pub mod schedule;
+pub mod secret;
 pub mod store;
 pub mod table;
 pub mod text;

@@ -44,6 +44,15 @@ impl fmt::Display for Transport {
     }
 }
 
+/// Where to listen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listen {
+    /// UDP socket or TCP listener.
+    pub transport: Transport,
+    /// Its address, which may be a wildcard; the port is not 0.
+    pub address: SocketAddr,
+}
+
 /// One socket of the server on one local address: a UDP socket or a TCP listener. Chosen by the core.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Port(pub u8);

@@ -1,7 +1,12 @@
 //! Text without allocation: a writer into a lent buffer, ASCII comparison, hexadecimal and base64url.
 
 use core::fmt;
+
+use crate::base::limits::NAME_BYTES;
 use core::net::{IpAddr, SocketAddr};
+
+/// A name that a person gave: at most [`NAME_BYTES`] of UTF-8 without control characters.
+pub type Name = heapless::String<NAME_BYTES>;
 
 /// Writes into a lent buffer and remembers when something did not fit, so that callers check once, at the end.
 pub struct Writer<'o> {

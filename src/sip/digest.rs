@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 use crate::base::limits::NONCES;
 use crate::base::random::{Purpose, Random};
+use crate::base::secret::Secret;
 use crate::base::table::Index;
 use crate::base::text::{Writer, hex_encode, hex_number, same_secret};
 use crate::base::time::Instant;
-use crate::config::model::Secret;
 use crate::wire::sip::Credentials;
 
 /// How long a nonce serves.

@@ -10,10 +10,10 @@ use core::net::{IpAddr, SocketAddr};
 use heapless::Vec;
 
 use crate::base::limits::{ADDRESSES, EXTERNALS, LISTENERS, PORTS, STREAMS};
-use crate::base::net::{Flow, LocalAddress, NOWHERE, Port, Stream, Transport};
+use crate::base::net::{Flow, Listen, LocalAddress, NOWHERE, Port, Stream, Transport};
 use crate::base::store::{Bytes, Store};
+use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
-use crate::config::model::{Listen, Model, Name};
 use crate::wire::sip::{Host, same_name};
 
 /// A stream without a binding may be silent for so long.
@@ -102,10 +102,10 @@ impl Network {
         Self { addresses: Vec::new(), listen: Vec::new(), external: Vec::new(), ports: Vec::new(), streams: Vec::new() }
     }
 
-    /// Takes the listeners and external names of a configuration.
-    pub fn configure(&mut self, model: &Model) {
-        self.listen = model.main.listen.clone();
-        self.external = model.main.external.clone();
+    /// Takes where to listen, and the names the world knows us by.
+    pub fn configure(&mut self, listen: &Vec<Listen, LISTENERS>, external: &Vec<Name, EXTERNALS>) {
+        self.listen.clone_from(listen);
+        self.external.clone_from(external);
     }
 
     /// Takes the addresses of the machine.
