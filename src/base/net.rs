@@ -13,6 +13,8 @@ pub enum Transport {
     Udp,
     /// A byte stream.
     Tcp,
+    /// A byte stream that is encrypted, between ends that know each other by certificate or pin (RFC 3261 §26.3.1).
+    Tls,
 }
 
 impl Transport {
@@ -21,6 +23,7 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
         }
     }
 
@@ -29,6 +32,7 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
     }
 
@@ -47,7 +51,7 @@ impl fmt::Display for Transport {
 /// Where to listen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Listen {
-    /// UDP socket or TCP listener.
+    /// UDP socket, or listener for TCP or TLS.
     pub transport: Transport,
     /// Its address, which may be a wildcard; the port is not 0.
     pub address: SocketAddr,
