@@ -203,8 +203,8 @@ pub struct Peer {
     pub domain: Name,
     /// Where it is; `None`: what DNS says of `domain`.
     pub address: Option<PeerAddress>,
-    /// How to get there. Not said: TLS, or UDP when only an address is known of it, as there is nothing then that its
-    /// certificate could be expected to have.
+    /// How to get there. When the file does not say: UDP when an `address` is all that is known, as there is then nothing
+    /// its certificate could be held to; else TLS.
     pub transport: Transport,
     /// The keys it may have: SHA-256 of the SubjectPublicKeyInfo of its certificate (RFC 7469 §2.4). When there are any,
     /// they decide, and no CA does.
@@ -214,12 +214,12 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A peer nothing is known of.
+    /// A peer of which nothing is known yet.
     pub(super) const NONE: Self = Self {
         id: Name::new(),
         domain: Name::new(),
         address: None,
-        transport: Transport::Udp,
+        transport: Transport::Tls,
         pins: Vec::new(),
         ca: String::new(),
     };
