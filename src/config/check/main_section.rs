@@ -24,9 +24,9 @@ pub(super) const OPTIONS: &[(&str, Shape)] = &[
     ("keep_days", Shape::One(Key::KeepDays)),
     ("state", Shape::One(Key::State)),
     ("run_dir", Shape::One(Key::RunDir)),
-    ("cert", Shape::One(Key::Certificate)),
-    ("key", Shape::One(Key::PrivateKey)),
-    ("ca", Shape::One(Key::Ca)),
+    ("cert", Shape::One(Key::CertFile)),
+    ("key", Shape::One(Key::PrivateKeyFile)),
+    ("ca", Shape::One(Key::CaFile)),
     ("resolv_file", Shape::One(Key::ResolvFile)),
     ("web", Shape::NotYet("the web page")),
     ("url", Shape::NotYet("the web page")),
@@ -54,7 +54,7 @@ impl Check<'_> {
         if !self.section.has(Key::Domain) {
             self.missing("option 'domain'");
         }
-        match (self.section.has(Key::Certificate), self.section.has(Key::PrivateKey)) {
+        match (self.section.has(Key::CertFile), self.section.has(Key::PrivateKeyFile)) {
             (true, false) => self.missing("option 'key' for the certificate"),
             (false, true) => self.missing("option 'cert' for the key"),
             _ => {}
