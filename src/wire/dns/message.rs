@@ -48,6 +48,8 @@ impl Rcode {
     pub const FORMAT_ERROR: Self = Self(1);
     /// There is no such name.
     pub const NAME_ERROR: Self = Self(3);
+    /// The server can't do what was asked.
+    pub const NOT_IMPLEMENTED: Self = Self(4);
 }
 
 /// The bytes are no DNS message, or one of its records runs out of it.
