@@ -49,6 +49,10 @@ limits! {
     CHALLENGED = 32;
     /// Sources whose rate is being watched. Full: the one quiet longest is dropped.
     SOURCES = 128;
+    /// Names being looked up. Full: the request that needs another is answered 503.
+    LOOKUPS = 8;
+    /// Outcomes of lookups that are kept. Full: the one that expires first gives way.
+    DNS_NAMES = 32;
     /// Message store: blocks of 512 bytes. Full: a larger block is taken; none at all: 503.
     BLOCKS_512 = 512;
     /// Message store: blocks of 2 KB.
@@ -67,6 +71,10 @@ limits! {
 
 /// Largest SIP message, bytes: what a UDP datagram can carry. Larger on a stream: 513 and the connection is closed.
 pub const MESSAGE_BYTES: usize = 65_535;
+/// Places where one request to another domain may be sent. More in the DNS: the least preferred are left out.
+pub const CANDIDATES: usize = 8;
+/// Name servers. More: the excess is left out, as every resolver does.
+pub const NAME_SERVERS: usize = 3;
 /// Header field lines of one message. More: 400.
 pub const FIELDS: usize = 96;
 /// Bytes of a name in the configuration.
@@ -93,6 +101,7 @@ const _: () = {
     assert!(CONTEXTS <= SERVER_TRANSACTIONS, "each context answers one server transaction");
     assert!(PORTS <= 64, "credits for ports are one 64-bit set");
     assert!(BLOCKS_64K >= 2, "a largest message can be held while another is read");
+    assert!(LOOKUPS >= 1 && LOOKUPS <= 64 && DNS_NAMES >= 1);
     assert!(STREAMS < 65_535 && BINDINGS < 65_535 && SERVER_TRANSACTIONS < 65_535 && CLIENT_TRANSACTIONS < 65_535);
 };
 
