@@ -284,7 +284,8 @@ impl World {
         self.push(self.now, Event::Datagram { to, from, bytes: bytes.to_vec() });
     }
 
-    fn next_at(&self) -> Option<u64> {
+    /// When the next thing happens.
+    pub fn next_at(&self) -> Option<u64> {
         let queued = self.queue.peek().map(|Reverse((at, _))| *at);
         let servers = (0..self.servers.len()).filter_map(|server| self.due_at(server));
         let phones = self.phones.iter().filter_map(Phone::next_at);
