@@ -2,7 +2,10 @@
 
 use std::boxed::Box;
 use std::format;
+use std::panic::catch_unwind;
+use std::println;
 use std::string::{String, ToString};
+use std::time::Instant as Stopwatch;
 use std::vec;
 use std::vec::Vec;
 
@@ -42,7 +45,7 @@ impl Asked {
         let (mut name, mut end) = (Vec::new(), 12);
         while query[end] != 0 {
             let next = end + 1 + usize::from(query[end]);
-            name.push(String::from_utf8(query[end + 1..next].to_vec()).unwrap());
+            name.push(String::from_utf8_lossy(&query[end + 1..next]).into_owned());
             end = next;
         }
         let kind = Kind(u16::from_be_bytes([query[end + 1], query[end + 2]]));

@@ -176,7 +176,7 @@ fn oversized_answers() {
         }
         reply(asked, bytes)
     });
-    let begun = std::time::Instant::now();
+    let begun = Stopwatch::now();
     assert_eq!(
         world.outcome(&H),
         found(&["udp:10.0.0.0:5060", "udp:10.0.0.1:5060", "udp:10.0.0.2:5060", "udp:10.0.0.3:5060"])
@@ -348,7 +348,7 @@ fn mutated_messages() {
         let mut bytes = seeds[random.below(seeds.len())].clone();
         mutate(&mut bytes, 0, &mut random);
         read += usize::from(Message::parse(&bytes).is_ok_and(|message| message.records().is_ok()));
-        if std::panic::catch_unwind(|| crate::wire::dns::fuzz(&bytes)).is_err() {
+        if catch_unwind(|| crate::wire::dns::fuzz(&bytes)).is_err() {
             panic!("round {round}: {}", bytes.escape_ascii());
         }
     }

@@ -69,7 +69,7 @@ fn a_refusal_costs_no_time() {
     let begun = world.now;
     assert_eq!((world.outcome(&H), world.asked.len(), world.now), (NO_ANSWER, 3, begun));
     assert!(matches!(world.locate(&H), Located::Pending(_)));
-    world.run();
+    assert_eq!(world.run().1, Err(Failure::NoAnswer));
     // One refuses, the other is silent: it is asked twice.
     let mut world = one_family(&[NS1, NS2], |asked: &Asked| match from(asked, NS1) {
         true => reply(asked, asked.response(5, &[], &[], &[])),
