@@ -18,4 +18,6 @@ pub mod settings;
 mod signal;
 mod stream;
 pub mod syslog;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod udp;
