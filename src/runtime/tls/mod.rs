@@ -186,7 +186,7 @@ mod tests {
         }
         assert_eq!(endpoint.clients.len(), EXPECTATIONS_KEPT);
         assert!(!Arc::ptr_eq(&first, &endpoint.client_config(&testing::expected("a.example")).unwrap()));
-        let pinned = Expected { pin: Some([1; 32]), ..testing::expected("a.example") };
+        let pinned = Expected { pins: std::vec![[1; 32]], ..testing::expected("a.example") };
         assert!(!Arc::ptr_eq(
             &endpoint.client_config(&pinned).unwrap(),
             &endpoint.client_config(&testing::expected("a.example")).unwrap()

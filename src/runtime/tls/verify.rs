@@ -15,7 +15,7 @@
 use super::PeerIdentity;
 use super::fault::Fault;
 use super::keys::sha256;
-use crate::base::text::{Name, same_secret};
+use crate::base::text::Name;
 use crate::base::time;
 use core::net::IpAddr;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -35,8 +35,8 @@ use webpki::{EndEntityCert, KeyUsage};
 pub struct Expected {
     /// Its SIP domain, as the host of a URI.
     pub domain: String,
-    /// The key it must have; then nothing else counts.
-    pub pin: Option<[u8; 32]>,
+    /// The keys it may have. If there are any, nothing else counts.
+    pub pins: Vec<[u8; 32]>,
     /// The authorities that may vouch for it.
     pub roots: Roots,
 }
@@ -68,9 +68,9 @@ impl Expected {
         now: UnixTime,
     ) -> Result<(), Fault> {
         let parsed = parse(certificate)?;
-        if let Some(pin) = &self.pin {
+        if !self.pins.is_empty() {
             let seen = sha256(&parsed.subject_public_key_info());
-            return if same_secret(pin, &seen) { Ok(()) } else { Err(Fault::WrongPin(seen)) };
+            return if self.pins.contains(&seen) { Ok(()) } else { Err(Fault::WrongPin(seen)) };
         }
         check_chain(&parsed, others, &self.roots, now, KeyUsage::server_auth())?;
         if names_domain(&parsed, &self.domain) {
@@ -83,7 +83,7 @@ impl Expected {
     /// What a server has proven that met the expectation.
     pub(super) fn identity(&self, certificate: &CertificateDer<'_>) -> PeerIdentity {
         let mut identity = PeerIdentity { key: key_of(certificate), ..PeerIdentity::default() };
-        if self.pin.is_none()
+        if self.pins.is_empty()
             && let Ok(name) = Name::try_from(self.domain.as_str())
         {
             // There is room for four.
@@ -362,7 +362,7 @@ mod tests {
         let folder = Folder::new(name);
         let path = folder.join("ca.pem");
         fs::write(&path, authority.pem()).unwrap();
-        let expected = Expected { domain: "home.example".into(), pin: None, roots: Roots::File(path) };
+        let expected = Expected { domain: "home.example".into(), pins: Vec::new(), roots: Roots::File(path) };
         (authority, folder, expected)
     }
 
@@ -418,7 +418,7 @@ mod tests {
         assert_eq!(early, Fault::NotYetValid { not_before: now(NOW - DAY), now: now(1000) });
         assert!(early.to_string().contains("router's clock, which may be wrong"), "{early}");
         // With a pin no date counts.
-        let pinned = Expected { pin: key_of(&certificate), ..expected.clone() };
+        let pinned = Expected { pins: key_of(&certificate).into_iter().collect(), ..expected.clone() };
         assert_eq!(pinned.judge(&certificate, &[], unix(1000)), Ok(()));
     }
 
@@ -473,9 +473,9 @@ mod tests {
         fs::remove_file(folder.join("ca.pem")).unwrap();
         let certificate = authority.issue(&["other.example"]);
         let seen = key_of(&certificate).unwrap();
-        let pinned = Expected { pin: Some(seen), ..expected.clone() };
+        let pinned = Expected { pins: std::vec![[2; 32], seen], ..expected.clone() };
         assert_eq!(judge(&pinned, &certificate), Ok(()));
-        let other = Expected { pin: Some([1; 32]), ..expected };
+        let other = Expected { pins: std::vec![[1; 32]], ..expected };
         assert_eq!(judge(&other, &certificate), Err(Fault::WrongPin(seen)));
         assert!(matches!(judge(&other, &CertificateDer::from(&b"garbage"[..])), Err(Fault::Unusable(_))));
     }

@@ -139,7 +139,7 @@ fn read_all(session: &mut Session, window: usize) -> (Vec<u8>, Option<io::Result
 /// A server, and a client that knows its pin.
 fn pinned() -> (Endpoint, Endpoint, Expected) {
     let (client, server) = (endpoint(), endpoint());
-    let expected = Expected { pin: Some(*server.pin()), ..expected("home.example") };
+    let expected = Expected { pins: std::vec![*server.pin()], ..expected("home.example") };
     (client, server, expected)
 }
 
@@ -182,7 +182,7 @@ fn tickets_shorten_the_handshake() {
     assert_eq!(second.shake_hands(), known);
     assert!(second.client.is_resumed() && second.server.is_resumed());
     // What was proven to one expectation is not proven to another.
-    let other = Expected { pin: Some([1; 32]), ..expected };
+    let other = Expected { pins: std::vec![[1; 32]], ..expected };
     let [fault, _] = session(&mut client, &other).fail();
     assert_eq!(fault, Some(Fault::WrongPin(*server.pin())));
 }
@@ -198,7 +198,7 @@ fn an_authority_vouches_for_both() {
         Endpoint::new(authority.keys(names), Trust { roots: Some(roots.clone()), peers: Vec::new() }).unwrap()
     };
     let (mut client, server) = (endpoint(&["sip:client.example"]), endpoint(&["server.example"]));
-    let expected = |domain: &str| Expected { domain: domain.into(), pin: None, roots: roots.clone() };
+    let expected = |domain: &str| Expected { domain: domain.into(), pins: Vec::new(), roots: roots.clone() };
     let mut pair = |domain: &str| {
         Pair::new(
             Session::client(&mut client, &expected(domain)).unwrap(),
@@ -217,7 +217,7 @@ fn an_authority_vouches_for_both() {
 #[test]
 fn the_wrong_pin() {
     let (mut client, server, _) = pinned();
-    let expected = Expected { pin: Some([9; 32]), ..expected("home.example") };
+    let expected = Expected { pins: std::vec![[9; 32]], ..expected("home.example") };
     let (a, b) = (Session::client(&mut client, &expected).unwrap(), Session::server(&server).unwrap());
     let [fault, refusal] = Pair::new(a, b, 64 * 1024).fail();
     assert_eq!(fault, Some(Fault::WrongPin(*server.pin())));
