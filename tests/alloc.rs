@@ -113,6 +113,7 @@ impl Home {
                     match transport {
                         Transport::Udp => self.udp = port,
                         Transport::Tcp => self.tcp = port,
+                        Transport::Tls => unreachable!("nothing asks for TLS here"),
                     }
                     counted(|| self.server.handle(now, Input::Opened(port, Ok(address))));
                 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use pcsd::config::Model;
-use pcsd::config::model::{Secret, Takes};
+use pcsd::config::model::{Listen, Secret, Takes, Transport};
 
 fn data(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/uci").join(name);
@@ -36,6 +36,30 @@ fn a_home() {
     }
     let [tv] = model.devices.as_slice() else { panic!("{:?}", model.devices) };
     assert_eq!((tv.id.as_str(), tv.person, tv.takes), ("tv", 0, Takes { audio: true, video: true, text: false }));
+}
+
+#[test]
+fn peers_and_keys() {
+    let (model, faults) = read("peers.uci");
+    if cfg!(not(feature = "tls")) {
+        let refused = ["line 7: peer 'smiths': option 'pin'", "line 8: peer 'smiths': option 'pin'"]
+            .into_iter()
+            .chain(["line 17: pcsd 'main': option 'listen'", "line 20: pcsd 'main': option 'cert'"])
+            .chain(["line 21: pcsd 'main': option 'key'"]);
+        let expected: String = refused.map(|place| format!("{place}: TLS is not built into this program\n")).collect();
+        return assert_eq!(faults, expected);
+    }
+    assert_eq!(faults, "");
+    let main = &model.main;
+    assert_eq!((main.spool.as_str(), main.spool_mb, main.keep_days), ("/mnt/usb/pcsd", 64, 30));
+    assert_eq!((main.cert.as_str(), main.key.as_str()), ("/etc/pcsd/home.crt", "/etc/pcsd/home.key"));
+    assert_eq!(main.listen[1], Listen { transport: Transport::Tls, address: "0.0.0.0:5061".parse().unwrap() });
+    let smiths = &model.peers[model.peer(b"Smith.example").unwrap()];
+    let address = smiths.address.as_ref().map(|address| (address.host.as_str(), address.port));
+    assert_eq!((address, smiths.transport), (Some(("pcs.smith.example", Some(5061))), Transport::Tls));
+    assert_eq!((smiths.pins.len(), &smiths.pins[0][..4]), (2, &[0xe3, 0xb0, 0xc4, 0x42][..]));
+    let office = &model.peers[model.peer(b"office.example").unwrap()];
+    assert_eq!((office.transport, office.pins.len()), (Transport::Udp, 0));
 }
 
 #[test]

@@ -21,6 +21,8 @@ limits! {
     EXTERNALS = 8;
     /// Sources without a rate limit (`list unlimited`). More: refused by `pcsd check`.
     UNLIMITED = 8;
+    /// Other homes that are named (`config peer`). More: refused by `pcsd check`.
+    PEERS = 16;
     /// Addresses of the router. More: the excess is left out with a log line.
     ADDRESSES = 16;
     /// Open sockets of the core: a listener on each address. More: the excess is left out with a log line.
@@ -69,6 +71,12 @@ pub const MESSAGE_BYTES: usize = 65_535;
 pub const FIELDS: usize = 96;
 /// Bytes of a name in the configuration.
 pub const NAME_BYTES: usize = 64;
+/// Bytes of a path in the configuration.
+pub const PATH_BYTES: usize = 200;
+/// Bytes of a path that a socket may be made at, or in a directory of: they fit a `sockaddr_un` everywhere.
+pub const SOCKET_PATH_BYTES: usize = 104;
+/// Keys one peer may have at once: the one in use, and the one it changes to. More: refused by `pcsd check`.
+pub const PINS: usize = 2;
 /// Bytes of a line in the configuration. More: refused by `pcsd check`; comments may be longer.
 pub const LINE_BYTES: usize = 512;
 /// Bytes of the edits that turn a request into what one branch sends. More: the branch fails with 500.

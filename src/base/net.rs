@@ -3,6 +3,8 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::base::text::Name;
+
 /// The address that stands where there is none: all zero bytes, as an empty table has to be.
 pub const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
@@ -13,6 +15,8 @@ pub enum Transport {
     Udp,
     /// A byte stream.
     Tcp,
+    /// A byte stream that is encrypted, between ends that know each other by certificate or pin (RFC 3261 §26.3.1).
+    Tls,
 }
 
 impl Transport {
@@ -21,6 +25,7 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
         }
     }
 
@@ -29,6 +34,7 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
     }
 
@@ -47,7 +53,7 @@ impl fmt::Display for Transport {
 /// Where to listen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Listen {
-    /// UDP socket or TCP listener.
+    /// UDP socket, or listener for TCP or TLS.
     pub transport: Transport,
     /// Its address, which may be a wildcard; the port is not 0.
     pub address: SocketAddr,
@@ -88,6 +94,15 @@ impl Flow {
             Self::Stream(_) => Transport::Tcp,
         }
     }
+}
+
+/// Who the other end of a TLS connection has proven to be.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PeerIdentity {
+    /// SHA-256 of the public key (SubjectPublicKeyInfo) of its certificate; `None` when it showed none.
+    pub key: Option<[u8; 32]>,
+    /// The domains that its certificate proves by a chain to an authority we trust (RFC 5922 §7.1), in lower case.
+    pub names: heapless::Vec<Name, 4>,
 }
 
 /// An address of the router, with the network it is on.

@@ -44,7 +44,7 @@ pub enum Problem<'t> {
     OnlyName(&'static str),
     /// The section needs a name.
     Unnamed,
-    /// The section's name can't be the user part of an address.
+    /// The section's name has other characters than the user part of an address may have.
     BadName,
     /// The section's name is kept for the server itself.
     ReservedName,
@@ -62,7 +62,7 @@ pub enum Problem<'t> {
     Repeated,
     /// The value is in the list already.
     Duplicate(&'t str),
-    /// A wildcard in the list and the value ask for the same socket.
+    /// Another entry of the list asks for the same socket: a wildcard, or TCP where this is TLS.
     Covered(&'t str),
     /// `password` and `ha1` in one section.
     TwoSecrets,
@@ -86,8 +86,23 @@ pub enum Problem<'t> {
     },
     /// The secret is not what it has to be.
     Secret(&'static str),
-    /// The number is not between 1 and this.
-    Range(&'t str, usize),
+    /// The number is not in its range.
+    Range {
+        /// The value.
+        value: &'t str,
+        /// The least it may be.
+        min: u32,
+        /// The most it may be.
+        max: u32,
+    },
+    /// It is about what this program was built without.
+    NotBuilt(&'static str),
+    /// A pin or a CA for a peer that is reached without TLS.
+    NeedsTls,
+    /// The domain of a peer that is this home's own, or an external name of it.
+    OwnDomain(&'t str),
+    /// A peer has this domain already.
+    DomainOfPeer(&'t str),
     /// No person has this name.
     NoPerson(&'t str),
 }
@@ -138,7 +153,11 @@ impl fmt::Display for Problem<'_> {
             Self::TooMany { limit, max } => write!(f, "more than {max} (the limit {limit})"),
             Self::Value { value, expected } => write!(f, "'{value}' is not {expected}"),
             Self::Secret(expected) => write!(f, "the value is not {expected}"),
-            Self::Range(value, max) => write!(f, "'{value}' is not a number from 1 to {max}"),
+            Self::Range { value, min, max } => write!(f, "'{value}' is not a number from {min} to {max}"),
+            Self::NotBuilt(what) => write!(f, "{what} is not built into this program"),
+            Self::NeedsTls => f.write_str("a pin or a CA needs the transport tls"),
+            Self::OwnDomain(value) => write!(f, "'{value}' is a name of this home"),
+            Self::DomainOfPeer(value) => write!(f, "'{value}' is the domain of a peer above"),
             Self::NoPerson(value) => write!(f, "there is no person '{value}'"),
         }
     }

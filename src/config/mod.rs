@@ -6,14 +6,26 @@
 //! | option | meaning | default |
 //! |---|---|---|
 //! | `domain` | domain of all addresses, realm of all passwords: a host name or an IP address | required |
-//! | list `listen` | `udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT`, IPv6 in brackets; `tls:` is not in this version | both on `0.0.0.0:5060` and `[::]:5060` |
+//! | list `listen` | `udp:ADDRESS:PORT`, `tcp:ADDRESS:PORT` or `tls:ADDRESS:PORT` (whose port is 5061 by custom), IPv6 in brackets; the port has to be written | UDP and TCP on `0.0.0.0:5060` and `[::]:5060` |
 //! | list `external` | host name or IP address the world knows the home by, without a port | none |
 //! | `socket` | path of the control socket | `/var/run/pcsd.sock` |
 //! | list `unlimited` | IP address of a source without rate limits | none |
 //! | `log_level` | `error`, `warn`, `info` or `debug` | `info` |
 //! | `syslog` | `1`: log to syslog, `0`: to standard error | `0` |
 //! | `bindings_per_person` | how many devices of one person may be registered at once; only to lower the limit built in | the limit built in |
-//! | `spool`, `web`, `url`, `rtp_ports` | not in this version: refused | |
+//! | `spool` | directory of the spool, on a disk that may be unplugged | none: nothing is kept |
+//! | `spool_mb` | megabytes (of 2^20 bytes) the spool may take, 4 to 65536 | 64 |
+//! | `quota_mb` | megabytes of them one person may take, 1 to 65536 | 16 |
+//! | `keep_days` | days a message is kept, up to 36500; `0`: for ever | 90 |
+//! | `state` | directory in flash, written rarely: what has to outlive a reboot where there is no spool, and the server's key | `/etc/pcsd` |
+//! | `run_dir` | directory in memory: what has to outlive a restart of the daemon | `/var/run/pcsd` |
+//! | `cert`, `key` | the server's certificate and its private key, PEM files; both or none | made at the first start |
+//! | `ca` | PEM file with the CAs that others' certificates are checked against | the system's |
+//! | `resolv_file` | file with the name servers, as in resolv.conf(5); OpenWrt has `/tmp/resolv.conf`, too | `/etc/resolv.conf` |
+//! | `web`, `url`, `rtp_ports` | not in this version: refused | |
+//!
+//! Every path begins at the root. `spool`, `cert`, `key`, `ca` and `resolv_file` have at most 200 bytes, `socket`, `state`
+//! and `run_dir` 104.
 //!
 //! Section `person 'NAME'`: NAME is the user part of her address and her username. Letters, digits, `-`, `_` and `.`;
 //! case does not matter, lower case is what counts. `pcs` and `main` are taken. (OpenWrt's own `uci` tool knows only
@@ -34,7 +46,22 @@
 //! | list `takes` | `audio`, `video`, `text`: what is sent to it where there is a choice | all three |
 //! | `password`, `ha1` | its own secret: a device logs in with NAME as username, for the address of its person | its person's `password` |
 //!
-//! Sections `buddy`, `account`, `rule`, `place`, `peer` and `station` are not in this version: refused.
+//! Section `peer 'NAME'`, names as above: another home. Domains without such a section are looked up by DNS alone.
+//!
+//! | option | meaning | default |
+//! |---|---|---|
+//! | `domain` | domain of its addresses, as in `main`; no name of this home, and no other peer's | required |
+//! | `address` | where it is: `HOST` or `HOST:PORT`, IPv6 in brackets | what DNS says of `domain` |
+//! | `transport` | `udp`, `tcp` or `tls` | `udp` when there is an `address` and neither `pin` nor `ca`, else `tls` |
+//! | list `pin` | what its key is known by: `sha256/` and the base64 of the SHA-256 of its public key (SubjectPublicKeyInfo); two while it changes its key. One may be written as an option | its certificate is checked |
+//! | `ca` | PEM file with the CAs its certificate is checked against | as in `main` |
+//!
+//! `pin` and `ca` go with the transport `tls` only. With a `pin` nothing else counts, neither names nor dates nor a `ca`.
+//!
+//! A program built without the feature `tls` refuses `tls:` listeners, `cert`, `key`, `ca`, `pin`, the transport `tls`, and
+//! a peer that would get it by default.
+//!
+//! Sections `buddy`, `account`, `rule`, `place` and `station` are not in this version: refused.
 
 mod check;
 pub mod fault;

@@ -8,13 +8,20 @@ use core::net::IpAddr;
 
 use heapless::{String, Vec};
 
-use crate::base::limits::{DEVICES, EXTERNALS, LISTENERS, PEOPLE, UNLIMITED};
+use crate::base::limits::{
+    DEVICES, EXTERNALS, LISTENERS, PATH_BYTES, PEERS, PEOPLE, PINS, SOCKET_PATH_BYTES, UNLIMITED,
+};
 use crate::config::check;
 use crate::config::fault::Fault;
 
-pub use crate::base::net::Listen;
+pub use crate::base::net::{Listen, Transport};
 pub use crate::base::secret::Secret;
 pub use crate::base::text::Name;
+
+/// A path from the root.
+pub type Path = String<PATH_BYTES>;
+/// A path from the root, of a socket or of a directory with one.
+pub type SocketPath = String<SOCKET_PATH_BYTES>;
 
 /// The whole configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,12 +32,14 @@ pub struct Model {
     pub people: Vec<Person, PEOPLE>,
     /// The devices that are named, in file order. People have others, too.
     pub devices: Vec<Device, DEVICES>,
+    /// The other homes that are named, in file order.
+    pub peers: Vec<Peer, PEERS>,
 }
 
 impl Model {
     /// An empty model, which serves no domain.
     pub const fn new() -> Self {
-        Self { main: Main::new(), people: Vec::new(), devices: Vec::new() }
+        Self { main: Main::new(), people: Vec::new(), devices: Vec::new(), peers: Vec::new() }
     }
 
     /// Reads the text of a UCI file. Each fault goes to `report`; returns how many there were. Only when there was none
@@ -49,11 +58,17 @@ impl Model {
         self.devices.iter().position(|device| device.id.as_bytes().eq_ignore_ascii_case(id))
     }
 
+    /// The other home whose domain this is, regardless of ASCII case: an index in `peers`.
+    pub fn peer(&self, domain: &[u8]) -> Option<usize> {
+        self.peers.iter().position(|peer| peer.domain.as_bytes().eq_ignore_ascii_case(domain))
+    }
+
     /// Makes the model empty in place: it is too big to be moved about on the stack.
     pub(super) fn clear(&mut self) {
         self.main = Main::new();
         self.people.clear();
         self.devices.clear();
+        self.peers.clear();
     }
 }
 
@@ -73,8 +88,8 @@ pub struct Main {
     pub listen: Vec<Listen, LISTENERS>,
     /// The hosts the world knows the home by, if these are not addresses of the router; form as in `domain`.
     pub external: Vec<Name, EXTERNALS>,
-    /// Path of the control socket; 104 bytes fit a `sockaddr_un` everywhere.
-    pub socket: String<104>,
+    /// The control socket.
+    pub socket: SocketPath,
     /// Sources without rate limits.
     pub unlimited: Vec<IpAddr, UNLIMITED>,
     /// What is logged.
@@ -83,6 +98,26 @@ pub struct Main {
     pub syslog: bool,
     /// Bindings one person may have; 1 to [`BINDINGS_PER_PERSON`](crate::base::limits::BINDINGS_PER_PERSON).
     pub bindings_per_person: u16,
+    /// Directory of the spool; empty: no message is kept.
+    pub spool: Path,
+    /// Megabytes (of 2^20 bytes) the spool may take; 4 to 65,536.
+    pub spool_mb: u32,
+    /// Megabytes of them one person may take; 1 to 65,536. More than `spool_mb` is no limit of its own.
+    pub quota_mb: u32,
+    /// Days a message is kept; 0: for ever.
+    pub keep_days: u16,
+    /// Directory of what has to outlive a reboot without a spool: the key, the certificate, settings.
+    pub state: SocketPath,
+    /// Directory of what has to outlive a restart of the daemon only.
+    pub run_dir: SocketPath,
+    /// Our certificate (PEM); empty, as then is `key`: the one made at the first start.
+    pub cert: Path,
+    /// Its private key (PEM).
+    pub key: Path,
+    /// The CAs that certificates of others are checked against (PEM); empty: the system's.
+    pub ca: Path,
+    /// Where the name servers stand, in the form of resolv.conf(5).
+    pub resolv_file: Path,
 }
 
 impl Main {
@@ -97,6 +132,16 @@ impl Main {
             log_level: LogLevel::Error,
             syslog: false,
             bindings_per_person: 0,
+            spool: String::new(),
+            spool_mb: 0,
+            quota_mb: 0,
+            keep_days: 0,
+            state: String::new(),
+            run_dir: String::new(),
+            cert: String::new(),
+            key: String::new(),
+            ca: String::new(),
+            resolv_file: String::new(),
         }
     }
 }
@@ -147,6 +192,46 @@ pub struct Device {
     pub takes: Takes,
     /// What its login with `id` as the username is checked against; that is for the address of its person.
     pub secret: Secret,
+}
+
+/// Section `peer`: another home, and the way to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// The section's name in lower case.
+    pub id: Name,
+    /// The domain of its addresses, in the form of [`Main::domain`]; not ours, and no other peer's.
+    pub domain: Name,
+    /// Where it is; `None`: what DNS says of `domain`.
+    pub address: Option<PeerAddress>,
+    /// How to get there. When the file does not say: UDP when an `address` is all that is known, as there is then nothing
+    /// its certificate could be held to; else TLS.
+    pub transport: Transport,
+    /// The keys it may have: SHA-256 of the SubjectPublicKeyInfo of its certificate (RFC 7469 §2.4). When there are any,
+    /// they decide, and no CA does.
+    pub pins: Vec<[u8; 32], PINS>,
+    /// The CAs that its certificate is checked against (PEM); empty: those of [`Main::ca`].
+    pub ca: Path,
+}
+
+impl Peer {
+    /// A peer of which nothing is known yet.
+    pub(super) const NONE: Self = Self {
+        id: Name::new(),
+        domain: Name::new(),
+        address: None,
+        transport: Transport::Tls,
+        pins: Vec::new(),
+        ca: String::new(),
+    };
+}
+
+/// Where a peer is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerAddress {
+    /// A host in the form of [`Main::domain`]. A name has to be looked up.
+    pub host: Name,
+    /// Its port; `None`: what DNS says of `host`, else the transport's own.
+    pub port: Option<u16>,
 }
 
 /// The kinds of media and messages a device is sent where there is a choice.

@@ -1,11 +1,11 @@
-//! The values of options: hosts (RFC 3261 §25.1 `host`), listen addresses, the user parts of addresses, H(A1) as text.
+//! The values of options: hosts (RFC 3261 §25.1 `host`), addresses with ports, the user parts of addresses, H(A1) and
+//! pins of keys as text.
 
 use core::fmt::Write;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::base::net::Transport;
-use crate::base::text::hex_decode;
-use crate::config::model::{Listen, Name, Secret};
+use crate::base::text::{base64url_decode, hex_decode};
+use crate::config::model::{Listen, Name, PeerAddress, Secret, Transport};
 
 /// A host name or address as the host of a URI: in lower case, an IPv6 address in its canonical form and in brackets
 /// (which `text` may do without). `None` when it is none, or too long for a [`Name`].
@@ -49,10 +49,14 @@ pub fn lower(text: &str) -> Option<Name> {
     Some(name)
 }
 
-/// `udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT`.
+/// The transports by the names they have in the file.
+pub const TRANSPORTS: &[(&str, Transport)] =
+    &[("udp", Transport::Udp), ("tcp", Transport::Tcp), ("tls", Transport::Tls)];
+
+/// `udp:ADDRESS:PORT`, and `tcp:` and `tls:` likewise.
 pub fn listen(text: &str) -> Option<Listen> {
     let (transport, address) = text.split_once(':')?;
-    let transport = [Transport::Udp, Transport::Tcp].into_iter().find(|known| known.parameter() == transport)?;
+    let (_, transport) = *TRANSPORTS.iter().find(|(known, _)| *known == transport)?;
     let address: SocketAddr = address.parse().ok()?;
     let scoped = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0);
     if address.port() == 0 || address.ip().is_multicast() || scoped {
@@ -66,7 +70,51 @@ pub fn overlap(a: &Listen, b: &Listen) -> bool {
     let (x, y) = (a.address, b.address);
     let same_family = x.is_ipv4() == y.is_ipv4();
     let same_ip = x.ip() == y.ip() || same_family && (x.ip().is_unspecified() || y.ip().is_unspecified());
-    a.transport == b.transport && x.port() == y.port() && same_ip
+    // TLS stands on a socket of TCP.
+    a.transport.is_reliable() == b.transport.is_reliable() && x.port() == y.port() && same_ip
+}
+
+/// `HOST` or `HOST:PORT`, where an IPv6 address is in brackets.
+pub fn peer_address(text: &str) -> Option<PeerAddress> {
+    let (bare, port) = match text.rsplit_once(':') {
+        Some((bare, port)) if !port.ends_with(']') => (bare, Some(port)),
+        _ => (text, None),
+    };
+    // Without brackets the last group of an IPv6 address would pass for a port.
+    if bare.contains(':') && !bare.starts_with('[') {
+        return None;
+    }
+    let host = host(bare)?;
+    let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    if ip.is_some_and(|ip| ip.is_unspecified() || ip.is_multicast()) {
+        return None;
+    }
+    let port = match port {
+        Some(port) => Some(number(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)?),
+        None => None,
+    };
+    Some(PeerAddress { host, port })
+}
+
+/// A number in decimal digits.
+pub fn number(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// The SHA-256 of a key: `sha256/` and base64 (RFC 4648 §4) of its 32 bytes.
+pub fn pin(text: &str) -> Option<[u8; 32]> {
+    let digits = text.strip_prefix("sha256/")?.strip_suffix('=')?;
+    let mut base64url: [u8; 43] = digits.as_bytes().try_into().ok()?;
+    for digit in &mut base64url {
+        *digit = match *digit {
+            b'+' => b'-',
+            b'/' => b'_',
+            b'-' | b'_' => return None,
+            other => other,
+        };
+    }
+    let mut pin = [0; 32];
+    (base64url_decode(&base64url, &mut pin)? == pin.len()).then_some(pin)
 }
 
 /// An address of a source; an IPv4 address that is written as an IPv6 one counts as IPv4.
@@ -157,8 +205,76 @@ mod tests {
         assert!(overlap("tcp:[::]:5060", "tcp:[::1]:5060"));
         assert!(!overlap("udp:0.0.0.0:5060", "udp:[::]:5060"));
         assert!(!overlap("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"));
+        assert!(overlap("tls:0.0.0.0:5060", "tcp:192.0.2.1:5060") && !overlap("tls:[::]:5060", "udp:[::]:5060"));
         assert!(!overlap("udp:0.0.0.0:5060", "udp:0.0.0.0:5061"));
         assert!(!overlap("udp:192.0.2.1:5060", "udp:192.0.2.2:5060"));
+    }
+
+    #[test]
+    fn addresses_of_peers() {
+        let read = |text: &str| {
+            let address = peer_address(text)?;
+            Some((std::string::String::from(address.host.as_str()), address.port))
+        };
+        for (text, host, port) in [
+            ("Pcs.Smith.example", "pcs.smith.example", None),
+            ("router", "router", None),
+            ("pcs.smith.example:1", "pcs.smith.example", Some(1)),
+            ("192.0.2.1", "192.0.2.1", None),
+            ("192.0.2.1:65535", "192.0.2.1", Some(65_535)),
+            ("[2001:DB8:0::1]", "[2001:db8::1]", None),
+            ("[2001:db8::1]:5061", "[2001:db8::1]", Some(5061)),
+        ] {
+            assert_eq!(read(text), Some((host.into(), port)), "{text}");
+        }
+        for bad in [
+            "",
+            ":",
+            ":5060",
+            "a.b:",
+            "a.b:0",
+            "a.b:65536",
+            "a.b:+1",
+            "a.b:5060:5060",
+            "sip:a.b",
+            "2001:db8::1",
+            "2001:db8::1:5060",
+            "[2001:db8::1",
+            "[[2001:db8::1]]",
+            "[2001:db8::1]5060",
+            "[192.0.2.1]:5060",
+            "0.0.0.0:5060",
+            "[::]",
+            "224.0.1.75",
+            "[ff02::1]:5060",
+            "a_b:5060",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn pins() {
+        // SHA-256 of nothing (FIPS 180-4): e3b0c442 98fc1c14 .. 7852b855.
+        let text = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        let read = pin(text).unwrap();
+        assert_eq!(read[..8], [0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14]);
+        assert_eq!(read[28..], [0x78, 0x52, 0xb8, 0x55]);
+        for bad in [
+            "",
+            "sha256/",
+            &text[7..],
+            &text[..text.len() - 1],
+            &std::format!("{text}="),
+            &text.replace("sha256", "SHA256"),
+            &text.replace("sha256/", "sha256//"),
+            &text.replace('+', "-"),
+            &text.replace("/T", "_T"),
+            &text.replace('D', " "),
+            &text.replacen("47", "é", 1),
+        ] {
+            assert_eq!(pin(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -242,6 +242,7 @@ impl Driver {
                 self.poller.add(&listener, Token::Port(port), Readiness::IN)?;
                 (PortSocket::Listener(listener), address)
             }
+            Transport::Tls => return Err(io::ErrorKind::Unsupported.into()),
         };
         *slot = Some(socket);
         self.credits.ports.insert(port);

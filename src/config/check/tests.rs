@@ -6,9 +6,12 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::*;
+use crate::base::limits::{DEVICES, EXTERNALS, LISTENERS, PEERS, PEOPLE};
+use crate::config::model::{PeerAddress, Takes, Transport};
 
 const HOME: &str = "package pcsd\nconfig pcsd 'main'\n\toption domain 'home.example'\n";
 const ALICE: &str = "config person 'alice'\noption password 'wonderland'\n";
+const SMITHS: &str = "config peer 'smiths'\noption domain smith.example\noption address 192.0.2.7\n";
 const TAKEN: &str = "the name is taken by a section above or a person";
 
 /// What a text reads as, and its faults as printed.
@@ -43,7 +46,11 @@ fn defaults() {
     assert_eq!((main.log_level, main.syslog), (LogLevel::Info, false));
     assert_eq!(usize::from(main.bindings_per_person), BINDINGS_PER_PERSON);
     assert!(main.external.is_empty() && main.unlimited.is_empty());
-    assert!(model.people.is_empty() && model.devices.is_empty());
+    assert_eq!((main.spool.as_str(), main.spool_mb, main.quota_mb, main.keep_days), ("", 64, 16, 90));
+    assert_eq!((main.state.as_str(), main.run_dir.as_str()), ("/etc/pcsd", "/var/run/pcsd"));
+    assert_eq!((main.cert.as_str(), main.key.as_str(), main.ca.as_str()), ("", "", ""));
+    assert_eq!(main.resolv_file.as_str(), "/etc/resolv.conf");
+    assert!(model.people.is_empty() && model.devices.is_empty() && model.peers.is_empty());
 }
 
 #[test]
@@ -51,7 +58,9 @@ fn every_option_of_main() {
     let model = good(
         "config pcsd main\n option domain Home.Example\n list listen udp:192.0.2.1:5070\n list listen tcp:[::]:5070\n\
          list external Alice.Example.net\n list external 2001:DB8::1\n option socket /tmp/s\n list unlimited 192.0.2.9\n\
-         option log_level debug\n option syslog 1\n option bindings_per_person 2",
+         option log_level debug\n option syslog 1\n option bindings_per_person 2\n\
+         option spool /mnt/usb/pcsd\n option spool_mb 65536\n option quota_mb 1\n option keep_days 0\n\
+         option state /overlay/pcsd\n option run_dir /tmp/pcsd\n option resolv_file /tmp/resolv.conf",
     );
     let main = &model.main;
     assert_eq!((main.domain.as_str(), main.listen.len()), ("home.example", 2));
@@ -59,6 +68,10 @@ fn every_option_of_main() {
     assert_eq!(main.external.as_slice(), ["alice.example.net", "[2001:db8::1]"]);
     assert_eq!((main.socket.as_str(), main.log_level, main.syslog), ("/tmp/s", LogLevel::Debug, true));
     assert_eq!((main.unlimited[0].to_string().as_str(), main.bindings_per_person), ("192.0.2.9", 2));
+    assert_eq!((main.spool.as_str(), main.spool_mb), ("/mnt/usb/pcsd", 65_536));
+    assert_eq!((main.quota_mb, main.keep_days), (1, 0));
+    assert_eq!((main.state.as_str(), main.run_dir.as_str()), ("/overlay/pcsd", "/tmp/pcsd"));
+    assert_eq!(main.resolv_file.as_str(), "/tmp/resolv.conf");
 }
 
 /// Sections in the order that needs most of what stands below.
@@ -89,7 +102,9 @@ fn people_and_devices() {
 
 #[test]
 fn reading_again_starts_anew() {
-    let mut model = good(&format!("{HOME}list external a.example\n{ALICE}config device tv\noption person alice\n"));
+    let mut model = good(&format!(
+        "{HOME}list external a.example\noption spool /s\n{ALICE}config device tv\noption person alice\n{SMITHS}"
+    ));
     assert_eq!(model.read(HOME.as_bytes(), &mut |fault| panic!("{fault}")), 0);
     assert_eq!(model, good(HOME));
 }
@@ -147,6 +162,15 @@ fn faults_of_names() {
     let twice = "config device tv\noption person alice\n".repeat(2);
     assert_eq!(fault(&format!("{ALICE}{twice}")), format!("line 8: device 'tv': {TAKEN}"));
 
+    let peer = "config peer Alice\noption domain a.b\noption transport udp\n";
+    assert_eq!(fault(&format!("{peer}{ALICE}")), format!("line 4: peer 'Alice': {TAKEN}"));
+    let device = format!("{ALICE}{SMITHS}config device SMITHS\noption person alice\n");
+    assert_eq!(fault(&device), format!("line 9: device 'SMITHS': {TAKEN}"));
+    assert_eq!(
+        fault("config peer\noption domain a.b\noption transport tcp\n"),
+        "line 4: peer: the section needs a name"
+    );
+
     let person = |name: &str| fault(&format!("config person {name}\noption password x\n"));
     assert_eq!(person(""), "line 4: person: the section needs a name");
     assert_eq!(person("pcs"), "line 4: person 'pcs': the name is kept for the server");
@@ -162,7 +186,6 @@ fn faults_of_main() {
     assert_eq!(main("option webb 1\n"), "'webb': unknown option");
     assert_eq!(main("option web 1\n"), "'web': the web page is not in this version");
     assert_eq!(main("option url 1\n"), "'url': the web page is not in this version");
-    assert_eq!(main("option spool 1\n"), "'spool': the message spool is not in this version");
     assert_eq!(main("option rtp_ports 1\n"), "'rtp_ports': the media relay is not in this version");
     assert_eq!(main("option domain 'b.example'\n"), "'domain': given twice");
     assert_eq!(main("option listen udp:[::]:5060\n"), "'listen': it is a list: write 'list' instead of 'option'");
@@ -170,16 +193,36 @@ fn faults_of_main() {
     assert_eq!(main("option socket ''\n"), "'socket': the value is empty");
     assert_eq!(main("option socket s\n"), "'socket': 's' is not a path from the root");
     assert_eq!(main(&format!("option socket /{}\n", "s".repeat(104))), "'socket': longer than 104 bytes");
-    assert_eq!(main("list listen tls:[::]:5061\n"), "'listen': TLS is not in this version");
-    assert_eq!(main("list listen udp:5060\n"), "'listen': 'udp:5060' is not udp:ADDRESS:PORT or tcp:ADDRESS:PORT");
+    for listen in ["udp:5060", "tls:0.0.0.0", "ws:[::]:5061"] {
+        let expected = format!("'listen': '{listen}' is not udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT");
+        assert_eq!(main(&format!("list listen {listen}\n")), expected);
+    }
     assert_eq!(main("list external a.b:5060\n"), "'external': 'a.b:5060' is not a host name or an IP address");
     assert_eq!(main(&format!("list external {}\n", "a".repeat(65))), "'external': longer than 64 bytes");
     assert_eq!(main("list unlimited 192.0.2.0/24\n"), "'unlimited': '192.0.2.0/24' is not an IP address");
     assert_eq!(main("option log_level all\n"), "'log_level': 'all' is not error, warn, info or debug");
     assert_eq!(main("option syslog yes\n"), "'syslog': 'yes' is not 0 or 1");
-    for number in ["0", "-1", "x", "65537", &(BINDINGS_PER_PERSON + 1).to_string()] {
+    for number in ["0", "-1", "+1", "x", "65537", "99999999999", &(BINDINGS_PER_PERSON + 1).to_string()] {
         let expected = format!("'bindings_per_person': '{number}' is not a number from 1 to {BINDINGS_PER_PERSON}");
         assert_eq!(main(&format!("option bindings_per_person {number}\n")), expected);
+    }
+    let ranges = [("spool_mb", 4, 65_536), ("quota_mb", 1, 65_536), ("keep_days", 0, 36_500)];
+    for (option, min, max) in ranges {
+        for number in [min - 1, max + 1] {
+            let expected = format!("'{option}': '{number}' is not a number from {min} to {max}");
+            assert_eq!(main(&format!("option {option} {number}\n")), expected);
+        }
+    }
+    for (option, max) in [("spool", 200), ("state", 104), ("run_dir", 104), ("resolv_file", 200)] {
+        let expected = format!("'{option}': 'a/b' is not a path from the root");
+        assert_eq!(main(&format!("option {option} a/b\n")), expected);
+        let long = format!("option {option} /{}\n", "p".repeat(max));
+        assert_eq!(main(&long), format!("'{option}': longer than {max} bytes"));
+        assert_eq!(main(&format!("option {option} ''\n")), format!("'{option}': the value is empty"));
+        assert_eq!(
+            main(&format!("list {option} /a\n")),
+            format!("'{option}': it has one value: write 'option' instead of 'list'")
+        );
     }
     let (_, domain) = check(b"config pcsd main\noption domain a_b\n");
     assert_eq!(domain, ["line 2: pcsd 'main': option 'domain': 'a_b' is not a host name or an IP address"]);
@@ -209,7 +252,8 @@ fn faults_of_people() {
     assert_eq!(person(&long), "line 5 option 'password': longer than 64 bytes");
     let both = format!("option password x\noption ha1 {}\n", "0".repeat(32));
     assert_eq!(person(&both), "line 6 option 'ha1': either a password or ha1, not both");
-    assert_eq!(person("option ha1 5ec2e7\n"), format!("line 5 option 'ha1': the value is not {HA1}"));
+    let hash = "an MD5 hash of 32 hexadecimal digits, a SHA-256 hash of 64, or both";
+    assert_eq!(person("option ha1 5ec2e7\n"), format!("line 5 option 'ha1': the value is not {hash}"));
     let language = "option password x\noption language en\n";
     assert_eq!(person(language), "line 6 option 'language': the choice of a language is not in this version");
     let name = format!("option password x\noption name {}\n", "n".repeat(65));
@@ -233,6 +277,139 @@ fn faults_of_devices() {
 }
 
 #[test]
+fn peers() {
+    let model = good(&format!(
+        "config peer 'Smiths'\n option domain Smith.Example\n option address '[2001:DB8::7]:5070'\n\
+         config peer jones\n option domain 192.0.2.1\n option address Jones.example\n option transport tcp\n\
+         config peer brown\n option domain brown.example\n option transport udp\n{HOME}"
+    ));
+    let [smiths, jones, brown] = model.peers.as_slice() else { panic!("{:?}", model.peers) };
+    assert_eq!((smiths.id.as_str(), smiths.domain.as_str()), ("smiths", "smith.example"));
+    let address = PeerAddress { host: "[2001:db8::7]".try_into().unwrap(), port: Some(5070) };
+    // An address alone: what the far end could show is not known.
+    assert_eq!((smiths.address.as_ref(), smiths.transport), (Some(&address), Transport::Udp));
+    let address = PeerAddress { host: "jones.example".try_into().unwrap(), port: None };
+    assert_eq!((jones.address.as_ref(), jones.transport), (Some(&address), Transport::Tcp));
+    assert_eq!((brown.address.as_ref(), brown.transport), (None, Transport::Udp));
+    assert!(brown.pins.is_empty() && brown.ca.is_empty());
+    assert_eq!((model.peer(b"BROWN.example"), model.peer(b"smiths"), model.peer(b"")), (Some(2), None, None));
+}
+
+#[test]
+fn faults_of_peers() {
+    let peer = |body: &str| {
+        fault(&format!("list external our.example\nconfig peer p\noption transport udp\n{body}"))
+            .replace(": peer 'p': ", " ")
+    };
+    assert_eq!(peer(""), "line 5 option 'domain' is missing");
+    assert_eq!(peer("list domain a.b\n"), "line 7 option 'domain': it has one value: write 'option' instead of 'list'");
+    assert_eq!(peer("option domain a_b\n"), "line 7 option 'domain': 'a_b' is not a host name or an IP address");
+    assert_eq!(peer("option domain Home.Example\n"), "line 7 option 'domain': 'Home.Example' is a name of this home");
+    assert_eq!(peer("option domain our.example\n"), "line 7 option 'domain': 'our.example' is a name of this home");
+    let good = |body: &str| peer(&format!("option domain a.b\n{body}"));
+    assert_eq!(good("option adress a.b\n"), "line 8 option 'adress': unknown option");
+    let address = "HOST or HOST:PORT, with an IPv6 address in brackets";
+    assert_eq!(good("option address a.b:sip\n"), format!("line 8 option 'address': 'a.b:sip' is not {address}"));
+    assert_eq!(good("option address a.b\noption address a.b\n"), "line 9 option 'address': given twice");
+    assert_eq!(good("option ca ca.pem\n"), "line 8 option 'ca': 'ca.pem' is not a path from the root");
+    let long = format!("option ca /{}\n", "c".repeat(200));
+    assert_eq!(good(&long), "line 8 option 'ca': longer than 200 bytes");
+    assert_eq!(
+        good("option pin sha1/x\n"),
+        "line 8 option 'pin': 'sha1/x' is not 'sha256/' and 44 characters of base64"
+    );
+
+    let transport = "config peer p\noption domain a.b\noption address a.b\noption transport sctp\n";
+    assert_eq!(fault(transport), "line 7: peer 'p': option 'transport': 'sctp' is not udp, tcp or tls");
+    let twice = SMITHS.replace("'smiths'", "j").replace("smith.", "Smith.");
+    let expected = "line 8: peer 'j': option 'domain': 'Smith.example' is the domain of a peer above";
+    assert_eq!(fault(&format!("{SMITHS}{twice}")), expected);
+    // The other way round: the external name stands below.
+    let below = format!("{SMITHS}config pcsd main\noption domain a.b\nlist external Smith.Example\n");
+    let expected = "line 6: pcsd 'main': option 'external': 'Smith.Example' is the domain of a peer above";
+    assert_eq!(check(below.as_bytes()).1, [expected]);
+}
+
+/// The SHA-256 of nothing, as `openssl dgst -sha256 -binary | base64` writes it.
+#[cfg(feature = "tls")]
+const PIN: &str = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+#[cfg(feature = "tls")]
+const OTHER_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=";
+
+#[cfg(feature = "tls")]
+#[test]
+fn keys_and_certificates() {
+    let model = good(&format!(
+        "{HOME}list listen tls:[::]:5061\noption cert /etc/pcsd/cert.pem\noption key /etc/pcsd/key.pem\noption ca /ca.pem\n\
+         config peer a\noption domain a.example\noption address 192.0.2.1:5071\nlist pin '{PIN}'\nlist pin {OTHER_PIN}\n\
+         config peer b\noption domain b.example\noption ca /etc/b.pem\noption transport tls\n\
+         config peer c\noption domain c.example\noption pin {PIN}\n\
+         config peer d\noption domain d.example\n"
+    ));
+    let main = &model.main;
+    assert_eq!((main.listen.len(), main.listen[0].transport), (1, Transport::Tls));
+    assert_eq!((main.cert.as_str(), main.key.as_str()), ("/etc/pcsd/cert.pem", "/etc/pcsd/key.pem"));
+    assert_eq!(main.ca.as_str(), "/ca.pem");
+    let [a, b, c, d] = model.peers.as_slice() else { panic!("{:?}", model.peers) };
+    assert!([a, b, c, d].iter().all(|peer| peer.transport == Transport::Tls));
+    assert_eq!((a.pins.len(), a.pins[0][..3].to_vec(), a.pins[1][31]), (2, [0xe3, 0xb0, 0xc4].to_vec(), 1));
+    assert_eq!((b.ca.as_str(), b.pins.len(), c.pins.as_slice()), ("/etc/b.pem", 0, &a.pins[..1]));
+    assert!(d.pins.is_empty() && d.ca.is_empty());
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn faults_of_keys() {
+    assert_eq!(fault("option cert /c\n"), "line 2: pcsd 'main': option 'key' for the certificate is missing");
+    assert_eq!(fault("option key /k\n"), "line 2: pcsd 'main': option 'cert' for the key is missing");
+    let key = "line 4: pcsd 'main': option 'key': 'k' is not a path from the root";
+    assert_eq!(fault("option key k\noption cert /c\n"), key);
+    let covered = "line 5: pcsd 'main': option 'listen': 'tls:[::]:5061' is covered by an entry above";
+    assert_eq!(fault("list listen tcp:[::]:5061\nlist listen tls:[::]:5061\n"), covered);
+
+    let peer = |body: &str| fault(&format!("config peer p\noption domain a.b\n{body}")).replace(": peer 'p': ", " ");
+    let needs =
+        |line: u32, option: &str| format!("line {line} option '{option}': a pin or a CA needs the transport tls");
+    for transport in ["udp", "tcp"] {
+        assert_eq!(peer(&format!("option transport {transport}\nlist pin {PIN}\n")), needs(7, "pin"));
+        assert_eq!(peer(&format!("option transport {transport}\noption ca /ca.pem\n")), needs(7, "ca"));
+        assert_eq!(peer(&format!("option pin {PIN}\noption transport {transport}\n")), needs(7, "transport"));
+        assert_eq!(peer(&format!("option ca /ca.pem\noption transport {transport}\n")), needs(7, "transport"));
+    }
+    // A transport that is none says nothing about the pin.
+    let sctp = format!("option transport sctp\nlist pin {PIN}\n");
+    assert_eq!(peer(&sctp), "line 6 option 'transport': 'sctp' is not udp, tcp or tls");
+    let twice = format!("list pin {PIN}\nlist pin {PIN}\n");
+    assert_eq!(peer(&twice), format!("line 7 option 'pin': '{PIN}' is in the list already"));
+    let twice = format!("option pin {PIN}\noption pin {OTHER_PIN}\n");
+    assert_eq!(peer(&twice), "line 7 option 'pin': given twice");
+    let third = PIN.replace('4', "A");
+    let three = format!("list pin {PIN}\nlist pin {OTHER_PIN}\nlist pin {third}\n");
+    assert_eq!(peer(&three), "line 8 option 'pin': more than 2 (the limit PINS)");
+}
+
+/// What a program without TLS can't keep is refused, not left out.
+#[cfg(not(feature = "tls"))]
+#[test]
+fn without_tls() {
+    let main = |body: &str| fault(body).strip_prefix("line 4: pcsd 'main': option ").unwrap().to_string();
+    assert_eq!(main("list listen tls:[::]:5061\n"), "'listen': TLS is not built into this program");
+    assert_eq!(main("option ca /ca.pem\n"), "'ca': TLS is not built into this program");
+    let (_, faults) = check(format!("{HOME}option cert /c\noption key /k\n").as_bytes());
+    let expected = [("4", "cert"), ("5", "key")].map(|(line, option)| {
+        format!("line {line}: pcsd 'main': option '{option}': TLS is not built into this program")
+    });
+    assert_eq!(faults, expected);
+    let pin = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    for (option, value) in [("transport", "tls"), ("pin", pin), ("ca", "/ca.pem")] {
+        let expected = format!("line 6: peer 'p': option '{option}': TLS is not built into this program");
+        assert_eq!(fault(&format!("config peer p\noption domain a.b\noption {option} {value}\n")), expected);
+    }
+    let expected = "line 4: peer 'p': TLS, which leads to a peer without 'transport', is not built into this program";
+    assert_eq!(fault("config peer p\noption domain a.b\n"), expected);
+}
+
+#[test]
 fn full_tables() {
     let people =
         |count: usize| -> String { (0..count).map(|i| format!("config person p{i}\noption password x\n")).collect() };
@@ -247,6 +424,12 @@ fn full_tables() {
     let line = 6 + 2 * DEVICES;
     let expected = format!("line {line}: device 'd{DEVICES}': more than {DEVICES} (the limit DEVICES)");
     assert_eq!(fault(&format!("{ALICE}{devices}")), expected);
+
+    let peers: String =
+        (0..=PEERS).map(|i| format!("config peer h{i}\noption domain h{i}.example\noption address a.b\n")).collect();
+    let line = 4 + 3 * PEERS;
+    let expected = format!("line {line}: peer 'h{PEERS}': more than {PEERS} (the limit PEERS)");
+    assert_eq!(fault(&peers), expected);
 
     let lists = [
         ("listen", "udp:0.0.0.0:", "LISTENERS", LISTENERS),
@@ -267,7 +450,8 @@ fn mutations() {
     let ha1 = "0f".repeat(16);
     let seed = format!(
         "{HOME}list listen 'udp:[::]:5060'\nlist external \"a\\.b\"\n{ALICE}option name 'A'\\''B'\n\
-         config device tv\noption person alice\nlist takes text # t\noption ha1 '{ha1}'\n"
+         config device tv\noption person alice\nlist takes text # t\noption ha1 '{ha1}'\n\
+         {SMITHS}option transport 'tcp'\nconfig peer j\noption domain j.example\noption address '[::1]:5070'\n"
     );
     good(&seed);
     let mut state = 0x5eed_u64;
@@ -300,6 +484,7 @@ fn mutations() {
             clean += 1;
             assert!(!model.main.domain.is_empty() && !model.main.listen.is_empty());
             assert!(model.people.iter().all(|person| person.secret != Secret::NONE));
+            assert!(model.peers.iter().all(|peer| !peer.domain.is_empty() && peer.domain != model.main.domain));
             assert!(model.devices.iter().all(|device| usize::from(device.person) < model.people.len()));
         } else {
             faulty += 1;

@@ -1,6 +1,6 @@
 //! TLS 1.2 and 1.3 at the edge (RFC 5246, RFC 8446; for SIP RFC 3261 §26.3), by rustls with ring.
 //!
-//! The core sees plaintext and who the peer has proven to be ([`PeerIdentity`]). [`keys`] keeps our key and certificate,
+//! The core sees plaintext and who the peer has proven to be ([`PeerIdentity`](crate::base::net::PeerIdentity)). [`keys`] keeps our key and certificate,
 //! [`verify`] judges the peer's, [`session`] moves bytes. One [`Endpoint`] has what all sessions share.
 //!
 //! Chosen for slow routers: ChaCha20-Poly1305 before AES (no CPU here has instructions for AES, and ChaCha20 costs a
@@ -27,15 +27,6 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ServerConfig};
 use std::sync::Arc;
 use std::vec::Vec;
-
-/// What a peer has proven in its handshake.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct PeerIdentity {
-    /// SHA-256 of the SubjectPublicKeyInfo of the key it has; `None` when it showed no certificate.
-    pub key: Option<[u8; 32]>,
-    /// SIP domains (RFC 5922 §7.1) that an authority we trust says are its own.
-    pub names: heapless::Vec<crate::base::text::Name, 4>,
-}
 
 /// What the sessions of one server have in common: our key, whom we trust, what is remembered for resumption.
 pub struct Endpoint {
@@ -80,6 +71,11 @@ impl Endpoint {
     /// The pin of our own key.
     pub fn pin(&self) -> &[u8; 32] {
         &self.pin
+    }
+
+    /// Lets go what would shorten the next handshakes to servers.
+    pub fn forget_sessions(&mut self) {
+        self.clients.clear();
     }
 
     /// The configuration of sessions to `expected`. They share their tickets.

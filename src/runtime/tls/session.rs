@@ -9,9 +9,10 @@
 //! most [`PENDING_BYTES`] for `push`, and one read or one record that is not complete. A handshake message may take 64 KB
 //! for a moment.
 
+use super::Endpoint;
 use super::fault::Fault;
 use super::verify::{Expected, Trust};
-use super::{Endpoint, PeerIdentity};
+use crate::base::net::PeerIdentity;
 use rustls::pki_types::UnixTime;
 use rustls::{ClientConnection, Connection, ServerConnection};
 use std::boxed::Box;

@@ -12,9 +12,9 @@
 //! version 1, and the restriction of a key to SIP (RFC 5924): a certificate with extended key usages needs the one for
 //! TLS servers or clients.
 
-use super::PeerIdentity;
 use super::fault::Fault;
 use super::keys::sha256;
+use crate::base::net::PeerIdentity;
 use crate::base::text::Name;
 use crate::base::time;
 use core::net::IpAddr;

@@ -62,6 +62,7 @@ impl Stack {
                 };
                 Some(Flow::Stream(stream))
             }
+            Transport::Tls => None,
         }
     }
 
