@@ -21,8 +21,8 @@ pub enum Fault {
     NotAName(String),
     /// The certificate is for others: whom it was wanted for, and whom it names.
     WrongName(String, String),
-    /// Nobody we trust has signed it: where we looked.
-    UnknownIssuer(String),
+    /// Nobody we trust has signed it: where we looked, and the peer's key.
+    UnknownIssuer(String, [u8; 32]),
     /// It has expired.
     Expired {
         /// When.
@@ -110,7 +110,9 @@ impl fmt::Display for Fault {
                 write!(f, "the certificate names no SIP domain, so not {wanted} (a common name does not count)")
             }
             Self::WrongName(wanted, named) => write!(f, "the certificate is for {named}, not for {wanted}"),
-            Self::UnknownIssuer(roots) => write!(f, "the certificate was not issued by anybody in {roots}"),
+            Self::UnknownIssuer(roots, seen) => {
+                write!(f, "the certificate was not issued by anybody in {roots}; its pin is {}", pin_text(seen))
+            }
             Self::Expired { not_after, now } => {
                 write!(f, "the certificate has expired: it was valid until {}, {}", Date(*not_after), Clock(*now))
             }

@@ -7,6 +7,7 @@
 
 use super::certificate;
 use super::fault::Fault;
+use crate::config::model::Main;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use rustls::crypto::ring::sign::any_supported_type;
@@ -16,7 +17,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::string::{String, ToString};
 use std::sync::Arc;
@@ -30,6 +31,19 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// The files that the configuration names, or the key of our own in its state folder.
+    ///
+    /// # Errors
+    /// As of [`own`](Self::own) and [`from_files`](Self::from_files).
+    pub fn configured(main: &Main) -> Result<Self, Fault> {
+        if !main.cert.is_empty() {
+            return Self::from_files(Path::new(main.cert.as_str()), Path::new(main.key.as_str()));
+        }
+        let names: Vec<&str> =
+            core::iter::once(&main.domain).chain(&main.external).map(|name| name.as_str()).collect();
+        Self::own(Path::new(main.state.as_str()), &names)
+    }
+
     /// The key in `folder`, made now if there is none, with a certificate for `names`: the home's domain, then its other
     /// names, as hosts of URIs.
     ///
@@ -117,6 +131,8 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 fn make_key(folder: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
         .map_err(|_| Fault::NoRandomNumbers)?;
+    // Nobody else has to see what is in it. Why it can't be made is said when the file can't.
+    let _ = fs::DirBuilder::new().mode(0o700).create(folder);
     let text = certificate::pem("PRIVATE KEY", document.as_ref());
     write_file(folder, KEY_FILE, text.as_bytes(), 0o600)?;
     log::info!("a new key was made: {}", folder.join(KEY_FILE).display());
@@ -315,7 +331,10 @@ mod tests {
         // Too open is said, not refused: a telephone that is silent helps nobody.
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(Keys::own(&folder, &NAMES).unwrap().pin(), keys.pin());
-        let missing = folder.join("missing");
+        let made = folder.join("state");
+        Keys::own(&made, &NAMES).unwrap();
+        assert_eq!(mode(&made), 0o700);
+        let missing = folder.join("missing/state");
         let Err(Fault::File(path, what)) = Keys::own(&missing, &NAMES) else { panic!("there is no such folder") };
         assert_eq!(path, missing.join(KEY_FILE));
         assert!(what.starts_with("can't be written: "), "{what}");

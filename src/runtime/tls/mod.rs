@@ -4,8 +4,7 @@
 //! [`verify`] judges the peer's, [`session`] moves bytes. One [`Endpoint`] has what all sessions share.
 //!
 //! Chosen for slow routers: ChaCha20-Poly1305 before AES (no CPU here has instructions for AES, and ChaCha20 costs a
-//! fraction of it), X25519 before P-256 and nothing larger, tickets, and a [`Turnstile`] that lets one handshake take its
-//! expensive step in each turn of the loop. Left out: ALPN, early data, renegotiation, revocation lists, OCSP,
+//! fraction of it), X25519 before P-256 and nothing larger, tickets, and one handshake's expensive step in each turn of the loop ([`turnstile`](super::turnstile)). Left out: ALPN, early data, renegotiation, revocation lists, OCSP,
 //! certificate compression.
 
 mod certificate;
@@ -19,12 +18,16 @@ pub mod verify;
 use self::fault::Fault;
 use self::keys::Keys;
 use self::verify::{ClientVerifier, Expected, ServerVerifier, Trust};
+use self::session::Session;
+use crate::config::model::{Main, Model, Peer};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::ServerSessionMemoryCache;
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ServerConfig};
+use std::io::{self, Write};
+use std::string::ToString;
 use std::sync::Arc;
 use std::vec::Vec;
 
@@ -40,6 +43,14 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The endpoint of this configuration. At the first start it makes a key.
+    ///
+    /// # Errors
+    /// When the key or certificate can't be read or made.
+    pub fn configured(model: &Model) -> Result<Self, Fault> {
+        Self::new(Keys::configured(&model.main)?, Trust::configured(model))
+    }
+
     /// An endpoint with these keys. `trust` is whom incoming certificates are checked against.
     ///
     /// # Errors
@@ -71,6 +82,23 @@ impl Endpoint {
     /// The pin of our own key.
     pub fn pin(&self) -> &[u8; 32] {
         &self.pin
+    }
+
+    /// A session with the server of `domain`, that we connected to.
+    ///
+    /// # Errors
+    /// As of [`Session::client`].
+    pub fn client(&mut self, domain: &str, peer: Option<&Peer>) -> Result<Session, Fault> {
+        let expected = Expected::configured(domain, peer, &self.trust.roots);
+        Session::client(self, &expected)
+    }
+
+    /// A session with somebody who connected to us.
+    ///
+    /// # Errors
+    /// As of [`Session::server`].
+    pub fn server(&self) -> Result<Session, Fault> {
+        Session::server(self)
     }
 
     /// Lets go what would shorten the next handshakes to servers.
@@ -107,26 +135,13 @@ impl Endpoint {
     }
 }
 
-/// Lets one handshake take its expensive step in each turn of the loop, so that messages of the others pass between.
+/// Writes the pin of our key in a line, as the configuration of a peer takes it; makes the key if there is none.
 ///
-/// Who is not let in leaves its bytes in the socket, which stays ready (epoll is level-triggered and goes round among
-/// what is ready): the queue is the kernel's.
-#[derive(Default)]
-pub struct Turnstile {
-    is_used: bool,
-}
-
-impl Turnstile {
-    /// One may go through again.
-    pub fn reset(&mut self) {
-        self.is_used = false;
-    }
-
-    /// Whether the caller may take its step now.
-    #[must_use]
-    pub fn enter(&mut self) -> bool {
-        !core::mem::replace(&mut self.is_used, true)
-    }
+/// # Errors
+/// When there is no key, or the line can't be written.
+pub fn print_pin(main: &Main, out: &mut impl Write) -> io::Result<()> {
+    let keys = Keys::configured(main).map_err(|fault| io::Error::other(fault.to_string()))?;
+    writeln!(out, "{}", keys::pin_text(keys.pin()))
 }
 
 fn provider() -> CryptoProvider {
@@ -158,15 +173,6 @@ const SESSIONS_KEPT: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_at_a_time() {
-        let mut turnstile = Turnstile::default();
-        assert!(turnstile.enter());
-        assert!(!turnstile.enter() && !turnstile.enter());
-        turnstile.reset();
-        assert!(turnstile.enter());
-    }
 
     #[test]
     fn few_expectations_are_kept() {

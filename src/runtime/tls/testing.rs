@@ -104,7 +104,7 @@ impl Authority {
 /// An endpoint with a key of its own, that trusts nobody.
 pub fn endpoint() -> Endpoint {
     let keys = Keys::own(&Folder::new("endpoint"), &["home.example"]).unwrap();
-    Endpoint::new(keys, Trust { roots: None, peers: Vec::new() }).unwrap()
+    Endpoint::new(keys, Trust { roots: Roots::System, peers: Vec::new() }).unwrap()
 }
 
 /// An expectation by the authorities of this machine.

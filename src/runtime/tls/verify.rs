@@ -17,6 +17,7 @@ use super::keys::sha256;
 use crate::base::net::PeerIdentity;
 use crate::base::text::Name;
 use crate::base::time;
+use crate::config::model::{Model, Peer};
 use core::net::IpAddr;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -54,12 +55,22 @@ pub enum Roots {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Trust {
     /// Authorities for any name.
-    pub roots: Option<Roots>,
+    pub roots: Roots,
     /// Authorities for one domain each.
     pub peers: Vec<(String, PathBuf)>,
 }
 
 impl Expected {
+    /// What the configuration says of `domain`: that of its peer, if it has one, or the authorities for everybody.
+    pub fn configured(domain: &str, peer: Option<&Peer>, authorities: &Roots) -> Self {
+        let own = peer.map(|peer| &peer.ca).filter(|ca| !ca.is_empty());
+        Self {
+            domain: domain.to_string(),
+            pins: peer.map(|peer| peer.pins.to_vec()).unwrap_or_default(),
+            roots: own.map_or(authorities.clone(), |ca| Roots::File(ca.as_str().into())),
+        }
+    }
+
     /// Judges a server's certificate and what came with it.
     pub(super) fn judge(
         &self,
@@ -100,6 +111,15 @@ impl Expected {
 }
 
 impl Trust {
+    /// What the configuration says.
+    pub fn configured(model: &Model) -> Self {
+        let ca = &model.main.ca;
+        let roots = if ca.is_empty() { Roots::System } else { Roots::File(ca.as_str().into()) };
+        let with_own = model.peers.iter().filter(|peer| !peer.ca.is_empty());
+        let peers = with_own.map(|peer| (peer.domain.to_string(), peer.ca.as_str().into())).collect();
+        Self { roots, peers }
+    }
+
     /// What a client has proven whose handshake went well: its key, and the names that authorities vouch for.
     pub(super) fn identity(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> PeerIdentity {
         let mut identity = PeerIdentity::default();
@@ -117,8 +137,8 @@ impl Trust {
         };
         // Most homes sign their own certificate: no need to read a whole bundle for those.
         let is_self_signed = parsed.issuer() == parsed.subject();
-        if let Some(roots) = self.roots.as_ref().filter(|_| !is_self_signed) {
-            match check_chain(&parsed, others, roots, now, KeyUsage::client_auth()) {
+        if !is_self_signed {
+            match check_chain(&parsed, others, &self.roots, now, KeyUsage::client_auth()) {
                 Ok(()) => sip_domains(&parsed).for_each(&mut prove),
                 Err(fault) => log::debug!("a client's certificate proves no name: {fault}"),
             }
@@ -301,7 +321,9 @@ fn check_chain(
         webpki::Error::CertNotValidYet { time, not_before } => {
             Fault::NotYetValid { not_before: ours(not_before), now: ours(time) }
         }
-        webpki::Error::UnknownIssuer => Fault::UnknownIssuer(roots.path().display().to_string()),
+        webpki::Error::UnknownIssuer => {
+            Fault::UnknownIssuer(roots.path().display().to_string(), sha256(&certificate.subject_public_key_info()))
+        }
         webpki::Error::CaUsedAsEndEntity => {
             Fault::Unusable("it is that of an authority, and no server's; a pin would do".into())
         }
@@ -427,8 +449,10 @@ mod tests {
         let (authority, folder, expected) = setup("issuers");
         let stranger = Authority::new("Stranger");
         let certificate = stranger.issue(&["home.example"]);
-        let unknown = Err(Fault::UnknownIssuer(folder.join("ca.pem").display().to_string()));
-        assert_eq!(judge(&expected, &certificate), unknown);
+        let unknown = |certificate| {
+            Err(Fault::UnknownIssuer(folder.join("ca.pem").display().to_string(), key_of(certificate).unwrap()))
+        };
+        assert_eq!(judge(&expected, &certificate), unknown(&certificate));
         // One that only bears the name of an authority.
         let impostor = Authority::new("Test authority").issue(&["home.example"]);
         assert!(judge(&expected, &impostor).is_err());
@@ -440,7 +464,7 @@ mod tests {
         let between = stranger.subordinate("Between");
         let leaf = between.issue(&["home.example"]);
         assert_eq!(expected.judge(&leaf, &[between.certificate()], unix(NOW)), Ok(()));
-        assert_eq!(judge(&expected, &leaf), unknown);
+        assert_eq!(judge(&expected, &leaf), unknown(&leaf));
         // A home's own certificate as authority for itself, and that of an authority as a server's.
         let own = Authority::self_signed(&["home.example"]);
         fs::write(folder.join("ca.pem"), own.pem()).unwrap();
@@ -461,7 +485,7 @@ mod tests {
             assert!(matches!(judge(&expected, &certificate), Err(Fault::File(at, _)) if at == path));
         }
         fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-        assert!(matches!(judge(&expected, &certificate), Err(Fault::UnknownIssuer(_))));
+        assert!(matches!(judge(&expected, &certificate), Err(Fault::UnknownIssuer(..))));
         fs::remove_file(&path).unwrap();
         let Err(Fault::File(at, what)) = judge(&expected, &certificate) else { panic!("there is no file") };
         assert!(at == path && what.contains("No such file"), "{what}");
@@ -484,7 +508,7 @@ mod tests {
     fn what_clients_prove() {
         let (authority, folder, _) = setup("clients");
         let file = folder.join("ca.pem");
-        let trust = Trust { roots: Some(Roots::File(file.clone())), peers: Vec::new() };
+        let trust = Trust { roots: Roots::File(file.clone()), peers: Vec::new() };
         let prove = |trust: &Trust, certificate: &CertificateDer<'static>| {
             let identity = trust.identity(core::slice::from_ref(certificate), unix(NOW));
             assert_eq!(identity.key, key_of(certificate));
@@ -499,11 +523,11 @@ mod tests {
         assert!(prove(&trust, &own.certificate()).is_empty());
         assert!(prove(&trust, &Authority::new("Stranger").issue(&["a.example"])).is_empty());
         // The authority of one peer vouches for that peer only.
-        let peers = Trust { roots: None, peers: std::vec![("b.example".into(), file)] };
+        let peers = Trust { roots: Roots::System, peers: std::vec![("b.example".into(), file)] };
         assert_eq!(prove(&peers, &certificate), ["b.example"]);
         assert!(prove(&peers, &authority.issue(&["a.example"])).is_empty());
         fs::write(folder.join("own.pem"), own.pem()).unwrap();
-        let peers = Trust { roots: None, peers: std::vec![("a.example".into(), folder.join("own.pem"))] };
+        let peers = Trust { roots: Roots::System, peers: std::vec![("a.example".into(), folder.join("own.pem"))] };
         assert_eq!(prove(&peers, &own.certificate()), ["a.example"]);
     }
 

@@ -53,7 +53,7 @@ impl Bench {
             std::fs::create_dir_all(&folder).expect("a temporary folder");
             let keys = Keys::own(&folder, &["home.example"]).expect("keys");
             std::fs::remove_dir_all(&folder).expect("the folder is ours");
-            Endpoint::new(keys, Trust { roots: None, peers: Vec::new() }).expect("an endpoint")
+            Endpoint::new(keys, Trust { roots: Roots::System, peers: Vec::new() }).expect("an endpoint")
         };
         let (client, server) = (endpoint(), endpoint());
         let expected = Expected { domain: "home.example".into(), pins: vec![*server.pin()], roots: Roots::System };

@@ -195,7 +195,7 @@ fn an_authority_vouches_for_both() {
     fs::write(&path, authority.pem()).unwrap();
     let roots = Roots::File(path);
     let endpoint = |names: &[&str]| {
-        Endpoint::new(authority.keys(names), Trust { roots: Some(roots.clone()), peers: Vec::new() }).unwrap()
+        Endpoint::new(authority.keys(names), Trust { roots: roots.clone(), peers: Vec::new() }).unwrap()
     };
     let (mut client, server) = (endpoint(&["sip:client.example"]), endpoint(&["server.example"]));
     let expected = |domain: &str| Expected { domain: domain.into(), pins: Vec::new(), roots: roots.clone() };
@@ -522,7 +522,7 @@ fn another_implementation() {
     }
     // And it takes our certificate for an authority's: nothing in it keeps it from that.
     let keys = super::super::keys::Keys::own(&folder, &["home.example"]).unwrap();
-    let server = Endpoint::new(keys, Trust { roots: None, peers: Vec::new() }).unwrap();
+    let server = Endpoint::new(keys, Trust { roots: Roots::System, peers: Vec::new() }).unwrap();
     let file = folder.join("tls.crt");
     let arguments = ["-CAfile", file.to_str().unwrap(), "-verify_return_error", "-verify_hostname", "home.example"];
     let Some((printed, _)) = against_openssl(&server, &arguments, b"good day\n") else { return };
