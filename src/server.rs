@@ -12,7 +12,7 @@ pub mod status;
 use core::net::{IpAddr, SocketAddr};
 
 use crate::base::limits::STREAMS_PER_SOURCE;
-use crate::base::net::{Flow, Port, Stream};
+use crate::base::net::{Flow, Port, Stream, Transport};
 use crate::base::time::{Instant, UnixTime};
 use crate::config::model::Model;
 use crate::home::people::People;
@@ -100,7 +100,7 @@ impl Server {
                 self.inbound.clear(stream);
                 core.closed(now, stream, reason);
             }
-            Input::Timeout => {}
+            Input::Secured { .. } | Input::Timeout => {}
         }
     }
 
@@ -160,6 +160,11 @@ impl Server {
         let stack = &mut self.core.stack;
         stack.network.transmitted(now, stream, n, &mut stack.store);
         stack.reschedule_stream(usize::from(stream.index));
+    }
+
+    /// Who must be at the other end.
+    pub fn expected(&self, _stream: Stream) -> Option<contract::Expected<'_>> {
+        None
     }
 
     /// Name, capacity and bytes of every table.
@@ -405,7 +410,7 @@ impl Core {
 fn output(sending: Sending) -> Output {
     match sending {
         Sending::Datagram(port, to, len) => Output::Datagram { port, to, len },
-        Sending::Stream(stream, StreamStep::Connect, to) => Output::Connect { stream, to },
+        Sending::Stream(stream, StreamStep::Connect, to) => Output::Connect { stream, to, transport: Transport::Tcp },
         Sending::Stream(stream, StreamStep::Flush, _) => Output::Flush(stream),
         Sending::Stream(stream, StreamStep::Close, _) => Output::Close(stream),
         Sending::Port(port, transport, address, true) => Output::OpenPort { port, transport, address },

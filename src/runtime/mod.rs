@@ -20,4 +20,8 @@ mod stream;
 pub mod syslog;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
+mod turnstile;
 mod udp;

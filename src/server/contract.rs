@@ -6,9 +6,9 @@
 
 use core::net::SocketAddr;
 
-use crate::base::net::{LocalAddress, Port, PortSet, Stream, Transport};
+use crate::base::net::{LocalAddress, PeerIdentity, Port, PortSet, Stream, Transport};
 use crate::base::time::UnixTime;
-use crate::config::model::Model;
+use crate::config::model::{Model, Peer};
 
 /// What happened in the world.
 #[derive(Debug)]
@@ -48,6 +48,13 @@ pub enum Input<'a> {
         /// Our end's address.
         local: SocketAddr,
     },
+    /// A stream over TLS is up (both ways of it): who the other end has proven to be. Comes before the first bytes.
+    Secured {
+        /// The stream.
+        stream: Stream,
+        /// The proof.
+        identity: &'a PeerIdentity,
+    },
     /// So many bytes were read into [`Server::receive_window`](super::Server::receive_window).
     Received(Stream, usize),
     /// The stream is gone, by itself or because the core closed it. The handle is not used again.
@@ -76,6 +83,8 @@ pub enum Output {
         stream: Stream,
         /// Where to.
         to: SocketAddr,
+        /// TCP or TLS.
+        transport: Transport,
     },
     /// There is something in the stream's transmit window.
     Flush(Stream),
@@ -92,6 +101,15 @@ pub enum Output {
     },
     /// Close a socket or listener. Not answered; nothing that arrives on it later reaches the core.
     ClosePort(Port),
+}
+
+/// Who must be at the other end of a connection over TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The domain its certificate has to be for (RFC 5922), and the name to ask for (SNI).
+    pub domain: &'a str,
+    /// What the configuration says of that domain, if anything.
+    pub peer: Option<&'a Peer>,
 }
 
 /// What the edge has room for now. The core keeps everything else in its state.

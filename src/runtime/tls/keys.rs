@@ -39,8 +39,7 @@ impl Keys {
         if !main.cert.is_empty() {
             return Self::from_files(Path::new(main.cert.as_str()), Path::new(main.key.as_str()));
         }
-        let names: Vec<&str> =
-            core::iter::once(&main.domain).chain(&main.external).map(|name| name.as_str()).collect();
+        let names: Vec<&str> = core::iter::once(&main.domain).chain(&main.external).map(|name| name.as_str()).collect();
         Self::own(Path::new(main.state.as_str()), &names)
     }
 

@@ -1,11 +1,12 @@
 //! TLS 1.2 and 1.3 at the edge (RFC 5246, RFC 8446; for SIP RFC 3261 §26.3), by rustls with ring.
 //!
-//! The core sees plaintext and who the peer has proven to be ([`PeerIdentity`](crate::base::net::PeerIdentity)). [`keys`] keeps our key and certificate,
-//! [`verify`] judges the peer's, [`session`] moves bytes. One [`Endpoint`] has what all sessions share.
+//! The core sees plaintext and who the peer has proven to be ([`PeerIdentity`](crate::base::net::PeerIdentity)).
+//! [`keys`] keeps our key and certificate, [`verify`] judges the peer's, [`session`] moves bytes. One [`Endpoint`] has
+//! what all sessions share.
 //!
-//! Chosen for slow routers: ChaCha20-Poly1305 before AES (no CPU here has instructions for AES, and ChaCha20 costs a
-//! fraction of it), X25519 before P-256 and nothing larger, tickets, and one handshake's expensive step in each turn of the loop ([`turnstile`](super::turnstile)). Left out: ALPN, early data, renegotiation, revocation lists, OCSP,
-//! certificate compression.
+//! Chosen for slow routers: ChaCha20-Poly1305 before AES (small CPUs have no instructions for AES, and ChaCha20 costs a
+//! fraction of it), X25519 before P-256 and nothing larger, tickets, and one handshake's step in each turn of the loop
+//! (the driver's turnstile). Left out: ALPN, early data, renegotiation, revocation lists, OCSP, certificate compression.
 
 mod certificate;
 pub mod fault;
@@ -17,8 +18,8 @@ pub mod verify;
 
 use self::fault::Fault;
 use self::keys::Keys;
-use self::verify::{ClientVerifier, Expected, ServerVerifier, Trust};
 use self::session::Session;
+use self::verify::{ClientVerifier, Expected, ServerVerifier, Trust};
 use crate::config::model::{Main, Model, Peer};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
@@ -43,12 +44,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint of this configuration. At the first start it makes a key.
+    /// The endpoint of this configuration, which is there when TLS is built in. At the first start it makes a key.
     ///
     /// # Errors
     /// When the key or certificate can't be read or made.
-    pub fn configured(model: &Model) -> Result<Self, Fault> {
-        Self::new(Keys::configured(&model.main)?, Trust::configured(model))
+    pub fn configured(model: &Model) -> Result<Option<Self>, Fault> {
+        Self::new(Keys::configured(&model.main)?, Trust::configured(model)).map(Some)
     }
 
     /// An endpoint with these keys. `trust` is whom incoming certificates are checked against.
