@@ -49,6 +49,10 @@ limits! {
     CHALLENGED = 32;
     /// Sources whose rate is being watched. Full: the one quiet longest is dropped.
     SOURCES = 128;
+    /// Names being looked up. Full: the request that needs another is answered 503.
+    LOOKUPS = 8;
+    /// Outcomes of lookups that are kept. Full: the one that expires first gives way.
+    DNS_NAMES = 32;
     /// Message store: blocks of 512 bytes. Full: a larger block is taken; none at all: 503.
     BLOCKS_512 = 512;
     /// Message store: blocks of 2 KB.
@@ -57,16 +61,30 @@ limits! {
     BLOCKS_8K = 24;
     /// Message store: blocks of 64 KB.
     BLOCKS_64K = 4;
+    /// Answers that wait for what they promise to become durable. Full: they go out at once, with a log line.
+    HELD = 64;
     /// Receive windows of streams, 2 KB each. None free: the stream is not read until one is.
     WINDOWS_2K = 48;
     /// Receive windows of 8 KB, for larger messages.
     WINDOWS_8K = 8;
     /// Receive windows of 64 KB, for the largest.
     WINDOWS_64K = 2;
+    /// Records of the spool: messages and the journal, all people together. Full: what is new is refused.
+    SPOOL_RECORDS = 4096;
+    /// Owners of messages whose usage is kept ready. More: it is counted anew each time.
+    SPOOL_OWNERS = 64;
+    /// Bytes of a segment of a new spool. A record may take a third of it. A spool that exists keeps its own.
+    SPOOL_SEGMENT_BYTES = 262_144;
+    /// Segments of the spool. All live: what is new is refused. A spool that has more is not mounted.
+    SPOOL_SEGMENTS = 64;
 }
 
 /// Largest SIP message, bytes: what a UDP datagram can carry. Larger on a stream: 513 and the connection is closed.
 pub const MESSAGE_BYTES: usize = 65_535;
+/// Places where one request to another domain may be sent. More in the DNS: the least preferred are left out.
+pub const CANDIDATES: usize = 8;
+/// Name servers. More: the excess is left out, as every resolver does.
+pub const NAME_SERVERS: usize = 3;
 /// Header field lines of one message. More: 400.
 pub const FIELDS: usize = 96;
 /// Bytes of a name in the configuration.
@@ -75,6 +93,8 @@ pub const NAME_BYTES: usize = 64;
 pub const PATH_BYTES: usize = 200;
 /// Bytes of a path that a socket may be made at, or in a directory of: they fit a `sockaddr_un` everywhere.
 pub const SOCKET_PATH_BYTES: usize = 104;
+/// Sockets the edge may be asked for: those of listeners, then one for each lookup.
+pub const SOCKETS: usize = PORTS + LOOKUPS;
 /// Keys one peer may have at once: the one in use, and the one it changes to. More: refused by `pcsd check`.
 pub const PINS: usize = 2;
 /// Bytes of a line in the configuration. More: refused by `pcsd check`; comments may be longer.
@@ -91,8 +111,13 @@ const _: () = {
     assert!(BRANCHES <= CLIENT_TRANSACTIONS);
     assert!(BRANCHES >= BINDINGS_PER_PERSON, "every device of a person must ring");
     assert!(CONTEXTS <= SERVER_TRANSACTIONS, "each context answers one server transaction");
-    assert!(PORTS <= 64, "credits for ports are one 64-bit set");
+    assert!(SOCKETS <= 64, "credits for sockets are one 64-bit set");
     assert!(BLOCKS_64K >= 2, "a largest message can be held while another is read");
+    assert!(LOOKUPS >= 1 && LOOKUPS <= 64 && DNS_NAMES >= 1);
+    assert!(SPOOL_RECORDS >= 1 && SPOOL_RECORDS < 32_768, "the index counts in 16 bits and has two cells for each");
+    assert!(SPOOL_OWNERS >= 1 && SPOOL_OWNERS < 32_768);
+    assert!(SPOOL_SEGMENTS >= 4 && SPOOL_SEGMENTS <= 1024, "a head, two with records and one in reserve");
+    assert!(SPOOL_SEGMENT_BYTES >= 1024 && SPOOL_SEGMENT_BYTES <= 16 << 20 && SPOOL_SEGMENT_BYTES % 512 == 0);
     assert!(STREAMS < 65_535 && BINDINGS < 65_535 && SERVER_TRANSACTIONS < 65_535 && CLIENT_TRANSACTIONS < 65_535);
 };
 

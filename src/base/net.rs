@@ -15,7 +15,7 @@ pub enum Transport {
     Udp,
     /// A byte stream.
     Tcp,
-    /// A byte stream that is encrypted, between ends that know each other by certificate or pin (RFC 3261 §26.3.1).
+    /// A byte stream inside TLS.
     Tls,
 }
 
@@ -35,6 +35,14 @@ impl Transport {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+        }
+    }
+
+    /// The port where none is said (RFC 3261 §19.1.2).
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
         }
     }
 
@@ -87,12 +95,9 @@ pub enum Flow {
 }
 
 impl Flow {
-    /// The transport below the flow.
-    pub const fn transport(&self) -> Transport {
-        match self {
-            Self::Datagram { .. } => Transport::Udp,
-            Self::Stream(_) => Transport::Tcp,
-        }
+    /// Whether what is sent on it is repeated by the transport where it is lost.
+    pub const fn is_reliable(&self) -> bool {
+        matches!(self, Self::Stream(_))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod control;
 pub mod daemon;
 pub mod driver;
+mod nameservers;
 mod poller;
 pub mod selftest;
 pub mod settings;
