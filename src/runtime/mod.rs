@@ -19,4 +19,10 @@ pub mod settings;
 mod signal;
 mod stream;
 pub mod syslog;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
+mod turnstile;
 mod udp;
