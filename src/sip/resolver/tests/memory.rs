@@ -158,6 +158,7 @@ fn other_servers() {
         true => reply(asked, from_zone(asked, "h.test 300 A 192.0.2.1")),
         false => Reply::Silence,
     });
+    world.configure(&[NS1], V4, ALL);
     let h = host("h.test");
     let handle = world.begin(&h);
     world.drain(handle.index());
