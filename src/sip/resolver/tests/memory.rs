@@ -14,6 +14,7 @@ fn kept_s(lines: &'static str) -> u64 {
     let begun = world.now;
     while !matches!(world.locate(&host("h.test")), Located::Pending(_)) {
         world.now = world.now.plus(1000);
+        assert!(world.now.since(begun) <= 3_600_000, "nothing is kept for longer than an hour");
     }
     world.now.since(begun) / 1000
 }
