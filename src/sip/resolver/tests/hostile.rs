@@ -208,6 +208,21 @@ fn work_is_bounded() {
     };
     let mut world = World::new(endless);
     assert_eq!((world.outcome(&OTHER), world.asked.len()), (NO_ANSWER, usize::from(QUERIES)));
+    // The last query is refused, or truncated, or not understood: there is no other.
+    for (flags, rcode) in [(0, 5), (2, 0), (0, 1)] {
+        let mut turn = 0;
+        let mut world = World::new(|asked: &Asked| {
+            turn += 1;
+            if turn < QUERIES {
+                return endless(asked);
+            }
+            let mut bytes = asked.response(rcode, &[], &[], &[]);
+            bytes[2] |= flags;
+            reply(asked, bytes)
+        });
+        world.configure(&[NS1, NS2, NS3], BOTH, ALL);
+        assert_eq!((world.outcome(&OTHER), world.asked.len()), (NO_ANSWER, usize::from(QUERIES)));
+    }
     // The same, and every answer just in time.
     let mut turn = 0;
     let mut world = World::new(|asked: &Asked| {

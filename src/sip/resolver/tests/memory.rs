@@ -31,6 +31,7 @@ fn times_to_live() {
     assert_eq!(kept_s("test 30 SOA 60"), 30);
     assert_eq!(kept_s("test 86400 SOA 86400"), 300);
     assert_eq!(kept_s("test 0 SOA 0"), 5);
+    assert_eq!(kept_s("h.test 20 CNAME a.test\ntest 300 SOA 300"), 20, "no longer than the alias");
     assert_eq!(kept_s("x.test 9 A 192.0.2.1"), 5, "nothing says how long");
     assert_eq!(kept_s("h.test 60 AAAA 2001:db8::1\ntest 60 SOA 60"), 60, "the name is there, an address is not");
 }
