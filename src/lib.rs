@@ -16,6 +16,7 @@
 //! | 2 | [`sip`] | protocol machines: transactions, transport, digest, sealed routes. Nothing of people. |
 //! | 2 | [`config`] | the UCI file, its faults, and the model that every service reads |
 //! | 3 | [`home`] | the services: people, registrar, front door, forking proxy |
+//! | 3 | [`spool`] | what has to be there after a power cut: messages and the journal, on any disk |
 //! | 4 | [`server`] | owns every table and leads each request through the house |
 //! | 5 | `runtime` | sockets, clock, signals, log, control socket, command line: the one place with `std` |
 //!
@@ -143,4 +144,5 @@ pub mod home;
 pub mod runtime;
 pub mod server;
 pub mod sip;
+pub mod spool;
 pub mod wire;

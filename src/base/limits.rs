@@ -63,6 +63,14 @@ limits! {
     WINDOWS_8K = 8;
     /// Receive windows of 64 KB, for the largest.
     WINDOWS_64K = 2;
+    /// Records of the spool: messages and the journal, all people together. Full: what is new is refused.
+    SPOOL_RECORDS = 4096;
+    /// Owners of messages whose usage is kept ready. More: it is counted anew each time.
+    SPOOL_OWNERS = 64;
+    /// Bytes of a segment of a new spool. A record may take a third of it. A spool that exists keeps its own.
+    SPOOL_SEGMENT_BYTES = 262_144;
+    /// Segments of the spool. All live: what is new is refused. A spool that has more is not mounted.
+    SPOOL_SEGMENTS = 64;
 }
 
 /// Largest SIP message, bytes: what a UDP datagram can carry. Larger on a stream: 513 and the connection is closed.
@@ -93,6 +101,10 @@ const _: () = {
     assert!(CONTEXTS <= SERVER_TRANSACTIONS, "each context answers one server transaction");
     assert!(PORTS <= 64, "credits for ports are one 64-bit set");
     assert!(BLOCKS_64K >= 2, "a largest message can be held while another is read");
+    assert!(SPOOL_RECORDS >= 1 && SPOOL_RECORDS < 32_768, "the index counts in 16 bits and has two cells for each");
+    assert!(SPOOL_OWNERS >= 1 && SPOOL_OWNERS < 32_768);
+    assert!(SPOOL_SEGMENTS >= 4 && SPOOL_SEGMENTS <= 1024, "a head, two with records and one in reserve");
+    assert!(SPOOL_SEGMENT_BYTES >= 1024 && SPOOL_SEGMENT_BYTES <= 16 << 20 && SPOOL_SEGMENT_BYTES % 512 == 0);
     assert!(STREAMS < 65_535 && BINDINGS < 65_535 && SERVER_TRANSACTIONS < 65_535 && CLIENT_TRANSACTIONS < 65_535);
 };
 
