@@ -49,6 +49,10 @@ limits! {
     CHALLENGED = 32;
     /// Sources whose rate is being watched. Full: the one quiet longest is dropped.
     SOURCES = 128;
+    /// Names being looked up. Full: the request that needs another is answered 503.
+    LOOKUPS = 8;
+    /// Outcomes of lookups that are kept. Full: the one that expires first gives way.
+    DNS_NAMES = 32;
     /// Message store: blocks of 512 bytes. Full: a larger block is taken; none at all: 503.
     BLOCKS_512 = 512;
     /// Message store: blocks of 2 KB.
@@ -75,6 +79,10 @@ limits! {
 
 /// Largest SIP message, bytes: what a UDP datagram can carry. Larger on a stream: 513 and the connection is closed.
 pub const MESSAGE_BYTES: usize = 65_535;
+/// Places where one request to another domain may be sent. More in the DNS: the least preferred are left out.
+pub const CANDIDATES: usize = 8;
+/// Name servers. More: the excess is left out, as every resolver does.
+pub const NAME_SERVERS: usize = 3;
 /// Header field lines of one message. More: 400.
 pub const FIELDS: usize = 96;
 /// Bytes of a name in the configuration.
@@ -105,6 +113,7 @@ const _: () = {
     assert!(SPOOL_OWNERS >= 1 && SPOOL_OWNERS < 32_768);
     assert!(SPOOL_SEGMENTS >= 4 && SPOOL_SEGMENTS <= 1024, "a head, two with records and one in reserve");
     assert!(SPOOL_SEGMENT_BYTES >= 1024 && SPOOL_SEGMENT_BYTES <= 16 << 20 && SPOOL_SEGMENT_BYTES % 512 == 0);
+    assert!(LOOKUPS >= 1 && LOOKUPS <= 64 && DNS_NAMES >= 1);
     assert!(STREAMS < 65_535 && BINDINGS < 65_535 && SERVER_TRANSACTIONS < 65_535 && CLIENT_TRANSACTIONS < 65_535);
 };
 

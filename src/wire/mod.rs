@@ -1,4 +1,5 @@
 //! Floor 1: bytes to values and back, no state.
 
+pub mod dns;
 pub mod sdp;
 pub mod sip;

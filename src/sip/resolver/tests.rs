@@ -1,0 +1,1 @@
+//! Conversations with scripted name servers, in virtual time.
