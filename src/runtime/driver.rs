@@ -477,26 +477,31 @@ impl Driver {
 }
 
 /// Wakes the loop: services ring it, from whatever thread.
-struct Bell {
+pub struct Bell {
     descriptor: OwnedFd,
     is_ringing: AtomicBool,
 }
 
 impl Bell {
-    fn new() -> io::Result<Self> {
+    /// A bell that is silent.
+    ///
+    /// # Errors
+    /// When the machine refuses the descriptor.
+    pub fn new() -> io::Result<Self> {
         let descriptor = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self { descriptor, is_ringing: AtomicBool::new(false) })
     }
 
-    fn ring(&self) {
+    /// Rings until it is silenced.
+    pub fn ring(&self) {
         if !self.is_ringing.swap(true, Ordering::AcqRel) {
             // Can't fail: the counter is at most 1.
             let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
         }
     }
 
-    /// To be called before the services are polled, so that what rings meanwhile is heard.
-    fn silence(&self) {
+    /// To be called before what rings it is looked at, so that what rings meanwhile is heard.
+    pub fn silence(&self) {
         let _ = rustix::io::read(&self.descriptor, &mut [0; 8]);
         self.is_ringing.store(false, Ordering::Release);
     }

@@ -56,6 +56,45 @@ pub enum Input<'a> {
     Timeout,
 }
 
+/// Names one `Output::Store` or `Output::Forget` until it is answered; counts up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Ticket(pub u32);
+
+/// Where records are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Storage {
+    /// Nowhere: nothing may be stored.
+    Absent,
+    /// In memory, which outlives the program but not the machine's power. Only the journal goes there.
+    Memory,
+    /// On the disk.
+    Disk,
+}
+
+/// Where a record was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// In memory, since this boot.
+    Memory,
+    /// On the disk.
+    Disk,
+}
+
+/// Why something could not be stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreError {
+    /// There is no disk.
+    NoDisk,
+    /// The disk is full.
+    Full,
+    /// Its owner has had as much as one may.
+    Quota,
+    /// It is larger than anything that fits.
+    TooLarge,
+    /// The disk failed.
+    Failed,
+}
+
 /// What the core wants done.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

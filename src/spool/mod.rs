@@ -375,6 +375,11 @@ impl<'m, D: Disk> Spool<'m, D> {
         }
     }
 
+    /// Which spool it is; all zero before the first mount.
+    pub fn uuid(&self) -> [u8; 16] {
+        self.uuid
+    }
+
     /// Takes other limits; what is there already stays.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
