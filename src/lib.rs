@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | 0 | [`base`] | limits, tables and handles, deadlines, kept bytes, text, keyed hashes. Nothing of SIP. |
 //! | 1 | [`wire`] | bytes to values that borrow them, and back. No state, no time. |
-//! | 2 | [`sip`] | protocol machines: transactions, transport, digest, sealed routes. Nothing of people. |
+//! | 2 | [`sip`] | protocol machines: transactions, transport, resolver, digest, sealed routes. Nothing of people. |
 //! | 2 | [`config`] | the UCI file, its faults, and the model that every service reads |
 //! | 3 | [`home`] | the services: people, registrar, front door, forking proxy |
 //! | 3 | [`spool`] | what has to be there after a power cut: messages and the journal, on any disk |
@@ -101,6 +101,30 @@
 //! which cancels the other branches. A REGISTER turns off in `Core::route` to [`home::registrar`]. What comes by a
 //! stream is cut into messages by [`wire::sip::framer`], one for each time round the loop in `poll`.
 //!
+//! # Out of the home, and back
+//!
+//! Alice's phone sends a MESSAGE to `sip:carl@other.test`. `Core::locate` finds none of ours in it, so the place is
+//! *outside*, and the front door lets it pass because Alice has proven herself; a stranger is refused before a name is
+//! looked up for him. `Core::destination` (`server/outside.rs`) then asks where `other.test` is: a `config peer` may say
+//! it outright, else [`sip::resolver`] does (RFC 3263). What it has in its cache is there at once; else the context is
+//! opened without targets and waits for the lookup, whose datagrams and streams are outputs and inputs like all others:
+//! a socket of its own for each try. When the lookup ends, `Proxy::located` gives the context its targets, the servers
+//! of that domain: they are tried one after the other, as flows of one device are, until one answers.
+//!
+//! Over TLS the edge makes the connection only with who proves to be the domain
+//! ([`Server::expected`](server::Server::expected)), and says who the other end has proven to be. A connection that
+//! *they* made carries our requests, too, when they said so (RFC 5923). The tokens in Record-Route bring the answers' BYE
+//! back the same way; if that connection is gone, the next hop's own address says how to make another.
+//!
+//! # What outlives the power
+//!
+//! Services hold state in tables and mark what has changed; the journal (`server/journal.rs`) writes the newest state of
+//! it when the edge has room, under a key, as a record of [`spool`]: an append-only log whose engine runs over any disk.
+//! The edge answers each record when it is durable, a burst with one fsync. The answer to a REGISTER waits for that. At
+//! the next start the records come back as inputs, before the first packet is read: bindings know how much time they
+//! have left, and tokens and nonces are sealed with a key that the edge keeps. Whatever must be remembered later joins
+//! as another kind of record.
+//!
 //! # Where things live
 //!
 //! One [`Server`](server::Server) holds every table. It is a `static`, made in a constant, all zero: in `.bss`, where
@@ -118,7 +142,8 @@
 //! It does not, inside. [`Instant`](base::time::Instant) is milliseconds since some start and comes with each call.
 //! Each object has at most one deadline, its earliest, in the schedule; when its state changes, its deadline is set
 //! again (`reschedule_…`). The time of day is an input like any other, may come late and may jump, and only the Date
-//! of an answer depends on it.
+//! of an answer depends on it. The edge counts from the machine's boot, so that instants outlive a restart of the program;
+//! the name of the boot is kept beside them.
 //!
 //! # Reading order
 //!
@@ -129,8 +154,8 @@
 //! 5. [`sip::stack`] and [`sip::transaction`], then [`home::proxy`] and [`home::registrar`].
 //! 6. `runtime/driver.rs`: the contract from the other side.
 //!
-//! Limits of what is there: no TLS, no DNS (names of other domains are not looked up), no presence, nothing is kept
-//! over a restart. Every file opens with the RFC sections it follows and what it leaves out.
+//! Limits of what is there: no presence, no media, no message is kept for who is away. Every file opens with the RFC
+//! sections it follows and what it leaves out.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -6,26 +6,32 @@
 
 pub mod contract;
 mod inbound;
+mod journal;
+mod outside;
 mod requests;
 pub mod status;
 
 use core::net::{IpAddr, SocketAddr};
 
-use crate::base::limits::STREAMS_PER_SOURCE;
-use crate::base::net::{Flow, Port, Stream};
+use heapless::Vec;
+
+use crate::base::limits::{HELD, LOOKUPS, NAME_SERVERS, PORTS, STREAMS_PER_SOURCE};
+use crate::base::net::{Flow, PeerIdentity, Port, Stream};
 use crate::base::time::{Instant, UnixTime};
-use crate::config::model::Model;
+use crate::config::model::{Model, Peer};
 use crate::home::people::People;
 use crate::home::proxy::{Around, Proxy};
 use crate::home::registrar::Registrar;
 use crate::home::reluctant::Reluctant;
 use crate::sip::digest::Nonces;
 use crate::sip::limiter::{Limiter, MALFORMED_COST};
+use crate::sip::resolver::Resolver;
 use crate::sip::stack::{Answered, Due, Produced, Sending, Stack, Task};
-use crate::sip::transport::StreamStep;
+use crate::sip::transport::{StreamStep, StreamUser};
 use crate::wire::sip::Message;
-use contract::{Credits, Input, Output, Reason};
+use contract::{Credits, Expected, Input, Output, Reason, Seed};
 use inbound::{Inbound, Next};
+use journal::Journal;
 
 /// The whole core: a machine that turns inputs into outputs.
 pub struct Server {
@@ -42,6 +48,10 @@ struct Core {
     nonces: Nonces,
     limiter: Limiter,
     reluctant: Reluctant,
+    journal: Journal,
+    nameservers: Vec<SocketAddr, NAME_SERVERS>,
+    /// The connection of each lookup that has one.
+    lookup_streams: [Option<Stream>; LOOKUPS],
     started: Instant,
     /// The time of day and the moment it was told; `None` until the clock is known.
     clock: Option<(UnixTime, Instant)>,
@@ -58,16 +68,23 @@ impl Server {
             nonces: Nonces::new(),
             limiter: Limiter::new(),
             reluctant: Reluctant::new(),
+            journal: Journal::new(),
+            nameservers: Vec::new(),
+            lookup_streams: [None; LOOKUPS],
             started: Instant::ZERO,
             clock: None,
         };
         Self { inbound: Inbound::new(), core }
     }
 
-    /// Takes the secret key of this start, before anything else; and the moment it starts.
-    pub fn seed(&mut self, now: Instant, key: [u8; 16]) {
-        self.core.stack.random.seed(key);
-        self.core.started = now;
+    /// Takes the secret keys, before anything else; and the moment it starts.
+    pub fn seed(&mut self, now: Instant, seed: &Seed) {
+        let core = &mut self.core;
+        core.stack.random.seed(seed.key, seed.lasting);
+        core.nonces.begin(now);
+        let start = core.stack.random.number();
+        core.journal.begin(seed.boot, start);
+        core.started = now;
     }
 
     /// Takes one input. What it leads to is fetched with [`Server::poll`].
@@ -76,22 +93,31 @@ impl Server {
         match input {
             Input::Configuration(model) => core.configure(model),
             Input::Addresses(addresses) => {
-                core.stack.network.set_addresses(addresses);
+                let Stack { network, schedule, .. } = &mut core.stack;
+                network.set_addresses(addresses, |index| schedule.wake(Task::Stream(index).id()));
                 core.plan_ports();
             }
+            Input::Nameservers(servers) => core.set_nameservers(servers),
             Input::WallClock(time) => core.clock = Some((time, now)),
+            Input::Opened(port, outcome) if usize::from(port.0) >= PORTS => {
+                core.lookup_opened(now, port, outcome.is_ok());
+            }
             Input::Opened(port, outcome) => {
                 core.stack.network.opened(now, port, outcome);
                 let deadline = core.stack.network.port_deadline(port);
                 core.stack.schedule.set_deadline(Task::Port(usize::from(port.0)).id(), deadline);
+                if let Some(address) = core.stack.network.port(port).map(|state| state.address) {
+                    core.registrar.port_opened(port, address);
+                }
+                core.configure_resolver();
+            }
+            Input::Datagram { port, from, bytes } if usize::from(port.0) >= PORTS => {
+                core.lookup_answered(now, port, from, bytes);
             }
             Input::Datagram { port, from, bytes } => core.datagram(now, port, from, bytes),
             Input::Accepted { stream, listener, from } => core.accepted(now, stream, listener, from),
-            Input::Connected { stream, .. } => {
-                core.stack.network.connected(now, stream);
-                core.stack.reschedule_stream(usize::from(stream.index));
-                core.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
-            }
+            Input::Connected { stream, .. } => core.connected(now, stream),
+            Input::Secured { stream, identity } => core.secured(stream, identity),
             Input::Received(stream, n) => {
                 self.inbound.received(stream, n);
                 core.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
@@ -100,6 +126,9 @@ impl Server {
                 self.inbound.clear(stream);
                 core.closed(now, stream, reason);
             }
+            Input::Restored { key, bytes, source } => core.restored(now, key, bytes, source),
+            Input::Storage(storage) => core.set_storage(storage),
+            Input::Stored { ticket, outcome } => core.stored(ticket, outcome),
             Input::Timeout => {}
         }
     }
@@ -115,7 +144,7 @@ impl Server {
                 && let Some(id) = self.core.stack.schedule.pop_ready()
             {
                 match self.produce(now, Task::from_id(id), credits, buffer) {
-                    Produced::Output(sending) => return Some(output(sending)),
+                    Produced::Output(output) => return Some(output),
                     Produced::Nothing => {}
                     Produced::Blocked => {
                         self.core.stack.schedule.wake(id);
@@ -162,6 +191,13 @@ impl Server {
         stack.reschedule_stream(usize::from(stream.index));
     }
 
+    /// Who must be at the other end of a connection over TLS that the core asked for.
+    pub fn expected(&self, stream: Stream) -> Option<Expected<'_>> {
+        let domain = self.core.stack.network.stream(stream)?.domain.as_str();
+        let peers = &self.core.people.model.peers;
+        Some(Expected { domain, peer: peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(domain)) })
+    }
+
     /// Name, capacity and bytes of every table.
     pub fn footprint() -> impl Iterator<Item = (&'static str, usize, usize)> {
         use crate::base::limits::{CHALLENGED, NONCES, PEOPLE, SOURCES};
@@ -173,8 +209,9 @@ impl Server {
             ("sources", SOURCES, size_of::<Limiter>()),
             ("challenged", CHALLENGED, size_of::<Reluctant>()),
             Inbound::footprint(),
+            ("answers held back", HELD, size_of::<Journal>()),
         ];
-        Stack::footprint().into_iter().chain(rest)
+        Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest)
     }
 
     /// Whether nothing is going on but what was registered and configured: no transaction, no branch, no message kept
@@ -182,14 +219,25 @@ impl Server {
     pub fn is_at_rest(&self) -> bool {
         let kept: usize = self.core.stack.store.usage().iter().map(|(_, used, _)| used).sum();
         self.core.stack.transactions() == (0, 0)
+            && self.core.stack.resolver.is_at_rest()
+            && self.core.journal.is_at_rest()
             && self.core.proxy.is_empty()
             && self.inbound.is_empty()
             && kept == self.core.registrar.len()
     }
 
-    fn produce(&mut self, now: Instant, task: Task, credits: Credits, buffer: &mut [u8]) -> Produced<Sending> {
+    fn produce(&mut self, now: Instant, task: Task, credits: Credits, buffer: &mut [u8]) -> Produced<Output> {
         let core = &mut self.core;
-        match task {
+        let produced = match task {
+            Task::Journal => return core.produce_journal(now, credits.storage, buffer),
+            Task::Port(_) => {
+                let produced = core.stack.produce(now, task, credits.ports, buffer);
+                if let Produced::Output(Sending::Port(port, _, _, false)) = produced {
+                    core.registrar.port_closed(port);
+                }
+                produced
+            }
+            Task::Lookup(index) => core.produce_lookup(now, index, credits.ports, buffer),
             Task::Binding(index) => {
                 core.registrar.produce(now, &mut core.stack, &core.people, index, credits.ports, buffer)
             }
@@ -206,7 +254,8 @@ impl Server {
                 }
             },
             _ => core.stack.produce(now, task, credits.ports, buffer),
-        }
+        };
+        produced.map(output)
     }
 
     /// Reads the next message of a stream, if all of it is there.
@@ -215,6 +264,13 @@ impl Server {
         let Some(stream) = core.stack.network.stream_at(index) else { return };
         let Some(remote) = core.stack.network.remote(Flow::Stream(stream)) else { return };
         let task = Task::Stream(index).id();
+        if let Some(StreamUser::Lookup(lookup)) = core.stack.network.stream(stream).map(|state| state.user) {
+            let taken = core.lookup_received(now, usize::from(lookup), self.inbound.waiting(stream));
+            self.inbound.consume(stream, taken);
+            core.stack.network.received(now, stream, false);
+            core.stack.reschedule_stream(index);
+            return;
+        }
         let consumed = match self.inbound.next(stream) {
             Next::Nothing { is_partial } => {
                 core.stack.network.received(now, stream, is_partial);
@@ -361,7 +417,32 @@ impl Core {
         }
     }
 
+    fn connected(&mut self, now: Instant, stream: Stream) {
+        self.stack.network.connected(now, stream);
+        if let Some(StreamUser::Lookup(lookup)) = self.stack.network.stream(stream).map(|state| state.user) {
+            self.lookup_connected(now, usize::from(lookup));
+        }
+        self.stack.reschedule_stream(usize::from(stream.index));
+        self.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+    }
+
+    /// A connection over TLS is up: notes which of the domains we know the other end has proven.
+    fn secured(&mut self, stream: Stream, identity: &PeerIdentity) {
+        let is_proven = |peer: &&Peer| match &peer.pins[..] {
+            [] => identity.names.iter().any(|name| name.eq_ignore_ascii_case(&peer.domain)),
+            pins => identity.key.is_some_and(|key| pins.contains(&key)),
+        };
+        let Some(peer) = self.people.model.peers.iter().find(is_proven) else { return };
+        if let Some(state) = self.stack.network.stream_mut(stream) {
+            log::info!("{} has proven to be {}", state.remote, peer.domain);
+            state.proved = peer.domain.clone();
+        }
+    }
+
     fn closed(&mut self, now: Instant, stream: Stream, reason: Reason) {
+        for index in 0..LOOKUPS {
+            self.lookup_closed(now, index, stream);
+        }
         let Stack { network, store, .. } = &mut self.stack;
         if !network.closed(stream, store) {
             return;
@@ -377,6 +458,8 @@ impl Core {
     fn due(&mut self, now: Instant, task: Task) {
         match task {
             Task::Binding(index) => return self.registrar.due(now, &mut self.stack, index),
+            Task::Lookup(index) => return self.lookup_due(now, index),
+            Task::Journal => return self.journal_due(now),
             Task::Context(index) => {
                 let (proxy, mut around) = self.split();
                 return proxy.due(now, &mut around, index);
@@ -405,9 +488,9 @@ impl Core {
 fn output(sending: Sending) -> Output {
     match sending {
         Sending::Datagram(port, to, len) => Output::Datagram { port, to, len },
-        Sending::Stream(stream, StreamStep::Connect, to) => Output::Connect { stream, to },
-        Sending::Stream(stream, StreamStep::Flush, _) => Output::Flush(stream),
-        Sending::Stream(stream, StreamStep::Close, _) => Output::Close(stream),
+        Sending::Stream(stream, StreamStep::Connect, to, transport) => Output::Connect { stream, to, transport },
+        Sending::Stream(stream, StreamStep::Flush, ..) => Output::Flush(stream),
+        Sending::Stream(stream, StreamStep::Close, ..) => Output::Close(stream),
         Sending::Port(port, transport, address, true) => Output::OpenPort { port, transport, address },
         Sending::Port(port, _, _, false) => Output::ClosePort(port),
     }

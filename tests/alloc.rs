@@ -13,7 +13,7 @@ use pcsd::base::net::{LocalAddress, Port, PortSet, Stream, Transport};
 use pcsd::base::time::{Instant, UnixTime};
 use pcsd::config::model::Model;
 use pcsd::server::Server;
-use pcsd::server::contract::{Credits, Input, Output, Reason};
+use pcsd::server::contract::{Credits, Input, Output, Reason, Seed};
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
@@ -85,7 +85,7 @@ impl Home {
         assert_eq!(model.read(HOME.as_bytes(), &mut |fault| eprintln!("{fault}")), 0);
         let now = Instant::from_millis(1_000);
         let mut server = Box::new(Server::new());
-        server.seed(now, [7; 16]);
+        server.seed(now, &Seed { key: [7; 16], lasting: [8; 16], boot: 1 });
         let local = LocalAddress { ip: "192.168.1.1".parse().unwrap(), prefix: 24, default_route: true };
         let mut home =
             Self { server, now, buffer: vec![0; 70_000], udp: Port(0), tcp: Port(0), delivered: 0, number: 0 };
@@ -103,7 +103,7 @@ impl Home {
         let mut sent = Vec::new();
         counted(|| self.server.handle(now, input));
         loop {
-            let credits = Credits { ports: PortSet::ALL };
+            let credits = Credits { ports: PortSet::ALL, storage: true };
             let Some(output) = counted(|| self.server.poll(now, credits, &mut self.buffer)) else { return sent };
             match output {
                 Output::Datagram { to, len, .. } => {
@@ -125,6 +125,7 @@ impl Home {
                 Output::Connect { stream, .. } => {
                     counted(|| self.server.handle(now, Input::Closed(stream, Reason::NotConnected)));
                 }
+                Output::Store { .. } | Output::Forget { .. } => panic!("there is no storage"),
                 Output::ClosePort(_) => {}
             }
         }

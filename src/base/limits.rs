@@ -61,6 +61,8 @@ limits! {
     BLOCKS_8K = 24;
     /// Message store: blocks of 64 KB.
     BLOCKS_64K = 4;
+    /// Answers that wait for what they promise to become durable. Full: they go out at once, with a log line.
+    HELD = 64;
     /// Receive windows of streams, 2 KB each. None free: the stream is not read until one is.
     WINDOWS_2K = 48;
     /// Receive windows of 8 KB, for larger messages.
@@ -91,6 +93,8 @@ pub const NAME_BYTES: usize = 64;
 pub const PATH_BYTES: usize = 200;
 /// Bytes of a path that a socket may be made at, or in a directory of: they fit a `sockaddr_un` everywhere.
 pub const SOCKET_PATH_BYTES: usize = 104;
+/// Sockets the edge may be asked for: those of listeners, then one for each lookup.
+pub const SOCKETS: usize = PORTS + LOOKUPS;
 /// Keys one peer may have at once: the one in use, and the one it changes to. More: refused by `pcsd check`.
 pub const PINS: usize = 2;
 /// Bytes of a line in the configuration. More: refused by `pcsd check`; comments may be longer.
@@ -107,13 +111,13 @@ const _: () = {
     assert!(BRANCHES <= CLIENT_TRANSACTIONS);
     assert!(BRANCHES >= BINDINGS_PER_PERSON, "every device of a person must ring");
     assert!(CONTEXTS <= SERVER_TRANSACTIONS, "each context answers one server transaction");
-    assert!(PORTS <= 64, "credits for ports are one 64-bit set");
+    assert!(SOCKETS <= 64, "credits for sockets are one 64-bit set");
     assert!(BLOCKS_64K >= 2, "a largest message can be held while another is read");
+    assert!(LOOKUPS >= 1 && LOOKUPS <= 64 && DNS_NAMES >= 1);
     assert!(SPOOL_RECORDS >= 1 && SPOOL_RECORDS < 32_768, "the index counts in 16 bits and has two cells for each");
     assert!(SPOOL_OWNERS >= 1 && SPOOL_OWNERS < 32_768);
     assert!(SPOOL_SEGMENTS >= 4 && SPOOL_SEGMENTS <= 1024, "a head, two with records and one in reserve");
     assert!(SPOOL_SEGMENT_BYTES >= 1024 && SPOOL_SEGMENT_BYTES <= 16 << 20 && SPOOL_SEGMENT_BYTES % 512 == 0);
-    assert!(LOOKUPS >= 1 && LOOKUPS <= 64 && DNS_NAMES >= 1);
     assert!(STREAMS < 65_535 && BINDINGS < 65_535 && SERVER_TRANSACTIONS < 65_535 && CLIENT_TRANSACTIONS < 65_535);
 };
 

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::base::text::Name;
+
 /// The address that stands where there is none: all zero bytes, as an empty table has to be.
 pub const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
@@ -13,7 +15,7 @@ pub enum Transport {
     Udp,
     /// A byte stream.
     Tcp,
-    /// A byte stream that is encrypted, between ends that know each other by certificate or pin (RFC 3261 §26.3.1).
+    /// A byte stream inside TLS.
     Tls,
 }
 
@@ -33,6 +35,14 @@ impl Transport {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+        }
+    }
+
+    /// The port where none is said (RFC 3261 §19.1.2).
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
         }
     }
 
@@ -85,13 +95,19 @@ pub enum Flow {
 }
 
 impl Flow {
-    /// The transport below the flow.
-    pub const fn transport(&self) -> Transport {
-        match self {
-            Self::Datagram { .. } => Transport::Udp,
-            Self::Stream(_) => Transport::Tcp,
-        }
+    /// Whether what is sent on it is repeated by the transport where it is lost.
+    pub const fn is_reliable(&self) -> bool {
+        matches!(self, Self::Stream(_))
     }
+}
+
+/// Who the other end of a TLS connection has proven to be.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PeerIdentity {
+    /// SHA-256 of the public key (SubjectPublicKeyInfo) of its certificate; `None` when it showed none.
+    pub key: Option<[u8; 32]>,
+    /// The domains that its certificate proves by a chain to an authority we trust (RFC 5922 §7.1), in lower case.
+    pub names: heapless::Vec<Name, 4>,
 }
 
 /// An address of the router, with the network it is on.

@@ -1,14 +1,16 @@
-//! Secrets: one key per start, from which come hashes of what peers send, short seals, and unguessable numbers.
+//! Secrets: a key of this start, from which come hashes of what peers send and unguessable numbers, and a lasting key for
+//! what has to be recognised after a restart: tokens, nonces, and the names in the journal.
 //!
 //! The primitive is SipHash-2-4 (a keyed pseudo-random function): over the input for hashes and seals, over a counter for
-//! random numbers. The key comes from the system at start and never leaves the core.
+//! random numbers. Both keys come from the edge at start and never leave the core.
 
 use core::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
-/// A 128-bit key and a counter.
+/// Two 128-bit keys and a counter.
 pub struct Random {
     key: [u8; 16],
+    lasting: [u8; 16],
     counter: u64,
 }
 
@@ -28,17 +30,25 @@ pub enum Purpose {
     Branch,
     /// Tags of answers without a transaction.
     Tag,
+    /// What is written into the journal and compared after a restart.
+    Journal,
+}
+
+impl Purpose {
+    const fn outlives_a_start(self) -> bool {
+        matches!(self, Self::Nonce | Self::Token | Self::Journal)
+    }
 }
 
 impl Random {
     /// No key yet: to be seeded before the first message.
     pub const fn new() -> Self {
-        Self { key: [0; 16], counter: 0 }
+        Self { key: [0; 16], lasting: [0; 16], counter: 0 }
     }
 
-    /// Takes the key.
-    pub fn seed(&mut self, key: [u8; 16]) {
-        self.key = key;
+    /// Takes the keys: one of this start, and one that is the same in every start.
+    pub fn seed(&mut self, key: [u8; 16], lasting: [u8; 16]) {
+        (self.key, self.lasting) = (key, lasting);
         self.counter = 0;
     }
 
@@ -57,7 +67,8 @@ impl Random {
 
     /// Begins a keyed hash.
     pub fn hash(&self, purpose: Purpose) -> Hash {
-        let mut hasher = SipHasher24::new_with_key(&self.key);
+        let key = if purpose.outlives_a_start() { &self.lasting } else { &self.key };
+        let mut hasher = SipHasher24::new_with_key(key);
         hasher.write_u8(purpose as u8);
         Hash(hasher)
     }
@@ -104,8 +115,8 @@ mod tests {
     #[test]
     fn keyed_and_separated() {
         let (mut a, mut b) = (Random::new(), Random::new());
-        a.seed([1; 16]);
-        b.seed([2; 16]);
+        a.seed([1; 16], [9; 16]);
+        b.seed([2; 16], [9; 16]);
         assert_ne!(a.number(), a.number());
         assert_ne!(a.number(), b.number());
         let hash = |random: &Random, purpose, fields: &[&[u8]]| {
@@ -116,6 +127,9 @@ mod tests {
         assert_eq!(hash(&a, Purpose::Tag, &[b"ab", b"c"]), hash(&a, Purpose::Tag, &[b"ab", b"c"]));
         assert_ne!(hash(&a, Purpose::Tag, &[b"ab", b"c"]), hash(&a, Purpose::Tag, &[b"a", b"bc"]));
         assert_ne!(hash(&a, Purpose::Tag, &[b"x"]), hash(&a, Purpose::Nonce, &[b"x"]));
+        // Another start knows what was sealed before it, and nothing else.
+        assert_eq!(hash(&a, Purpose::Token, &[b"x"]), hash(&b, Purpose::Token, &[b"x"]));
+        assert_ne!(hash(&a, Purpose::Tag, &[b"x"]), hash(&b, Purpose::Tag, &[b"x"]));
         assert!((0..1000).all(|_| a.below(3) < 3));
     }
 

@@ -1,10 +1,14 @@
 //! One binding: a device of a person, how it is reached and what it takes (RFC 3261 §10, RFC 5626, RFC 3327, RFC 3840).
 
+use core::net::SocketAddr;
 use core::ops::Range;
 
-use crate::base::net::Flow;
+use serde::{Deserialize, Serialize};
+
+use crate::base::net::{Flow, Port, Transport};
 use crate::base::store::{Bytes, Store};
 use crate::base::time::{Instant, earliest};
+use crate::sip::transport::Network;
 use crate::wire::sip::{Message, Method, Name, NameAddr, quoted_content, tokens};
 
 /// A device that is registered.
@@ -24,6 +28,8 @@ pub struct Binding {
     pub flow: Flow,
     /// The way its REGISTER came.
     pub source: Flow,
+    /// Our address on that way, which may go and come back, with another socket.
+    pub local: SocketAddr,
     /// Preference, thousandths.
     pub q: u16,
     /// When it ends unless refreshed.
@@ -56,6 +62,137 @@ pub struct Binding {
     pub ends: [u16; TEXTS],
 }
 
+/// A binding as the journal keeps it (postcard). What a start alone knows, such as slots and handles, is not in it.
+#[derive(Serialize, Deserialize, PartialEq, Eq, Debug)]
+pub struct Kept<'b> {
+    /// The start that wrote it, and the boot that was in.
+    pub epoch: Epoch,
+    /// The person, as a seal.
+    pub person: u32,
+    /// The device section, as a seal; 0 for none.
+    pub device: u32,
+    /// When it ends, milliseconds since the boot.
+    pub expires_ms: u64,
+    /// How long before that this was written.
+    pub remaining_ms: u64,
+    /// When it was last refreshed, milliseconds since the boot.
+    pub refreshed_ms: u64,
+    id: u32,
+    instance: u64,
+    identity: u64,
+    local: SocketAddr,
+    remote: SocketAddr,
+    source: SocketAddr,
+    q: u16,
+    call_id: u64,
+    cseq: u32,
+    abilities: Abilities,
+    is_natted: bool,
+    is_pinged: bool,
+    missed: u32,
+    ends: [u16; TEXTS],
+    text: &'b [u8],
+}
+
+/// When something was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Epoch {
+    /// The boot of the machine: instants within one compare.
+    pub boot: u64,
+    /// The start of the program.
+    pub start: u64,
+}
+
+impl<'b> Kept<'b> {
+    /// What is kept of a binding; `None` when it is reached by a stream, which ends with the program.
+    pub fn of(
+        now: Instant,
+        epoch: Epoch,
+        (person, device): (u32, u32),
+        binding: &Binding,
+        store: &'b Store,
+    ) -> Option<Self> {
+        let (Flow::Datagram { remote, .. }, Flow::Datagram { remote: source, .. }) = (binding.flow, binding.source)
+        else {
+            return None;
+        };
+        Some(Self {
+            epoch,
+            person,
+            device,
+            expires_ms: binding.expires_at.millis(),
+            remaining_ms: binding.expires_at.since(now),
+            refreshed_ms: binding.refreshed_at.millis(),
+            id: binding.id,
+            instance: binding.instance,
+            identity: binding.identity,
+            local: binding.local,
+            remote,
+            source,
+            q: binding.q,
+            call_id: binding.call_id,
+            cseq: binding.cseq,
+            abilities: binding.abilities,
+            is_natted: binding.is_natted,
+            is_pinged: binding.ping_at.is_some(),
+            missed: binding.missed,
+            ends: binding.ends,
+            text: store.get(&binding.text),
+        })
+    }
+
+    /// The binding again: within one boot it ends when it was to end; after a reboot, whose length nobody knows, it has
+    /// as long as it had when it was written. `None` when it has ended, or the store has no room.
+    pub fn restore(
+        &self,
+        now: Instant,
+        epoch: Epoch,
+        (person, device): (u16, Option<u16>),
+        network: &Network,
+        store: &mut Store,
+    ) -> Option<Binding> {
+        let is_same_boot = self.epoch.boot == epoch.boot;
+        let expires_at = if is_same_boot { Instant::from_millis(self.expires_ms) } else { now.plus(self.remaining_ms) };
+        let is_plausible = self.remaining_ms <= LONGEST_MS && expires_at.since(now) <= LONGEST_MS;
+        let are_ends_right = self.ends.is_sorted() && self.ends.iter().all(|end| usize::from(*end) <= self.text.len());
+        if expires_at <= now || !is_plausible || !are_ends_right {
+            return None;
+        }
+        let port = network.port_at(Transport::Udp, self.local).unwrap_or(NO_PORT);
+        Some(Binding {
+            person,
+            device,
+            id: self.id,
+            instance: self.instance,
+            identity: self.identity,
+            flow: Flow::Datagram { port, remote: self.remote },
+            source: Flow::Datagram { port, remote: self.source },
+            local: self.local,
+            q: self.q,
+            expires_at,
+            refreshed_at: if is_same_boot { Instant::from_millis(self.refreshed_ms) } else { now },
+            heard_at: now,
+            call_id: self.call_id,
+            cseq: self.cseq,
+            abilities: self.abilities,
+            is_natted: self.is_natted,
+            is_outbound: false,
+            ping_at: self.is_pinged.then_some(now),
+            is_ping_due: false,
+            missed: self.missed,
+            next: 0,
+            text: store.freeze(self.text)?,
+            ends: self.ends,
+        })
+    }
+}
+
+/// Stands in a flow while the address it was on is not ours.
+pub const NO_PORT: Port = Port(u8::MAX);
+
+/// No binding lives longer: what says so was not written here.
+const LONGEST_MS: u64 = 7_200_000;
+
 /// The texts of a binding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
@@ -76,7 +213,7 @@ pub enum Text {
 pub const TEXTS: usize = 5;
 
 /// The methods a device takes, as far as it says so.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Abilities {
     /// Whether it said anything.
     pub is_known: bool,

@@ -93,6 +93,14 @@ impl People {
         same_name(host, self.model.main.domain.as_bytes())
     }
 
+    /// A hash that names a device section, as [`People::seal`] does a person.
+    pub fn device_seal(&self, random: &Random, device: usize) -> u32 {
+        let mut hash = random.hash(Purpose::Token);
+        hash.put(b"device");
+        hash.put(self.model.devices.get(device).map_or(b"", |device| device.id.as_bytes()));
+        (hash.finish() as u32).max(1)
+    }
+
     /// A hash that names a person outside the core; it stays the same when the order of the configuration changes.
     pub fn seal(&self, random: &Random, person: usize) -> u32 {
         let mut hash = random.hash(Purpose::Token);

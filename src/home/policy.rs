@@ -9,6 +9,8 @@
 pub enum Assurance {
     /// A name in a From that anybody can write.
     Claimed,
+    /// Somebody of another domain, which the connection has proven by key or certificate.
+    Peer,
     /// A person of the home, proven by digest (or sealed in a dialog that began so).
     Digest,
 }
@@ -103,7 +105,7 @@ pub const fn decide(event: &Event, snapshot: &Snapshot) -> Decision {
         Target::Dialog => Decision::Pass,
         Target::Device | Target::Outside => match event.asker.assurance {
             Assurance::Digest => Decision::Pass,
-            Assurance::Claimed => Decision::Refuse(403, "Relaying Denied"),
+            Assurance::Claimed | Assurance::Peer => Decision::Refuse(403, "Relaying Denied"),
         },
     }
 }

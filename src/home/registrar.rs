@@ -8,15 +8,15 @@
 
 use core::net::SocketAddr;
 
-use heapless::Vec;
+use heapless::{Deque, Vec};
 
 use crate::base::limits::{BINDINGS, BINDINGS_PER_PERSON, PEOPLE};
-use crate::base::net::{Flow, PortSet, Stream, Transport};
+use crate::base::net::{Flow, NOWHERE, Port, PortSet, Stream};
 use crate::base::random::Purpose;
 use crate::base::table::{Handle, Index, Table};
 use crate::base::text::Writer;
 use crate::base::time::Instant;
-use crate::home::binding::{Abilities, Binding, TEXTS, Text};
+use crate::home::binding::{Abilities, Binding, NO_PORT, TEXTS, Text};
 use crate::home::people::People;
 use crate::sip::branch::{Branch, Kind};
 use crate::sip::stack::{Produced, Sending, Stack, Task};
@@ -42,6 +42,9 @@ pub struct Registrar {
     /// The first binding of each person, plus one.
     first: [u16; PEOPLE],
     by_id: Index<{ 2 * BINDINGS }>,
+    /// The slots whose record in the journal is not what they hold, each once, oldest change first.
+    changed: Deque<u16, BINDINGS>,
+    is_changed: [bool; BINDINGS],
 }
 
 /// Why a REGISTER is refused.
@@ -81,7 +84,13 @@ impl Change<'_> {
 impl Registrar {
     /// No bindings.
     pub const fn new() -> Self {
-        Self { bindings: Table::new(), first: [0; PEOPLE], by_id: Index::new() }
+        Self {
+            bindings: Table::new(),
+            first: [0; PEOPLE],
+            by_id: Index::new(),
+            changed: Deque::new(),
+            is_changed: [false; BINDINGS],
+        }
     }
 
     /// Carries out a REGISTER of a person who has proven to be that one; whether the flow is now one of RFC 5626.
@@ -96,7 +105,7 @@ impl Registrar {
     ) -> Result<bool, Refused> {
         let (person, device) = who;
         let essentials = message.essentials().ok_or(bad("Incomplete REGISTER"))?;
-        let mut hash = stack.random.hash(Purpose::Table);
+        let mut hash = stack.random.hash(Purpose::Journal);
         hash.put(essentials.call_id);
         let (call_id, cseq) = (hash.finish(), essentials.cseq.number);
         let general_s = match message.field(Name::Expires) {
@@ -127,7 +136,7 @@ impl Registrar {
                     }
                 }
                 self.check_room(people, person, &changes)?;
-                let is_outbound = changes.iter().any(|change| change.reg_id) && flow.transport().is_reliable();
+                let is_outbound = changes.iter().any(|change| change.reg_id) && flow.is_reliable();
                 for change in &changes {
                     self.apply(now, stack, people, (person, device), flow, message, change, (call_id, cseq))?;
                 }
@@ -158,7 +167,7 @@ impl Registrar {
         let (mut instance, mut identity) = (0, 0);
         let reg_id = contact.params.value(b"reg-id");
         if let Some(urn) = contact.params.value(b"+sip.instance") {
-            let mut hash = stack.random.hash(Purpose::Table);
+            let mut hash = stack.random.hash(Purpose::Journal);
             // By name: the place in the configuration may be another after a reload.
             hash.put(&people.seal(&stack.random, person).to_le_bytes());
             hash.put_lower(urn);
@@ -218,7 +227,7 @@ impl Registrar {
         let (reached, is_natted) = way_to(&stack.network, flow, &change.uri);
         // Some devices write the address that the NAT gave them into their Contact: far ones may all be behind one.
         let is_far = stack.network.remote(flow).is_some_and(|remote| !stack.network.is_near(remote.ip()));
-        let needs_pings = (is_natted || is_far) && flow.transport() == Transport::Udp;
+        let needs_pings = (is_natted || is_far) && !flow.is_reliable();
         let mut hash = stack.random.hash(Purpose::Token);
         hash.put(&people.seal(&stack.random, who.0).to_le_bytes());
         hash.put(if change.identity == 0 { change.uri.raw } else { b"" });
@@ -231,6 +240,7 @@ impl Registrar {
             identity: change.identity,
             flow: reached,
             source: flow,
+            local: stack.network.local(flow).unwrap_or(NOWHERE),
             q: change.q,
             expires_at: now.plus(u64::from(change.expires_s) * 1000),
             refreshed_at: now,
@@ -239,7 +249,7 @@ impl Registrar {
             cseq: order.1,
             abilities: Abilities::of(message, &change.contact),
             is_natted,
-            is_outbound: change.reg_id && flow.transport().is_reliable(),
+            is_outbound: change.reg_id && flow.is_reliable(),
             ping_at: needs_pings.then(|| now.plus(PING_MS)),
             is_ping_due: false,
             missed: 0,
@@ -257,6 +267,7 @@ impl Registrar {
                 count_on_stream(stack, old.flow, false);
                 stack.store.release(old.text);
                 self.reschedule(stack, handle);
+                self.mark(stack, handle.index());
             }
             None => self.insert(stack, binding)?,
         }
@@ -274,6 +285,7 @@ impl Registrar {
                 self.by_id.insert(id, handle.index());
                 count_on_stream(stack, flow, true);
                 self.reschedule(stack, handle);
+                self.mark(stack, handle.index());
                 Ok(())
             }
             Err(binding) => {
@@ -305,6 +317,53 @@ impl Registrar {
         count_on_stream(stack, binding.flow, false);
         stack.schedule.set_deadline(Task::Binding(handle.index()).id(), None);
         stack.store.release(binding.text);
+        self.mark(stack, handle.index());
+    }
+
+    /// Notes that the journal has to be told of a slot.
+    fn mark(&mut self, stack: &mut Stack, index: usize) {
+        if !core::mem::replace(&mut self.is_changed[index], true) {
+            // There is room for every slot once.
+            let _ = self.changed.push_back(index as u16);
+        }
+        stack.schedule.wake(Task::Journal.id());
+    }
+
+    /// Has the journal told of every slot.
+    pub fn mark_all(&mut self, stack: &mut Stack) {
+        (0..BINDINGS).for_each(|index| self.mark(stack, index));
+    }
+
+    /// Number of slots that the journal has to be told of.
+    pub fn changed(&self) -> usize {
+        self.changed.len()
+    }
+
+    /// The next slot that the journal has to be told of, and what it holds.
+    pub fn next_changed(&mut self) -> Option<(usize, Option<&Binding>)> {
+        let index = usize::from(self.changed.pop_front()?);
+        self.is_changed[index] = false;
+        let binding = self.bindings.handle_at(index).and_then(|handle| self.bindings.get(handle));
+        Some((index, binding))
+    }
+
+    /// Takes a binding that was kept over a restart, unless its device has registered again since. Its texts are given
+    /// back when it is not taken.
+    pub fn restore(&mut self, stack: &mut Stack, people: &People, binding: Binding) {
+        let person = usize::from(binding.person);
+        let uri = binding.text(&stack.store, Text::Uri);
+        let is_same = |known: &Binding| match (binding.identity, known.identity) {
+            (0, 0) => known.text(&stack.store, Text::Uri) == uri,
+            (one, other) => one == other,
+        };
+        let is_known = self.of(person).any(|(_, known)| is_same(known));
+        let is_full = self.of(person).count() >= usize::from(people.model.main.bindings_per_person);
+        if is_known || is_full {
+            stack.store.release(binding.text);
+            return;
+        }
+        // Without room in the table its text is given back there.
+        let _ = self.insert(stack, binding);
     }
 
     /// The configuration has changed: says for each person and device section where it is now, if it is still there.
@@ -350,6 +409,32 @@ impl Registrar {
             if binding.is_outbound || !is_orderly || !is_reachable || binding.is_natted {
                 log::info!("a device of person {} is gone: its connection ended", binding.person);
                 self.remove(stack, handle);
+            }
+        }
+    }
+
+    /// A socket was opened: bindings that were on its address before are reached from it again.
+    pub fn port_opened(&mut self, port: Port, address: SocketAddr) {
+        self.move_port(|binding, known| known == NO_PORT && binding.local == address, port);
+    }
+
+    /// A socket was closed: its number may soon mean another address.
+    pub fn port_closed(&mut self, port: Port) {
+        self.move_port(|_, known| known == port, NO_PORT);
+    }
+
+    fn move_port(&mut self, applies: impl Fn(&Binding, Port) -> bool, to: Port) {
+        for index in 0..BINDINGS {
+            let Some(binding) = self.bindings.handle_at(index).and_then(|handle| self.bindings.get_mut(handle)) else {
+                continue;
+            };
+            let is_moved = matches!(binding.flow, Flow::Datagram { port, .. } if applies(binding, port));
+            for flow in [&mut binding.flow, &mut binding.source] {
+                if let Flow::Datagram { port, .. } = flow
+                    && is_moved
+                {
+                    *port = to;
+                }
             }
         }
     }

@@ -4,12 +4,13 @@ use super::addresses::Addresses;
 use super::clock::{self, WallClockWatch};
 use super::control::{CLIENTS, ControlSocket};
 use super::driver::{Driver, drive};
+use super::nameservers::Nameservers;
 use super::settings::{self, Refusal};
 use super::signal::{Wish, Wishes};
 use super::syslog;
 use crate::config::model::Model;
 use crate::server::Server;
-use crate::server::contract::Input;
+use crate::server::contract::{Input, Seed};
 use core::cell::RefCell;
 use core::pin::pin;
 use core::time::Duration;
@@ -17,7 +18,7 @@ use smol::{LocalExecutor, Timer};
 use static_cell::ConstStaticCell;
 use std::format;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs the server until a signal ends it.
 ///
@@ -34,6 +35,7 @@ pub fn run(path: &Path) -> io::Result<()> {
     let control = ControlSocket::open(Path::new(socket_path.as_str()))?;
     let driver = RefCell::new(Driver::new(seeded_server()?)?);
     let surroundings = RefCell::new(Surroundings::default());
+    surroundings.borrow_mut().resolv_file = model.main.resolv_file.as_str().into();
     driver.borrow_mut().turn(Input::Configuration(model));
     surroundings.borrow_mut().check(&driver);
     log::info!("pcsd {} started with {}", env!("CARGO_PKG_VERSION"), path.display());
@@ -51,7 +53,9 @@ pub fn run(path: &Path) -> io::Result<()> {
     services.spawn(watch).detach();
     let until_stopped = async {
         while wishes.next().await == Wish::Reload {
-            reload(path, model, &driver);
+            if reload(path, model, &driver) {
+                surroundings.borrow_mut().resolv_file = model.main.resolv_file.as_str().into();
+            }
             surroundings.borrow_mut().check(&driver);
         }
     };
@@ -64,10 +68,12 @@ pub fn run(path: &Path) -> io::Result<()> {
 /// The server, in the one place it has, with a key of its own.
 fn seeded_server() -> io::Result<&'static mut Server> {
     static SERVER: ConstStaticCell<Server> = ConstStaticCell::new(Server::new());
-    let mut key = [0; 16];
-    getrandom::fill(&mut key).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
+    let mut seed = Seed { key: [0; 16], lasting: [0; 16], boot: 0 };
+    for key in [&mut seed.key, &mut seed.lasting] {
+        getrandom::fill(key).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
+    }
     let server = SERVER.take();
-    server.seed(clock::now(), key);
+    server.seed(clock::now(), &seed);
     Ok(server)
 }
 
@@ -80,8 +86,8 @@ fn read_at_start(path: &Path, model: &mut Model) -> io::Result<()> {
         .map_err(|refusal| io::Error::other(format!("{}: {refusal}", path.display())))
 }
 
-/// Takes over a changed configuration, if it has no fault.
-fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) {
+/// Takes over a changed configuration, if it has no fault; whether it has none.
+fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) -> bool {
     let socket_before = model.main.socket.clone();
     match settings::read(path, model, &mut |fault| log::error!("{}: {fault}", path.display())) {
         Ok(()) => {
@@ -91,11 +97,13 @@ fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) {
             }
             driver.borrow_mut().turn(Input::Configuration(model));
             log::info!("configuration read again");
+            true
         }
         Err(refusal) => {
             // What the next reload compares with.
             model.main.socket = socket_before;
             log::error!("{}: {refusal}: the running configuration is kept", path.display());
+            false
         }
     }
 }
@@ -104,6 +112,8 @@ fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) {
 #[derive(Default)]
 struct Surroundings {
     addresses: Addresses,
+    nameservers: Nameservers,
+    resolv_file: PathBuf,
     wall_clock: WallClockWatch,
 }
 
@@ -112,6 +122,11 @@ impl Surroundings {
     fn check(&mut self, driver: &RefCell<Driver>) {
         if let Some(wall) = self.wall_clock.check(clock::now(), clock::wall_clock()) {
             driver.borrow_mut().turn(Input::WallClock(wall));
+        }
+        match self.nameservers.check(&self.resolv_file) {
+            Ok(Some(servers)) => driver.borrow_mut().turn(Input::Nameservers(servers)),
+            Ok(None) => {}
+            Err(error) => log::warn!("{}: {error}", self.resolv_file.display()),
         }
         match self.addresses.check() {
             Ok(Some(addresses)) => driver.borrow_mut().turn(Input::Addresses(addresses)),

@@ -11,7 +11,7 @@ use super::clock;
 use super::poller::{NO_EVENTS, Poller, Readiness, Token};
 use super::stream::{Accepted, Link, Listener};
 use super::udp::{Sent, UdpPort, port_error};
-use crate::base::limits::{PORTS, STREAMS};
+use crate::base::limits::{SOCKETS, STREAMS};
 use crate::base::net::{Port, PortSet, Stream, Transport};
 use crate::base::time::{Instant, earliest};
 use crate::server::Server;
@@ -35,7 +35,7 @@ use std::task::Wake;
 pub struct Driver {
     server: &'static mut Server,
     poller: Poller,
-    ports: [Option<PortSocket>; PORTS],
+    ports: [Option<PortSocket>; SOCKETS],
     links: [Option<Link>; STREAMS],
     /// Links whose window is full. 0 spares the look at all of them after each turn.
     links_paused: usize,
@@ -98,12 +98,12 @@ impl Driver {
         Ok(Self {
             server,
             poller: Poller::new()?,
-            ports: [const { None }; PORTS],
+            ports: [const { None }; SOCKETS],
             links: [const { None }; STREAMS],
             links_paused: 0,
             socket_deadline: None,
-            credits: Credits { ports: PortSet::ALL },
-            answers: VecDeque::with_capacity(PORTS + STREAMS),
+            credits: Credits { ports: PortSet::ALL, storage: false },
+            answers: VecDeque::with_capacity(SOCKETS + STREAMS),
             buffer: std::vec![0; BUFFER_BYTES].into_boxed_slice(),
         })
     }
@@ -128,7 +128,7 @@ impl Driver {
     /// The last turn: takes no more connections, writes what goes at once, and closes every socket.
     pub fn stop(&mut self) {
         self.turn(Input::Timeout);
-        self.ports = [const { None }; PORTS];
+        self.ports = [const { None }; SOCKETS];
         for mut link in self.links.iter_mut().filter_map(Option::take) {
             if link.connecting_until.is_none() && !link.is_write_blocked {
                 let _ = link.flush(self.server);
@@ -205,7 +205,7 @@ impl Driver {
         match output {
             Output::Datagram { port, to, len } => self.send(port, to, len),
             Output::Flush(stream) => self.flush(stream),
-            Output::Connect { stream, to } => self.connect(now, stream, to),
+            Output::Connect { stream, to, .. } => self.connect(now, stream, to),
             Output::Close(stream) => self.close(stream),
             Output::OpenPort { port, transport, address } => {
                 let result = self.open(port, transport, address).map_err(|error| {
@@ -214,6 +214,8 @@ impl Driver {
                 });
                 self.answers.push_back(Answer::Opened(port, result));
             }
+            // There is no storage yet, so nothing is given to be stored.
+            Output::Store { .. } | Output::Forget { .. } => {}
             Output::ClosePort(port) => {
                 if let Some(socket) = self.ports.get_mut(usize::from(port.0)) {
                     *socket = None;

@@ -13,6 +13,7 @@ pub mod control;
 pub mod daemon;
 pub mod disk;
 pub mod driver;
+mod nameservers;
 mod poller;
 pub mod selftest;
 pub mod settings;

@@ -6,9 +6,21 @@
 
 use core::net::SocketAddr;
 
-use crate::base::net::{LocalAddress, Port, PortSet, Stream, Transport};
+use crate::base::net::{LocalAddress, PeerIdentity, Port, PortSet, Stream, Transport};
 use crate::base::time::UnixTime;
-use crate::config::model::Model;
+use crate::config::model::{Model, Peer};
+use crate::spool::Key;
+
+/// What a start begins with.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// A key of this start alone.
+    pub key: [u8; 16],
+    /// A key that is the same in every start, so that what was sealed before a restart is known after it.
+    pub lasting: [u8; 16],
+    /// Names this boot of the machine: instants of two starts compare when it is the same.
+    pub boot: u64,
+}
 
 /// What happened in the world.
 #[derive(Debug)]
@@ -17,6 +29,8 @@ pub enum Input<'a> {
     Configuration(&'a Model),
     /// All addresses of the machine, at start and whenever they change. Link-local IPv6 addresses are left out.
     Addresses(&'a [LocalAddress]),
+    /// The name servers, at start and whenever they change.
+    Nameservers(&'a [SocketAddr]),
     /// The time of day, at start and whenever the clock was set.
     WallClock(UnixTime),
     /// The answer to [`Output::OpenPort`]: the address the socket got, or that it could not be opened (the core tries
@@ -48,15 +62,41 @@ pub enum Input<'a> {
         /// Our end's address.
         local: SocketAddr,
     },
+    /// A stream over TLS is up (both ways of it): who the other end has proven to be. Comes before the first bytes.
+    Secured {
+        /// The stream.
+        stream: Stream,
+        /// The proof.
+        identity: &'a PeerIdentity,
+    },
     /// So many bytes were read into [`Server::receive_window`](super::Server::receive_window).
     Received(Stream, usize),
     /// The stream is gone, by itself or because the core closed it. The handle is not used again.
     Closed(Stream, Reason),
+    /// A record that was kept before this start, or on a disk that has come; all of them come before the
+    /// [`Input::Storage`] that says so.
+    Restored {
+        /// Its key.
+        key: Key,
+        /// What was stored.
+        bytes: &'a [u8],
+        /// Where it was.
+        source: Source,
+    },
+    /// Where records are kept from now on. What was kept elsewhere is to be stored anew.
+    Storage(Storage),
+    /// The answer to [`Output::Store`] and [`Output::Forget`], in the order of these.
+    Stored {
+        /// Which.
+        ticket: Ticket,
+        /// Whether it is durable now.
+        outcome: Result<(), StoreError>,
+    },
     /// Nothing but time passed.
     Timeout,
 }
 
-/// Names one `Output::Store` or `Output::Forget` until it is answered; counts up.
+/// Names one [`Output::Store`] or [`Output::Forget`] until it is answered; counts up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Ticket(pub u32);
 
@@ -109,28 +149,60 @@ pub enum Output {
         /// How many bytes of the buffer.
         len: usize,
     },
-    /// Open a connection; answered by [`Input::Connected`] or [`Input::Closed`].
+    /// Open a connection; answered by [`Input::Connected`] or [`Input::Closed`]. For TLS the other end must prove to be
+    /// [`Server::expected`](super::Server::expected), else it is closed.
     Connect {
         /// The handle it shall have.
         stream: Stream,
         /// Where to.
         to: SocketAddr,
+        /// TCP or TLS.
+        transport: Transport,
     },
     /// There is something in the stream's transmit window.
     Flush(Stream),
     /// Write what is in the transmit window if that goes at once, then close. Answered by [`Input::Closed`].
     Close(Stream),
-    /// Open a UDP socket or a TCP listener on exactly this address; answered by [`Input::Opened`]. Port 0 is any port.
+    /// Open a UDP socket, or a listener for TCP or TLS, on exactly this address; answered by [`Input::Opened`]. Port 0 is
+    /// any port, chosen so that nobody can guess it.
     OpenPort {
-        /// The name it shall have.
+        /// The name it shall have, below [`SOCKETS`](crate::base::limits::SOCKETS).
         port: Port,
-        /// UDP socket or TCP listener.
+        /// UDP socket, or what the listener's connections speak.
         transport: Transport,
         /// The address to bind.
         address: SocketAddr,
     },
     /// Close a socket or listener. Not answered; nothing that arrives on it later reaches the core.
     ClosePort(Port),
+    /// Keep the first `len` bytes of the buffer under a key, instead of what was kept under it; answered by
+    /// [`Input::Stored`] when they are durable.
+    Store {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// Its key.
+        key: Key,
+        /// Whose it is: a hash, for the quota.
+        owner: u32,
+        /// How many bytes of the buffer.
+        len: usize,
+    },
+    /// Forget what is kept under a key, if anything is; answered as [`Output::Store`] is.
+    Forget {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// The key.
+        key: Key,
+    },
+}
+
+/// Who must be at the other end of a connection over TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The domain its certificate has to be for (RFC 5922), and the name to ask for (SNI).
+    pub domain: &'a str,
+    /// What the configuration says of that domain, if anything.
+    pub peer: Option<&'a Peer>,
 }
 
 /// What the edge has room for now. The core keeps everything else in its state.
@@ -138,6 +210,8 @@ pub enum Output {
 pub struct Credits {
     /// UDP sockets that can be written.
     pub ports: PortSet,
+    /// Whether another record can be handed over to be stored.
+    pub storage: bool,
 }
 
 /// Why a stream ended.

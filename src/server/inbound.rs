@@ -71,6 +71,14 @@ impl Inbound {
         }
     }
 
+    /// All that waits in a stream's window, for who reads something else than SIP.
+    pub fn waiting(&self, stream: Stream) -> &[u8] {
+        match self.windows.get(usize::from(stream.index)) {
+            Some(Some(window)) => self.store.get(window),
+            _ => &[],
+        }
+    }
+
     /// What is next in a stream.
     pub fn next(&self, stream: Stream) -> Next<'_> {
         let Some(Some(window)) = self.windows.get(usize::from(stream.index)) else {

@@ -6,6 +6,8 @@ use core::net::SocketAddr;
 use heapless::Vec;
 
 use super::Core;
+use super::outside::Destination;
+use crate::base;
 use crate::base::limits::BRANCHES;
 use crate::base::net::{Flow, Stream, Transport, octets};
 use crate::base::random::Purpose;
@@ -14,7 +16,7 @@ use crate::base::time::{Instant, UnixTime};
 use crate::home::binding::Binding;
 use crate::home::identity::{self, Demand, Identity};
 use crate::home::policy::{self, Asker, Assurance, Decision, Event, Kind, Snapshot, Target as Goal};
-use crate::home::proxy::context::{Passage, Target, To};
+use crate::home::proxy::context::{self, Passage, Target, To};
 use crate::home::proxy::forward::{Forward, Own};
 use crate::home::proxy::{self, Job};
 use crate::home::registrar::{BindingHandle, Registrar};
@@ -28,7 +30,7 @@ use crate::sip::transport::DEFAULT_PORT;
 use crate::wire::sdp;
 use crate::wire::sip::edit::Edits;
 use crate::wire::sip::response::{self, Head};
-use crate::wire::sip::{Essentials, Fault, Message, Method, Name, NameAddr, SipUri, Uri, date};
+use crate::wire::sip::{Essentials, Fault, Message, Method, Name, NameAddr, SipUri, Uri, date, same_name};
 
 /// Option tags a REGISTER may require.
 const REGISTRAR_TAGS: [&[u8]; 2] = [b"path", b"outbound"];
@@ -47,7 +49,7 @@ struct Incoming<'a, 'b> {
 }
 
 /// Where a request is to go.
-enum Place {
+enum Place<'b> {
     /// To this server itself.
     Server,
     /// To a person.
@@ -58,10 +60,21 @@ enum Place {
     Device(BindingHandle),
     /// Within a dialog that passes here, to a device or to a peer.
     Dialog(To),
-    /// To another server or a foreign address.
-    Outside(Transport, SocketAddr),
+    /// To another domain or a foreign address.
+    Outside(Onward<'b>),
     /// Within a dialog, or to an address, whose way is not known.
     Unreachable(Fault),
+}
+
+/// The next hop outside the home.
+#[derive(Clone, Copy)]
+pub(super) struct Onward<'b> {
+    /// Its address.
+    pub uri: SipUri<'b>,
+    /// The hash of the domain that it has proven before, in a dialog; else 0.
+    pub domain: u32,
+    /// Whether it is within a dialog that passes here.
+    pub in_dialog: bool,
 }
 
 impl Core {
@@ -74,6 +87,12 @@ impl Core {
         let (Some(essentials), Some(keys)) = (message.essentials(), self.stack.keys(message)) else {
             return self.faulty(now, flow, from, message);
         };
+        if let Flow::Stream(stream) = flow
+            && essentials.via.params.has(b"alias")
+            && let Some(state) = self.stack.network.stream_mut(stream)
+        {
+            state.is_alias = true;
+        }
         let flow = self.answer_flow(flow, essentials);
         let routes = Routes::default();
         let incoming = Incoming { message, essentials, method, flow, from, keys, routes };
@@ -141,11 +160,24 @@ impl Core {
         let routes = Routes::of(incoming.message, &self.stack.network, &self.stack.random);
         let hops = incoming.essentials.max_forwards.unwrap_or(70);
         // An ACK to a 2xx is part of its dialog; any other belongs to an answer given without a transaction.
-        if let Some((_, token)) = routes.dialog().filter(|_| hops > 0)
-            && let Some(to) = self.way_of(now, token, &routes)
-        {
-            self.pass_ack(now, Incoming { routes, ..incoming }, to);
-        }
+        let Some((_, token)) = routes.dialog().filter(|_| hops > 0) else { return };
+        let incoming = Incoming { routes, ..incoming };
+        let to = match self.way_of(token, &incoming) {
+            Place::Dialog(to) => to,
+            Place::Outside(onward) => match self.destination(now, &onward) {
+                // One that has to be looked up first comes again with the next repetition of the answer.
+                Destination::At(servers, domain) => {
+                    let flow = servers
+                        .first()
+                        .and_then(|server| self.stack.flow_to(now, server.transport, server.address, &domain));
+                    let Some(flow) = flow else { return };
+                    To::Flow(flow)
+                }
+                Destination::Pending(..) | Destination::Nowhere(_) => return,
+            },
+            _ => return,
+        };
+        self.pass_ack(now, incoming, to);
     }
 
     fn pass_ack(&mut self, now: Instant, incoming: Incoming<'_, '_>, to: To) {
@@ -154,6 +186,7 @@ impl Core {
                 self.registrar.get(device).and_then(|device| proxy::flow_of(now, &mut self.stack, device))
             }
             To::Flow(flow) => Some(flow),
+            To::Server(_) => None,
         };
         let Some(flow) = flow else { return };
         let network = &self.stack.network;
@@ -172,12 +205,13 @@ impl Core {
             own_routes: usize::from(incoming.routes.own),
             drops_last_route: incoming.routes.is_strict,
             source: incoming.from,
-            outgoing: Own { transport: flow.transport(), address, name: network.advertised(remote.ip()) },
-            incoming: Own { transport: incoming.flow.transport(), address: source_address, name: None },
+            outgoing: Own { transport: network.transport(flow), address, name: network.advertised(remote.ip()) },
+            incoming: Own { transport: network.transport(incoming.flow), address: source_address, name: None },
             branch,
             tokens: None,
             realm: &self.people.model.main.domain,
             breadth: proxy::breadth_of(incoming.message),
+            is_alias: false,
         };
         let mut edits = Edits::new(&mut self.proxy.edit_text);
         forward.edits(&self.stack.random, incoming.message, &mut edits);
@@ -212,10 +246,10 @@ impl Core {
             Ok(_) => return self.refuse(now, &incoming, 416, "Unsupported URI Scheme", ""),
             Err(fault) => return self.refuse(now, &incoming, fault.status, fault.reason, ""),
         };
-        let place = self.locate(now, &incoming, &uri);
-        // §26.2.2: to be carried over TLS all the way, which nothing here can do.
-        if uri.secure && matches!(place, Place::Person(_) | Place::Nobody | Place::Device(_)) {
-            return self.refuse(now, &incoming, 416, "No TLS Here", "");
+        let place = self.locate(&incoming, &uri);
+        // §26.2.2: to be carried over TLS all the way, also the way it came (RFC 5630 §5.3).
+        if uri.secure && self.stack.network.transport(incoming.flow) != Transport::Tls {
+            return self.refuse(now, &incoming, 480, "SIPS Needs TLS", "");
         }
         if essentials.max_forwards == Some(0) && !matches!(place, Place::Server) {
             return self.refuse(now, &incoming, 483, "Too Many Hops", "");
@@ -251,22 +285,17 @@ impl Core {
         }
     }
 
-    fn locate(&mut self, now: Instant, incoming: &Incoming<'_, '_>, uri: &SipUri<'_>) -> Place {
+    fn locate<'b>(&self, incoming: &Incoming<'_, 'b>, uri: &SipUri<'b>) -> Place<'b> {
         if let Some((_, token)) = incoming.routes.dialog() {
-            return match self.way_of(now, token, &incoming.routes) {
-                Some(to) => Place::Dialog(to),
-                None => Place::Unreachable(GONE),
-            };
+            return self.way_of(token, incoming);
         }
         if incoming.routes.has_more {
-            let next = incoming.message.values(Name::Route).nth(usize::from(incoming.routes.own));
-            let route = next.and_then(|value| NameAddr::parse(value).ok()).and_then(|route| route.parsed_uri().ok());
-            return match route.as_ref().and_then(Uri::sip) {
-                Some(route) => self.outside(route),
+            return match next_route(incoming) {
+                Some(route) => Place::Outside(Onward { uri: route, domain: 0, in_dialog: false }),
                 None => Place::Unreachable(Fault { status: 400, reason: "Malformed Route" }),
             };
         }
-        if self.people.is_domain(uri) || self.stack.network.is_own(&uri.host, uri.port) {
+        if self.people.is_domain(uri) || self.stack.network.is_own(uri) {
             return match uri.user {
                 None | Some(b"pcs") => Place::Server,
                 Some(user) => self.people.person(&self.stack.random, user).map_or(Place::Nobody, Place::Person),
@@ -274,47 +303,37 @@ impl Core {
         }
         match self.registrar.by_contact(&self.stack, uri) {
             Some((device, _)) => Place::Device(device),
-            None => self.outside(uri),
+            None => Place::Outside(Onward { uri: *uri, domain: 0, in_dialog: false }),
         }
     }
 
-    /// The way to a foreign address. Names of other domains are not looked up.
-    fn outside(&self, uri: &SipUri<'_>) -> Place {
-        let Some(ip) = uri.host.ip() else {
-            return Place::Unreachable(Fault { status: 404, reason: "Domain Not Known Here" });
-        };
-        if uri.secure {
-            return Place::Unreachable(Fault { status: 416, reason: "No TLS Here" });
-        }
-        let transport = match uri.transport() {
-            None => Transport::Udp,
-            Some(name) if name.eq_ignore_ascii_case(b"udp") => Transport::Udp,
-            Some(name) if name.eq_ignore_ascii_case(b"tcp") => Transport::Tcp,
-            Some(_) => return Place::Unreachable(Fault { status: 404, reason: "Transport Not Known Here" }),
-        };
-        let remote = SocketAddr::new(ip, uri.port.unwrap_or(DEFAULT_PORT));
-        Place::Outside(transport, remote)
-    }
-
-    /// The way to the side of a dialog that a token names: its device's flow as it is now, else the flow as it was.
-    fn way_of(&mut self, now: Instant, token: &Token, routes: &Routes) -> Option<To> {
+    /// The way to the side of a dialog that a token names: its device's flow as it is now, else the flow as it was. A
+    /// connection that is gone may have been made by the other end: the next hop's own address says how to come back.
+    fn way_of<'b>(&self, token: &Token, incoming: &Incoming<'_, 'b>) -> Place<'b> {
         if token.binding != 0
             && let Some((device, _)) = self.registrar.by_id(token.binding)
         {
-            return Some(To::Device(device));
+            return Place::Dialog(To::Device(device));
         }
         if let Some(stream) = token.stream
-            && self.stack.network.stream(stream).is_some()
+            && self.stack.network.stream(stream).is_some_and(|state| state.remote == token.remote)
         {
-            return Some(To::Flow(Flow::Stream(stream)));
+            return Place::Dialog(To::Flow(Flow::Stream(stream)));
         }
-        let (_, transport, address) = routes.to?;
+        let Some((_, transport, address)) = incoming.routes.to else { return Place::Unreachable(GONE) };
         if transport.is_reliable() {
-            return self.stack.flow_to(now, transport, token.remote).map(To::Flow);
+            let uri = if incoming.routes.has_more { next_route(incoming) } else { request_target(incoming) };
+            return match uri {
+                Some(uri) => Place::Outside(Onward { uri, domain: token.domain, in_dialog: true }),
+                None => Place::Unreachable(GONE),
+            };
         }
         let port = address.and_then(|address| self.stack.network.port_at(transport, address));
-        let port = port.or_else(|| self.stack.network.port_towards(transport, token.remote.ip()))?;
-        Some(To::Flow(Flow::Datagram { port, remote: token.remote }))
+        let port = port.filter(|port| self.stack.network.can_send(*port, token.remote));
+        match port.or_else(|| self.stack.network.port_towards(transport, token.remote.ip())) {
+            Some(port) => Place::Dialog(To::Flow(Flow::Datagram { port, remote: token.remote })),
+            None => Place::Unreachable(GONE),
+        }
     }
 
     /// Who asks; `None` when that has been answered with a challenge or a refusal.
@@ -332,7 +351,7 @@ impl Core {
             }
         };
         if !is_home {
-            return Some(Asker::STRANGER);
+            return Some(self.stranger(incoming));
         }
         if let Some(person) = self.proven_in_dialog(incoming) {
             return Some(Asker { assurance: Assurance::Digest, person: Some(person) });
@@ -341,6 +360,18 @@ impl Core {
         let identity =
             identity::identify(now, stack, people, nonces, incoming.message, whose, Name::ProxyAuthorization);
         self.judge(now, incoming, identity, 407)
+    }
+
+    /// Somebody of another domain, which the connection may have proven.
+    fn stranger(&self, incoming: &Incoming<'_, '_>) -> Asker {
+        let Flow::Stream(stream) = incoming.flow else { return Asker::STRANGER };
+        let proved = self.stack.network.stream(stream).map_or("", |state| state.proved.as_str());
+        match incoming.essentials.from.parsed_uri() {
+            Ok(Uri::Sip(uri)) if !proved.is_empty() && same_name(uri.host_raw, proved.as_bytes()) => {
+                Asker { assurance: Assurance::Peer, person: None }
+            }
+            _ => Asker::STRANGER,
+        }
     }
 
     /// The person of the home that the sender's side of the dialog was proven to be, when From says the same.
@@ -422,17 +453,22 @@ impl Core {
             }
             Place::Device(device) => (Goal::Device, single(To::Binding(*device))),
             Place::Dialog(to) => (Goal::Dialog, single(*to)),
-            Place::Outside(..) => (Goal::Outside, Vec::new()),
+            Place::Outside(onward) if onward.in_dialog => (Goal::Dialog, Vec::new()),
+            Place::Outside(_) => (Goal::Outside, Vec::new()),
             Place::Server | Place::Nobody | Place::Unreachable(_) => return,
         };
         if let Decision::Refuse(status, reason) = policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
             return self.refuse_asker(now, &incoming, asker, status, reason);
         }
-        // Not before: a stranger must not make us connect to where he likes.
-        if let Place::Outside(transport, remote) = &place {
-            match self.stack.flow_to(now, *transport, *remote) {
-                Some(flow) => targets = single(To::Flow(flow)),
-                None => return self.refuse_asker(now, &incoming, asker, GONE.status, GONE.reason),
+        // Not before: a stranger must not make us ask for names and connect to where he likes.
+        let (mut lookup, mut domain) = (None, base::text::Name::new());
+        if let Place::Outside(onward) = &place {
+            match self.destination(now, onward) {
+                Destination::At(servers, name) => (targets, domain) = (context::servers(&servers), name),
+                Destination::Pending(handle, name) => (lookup, domain) = (Some(handle), name),
+                Destination::Nowhere(fault) => {
+                    return self.refuse_asker(now, &incoming, asker, fault.status, fault.reason);
+                }
             }
         }
         let at_once = targets.iter().filter(|target| targets.first().is_some_and(|first| first.q == target.q)).count();
@@ -467,17 +503,22 @@ impl Core {
         };
         let Incoming { flow, keys, .. } = incoming;
         let (proxy, mut around) = self.split();
-        if proxy.start(now, &mut around, Job { message, keys: &keys, flow, kind, passage, targets }).is_err() {
+        let job = Job { message, keys: &keys, flow, kind, passage, targets, lookup, domain };
+        if proxy.start(now, &mut around, job).is_err() {
             self.refuse(now, &incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
         }
     }
 
     /// The devices of a person that a request goes to: those that can take it, without her own that it came from.
     fn targets(&self, person: usize, incoming: &Incoming<'_, '_>, asker: Asker, kind: Kind) -> Vec<Target, BRANCHES> {
+        let network = &self.stack.network;
+        let is_secure = incoming.message.request_uri().is_some_and(|uri| uri.starts_with(b"sips:"));
         let able = || {
             let is_own = |device: &Binding| asker.person == Some(person) && device.source == incoming.flow;
             let others = self.registrar.of(person).filter(move |(_, device)| !is_own(device));
-            others.filter(|(_, device)| device.abilities.takes(incoming.method))
+            let secure =
+                others.filter(move |(_, device)| !is_secure || network.transport(device.flow) == Transport::Tls);
+            secure.filter(|(_, device)| device.abilities.takes(incoming.method))
         };
         // What a device is for counts where there is a choice.
         let has_choice = able().any(|(_, device)| self.is_for(device, kind));
@@ -553,6 +594,9 @@ impl Core {
                 response::write_head(message, &head, out);
                 response::finish(out, None);
             }),
+        }
+        if status == 200 {
+            self.hold_until_durable(now, server);
         }
     }
 
@@ -640,7 +684,7 @@ impl Core {
     fn refuse_asker(&mut self, now: Instant, incoming: &Incoming<'_, '_>, asker: Asker, status: u16, reason: &str) {
         match asker.assurance {
             Assurance::Digest => self.refuse_for_good(now, incoming, status, reason),
-            Assurance::Claimed => self.refuse(now, incoming, status, reason, ""),
+            Assurance::Claimed | Assurance::Peer => self.refuse(now, incoming, status, reason, ""),
         }
     }
 
@@ -677,6 +721,19 @@ const REGISTERED_BYTES: usize = 2 * CONTACTS_BYTES;
 const CONTACTS_BYTES: usize = 4096;
 
 const GONE: Fault = Fault { status: 480, reason: "Temporarily Unavailable" };
+
+/// The first Route value that is not ours.
+fn next_route<'b>(incoming: &Incoming<'_, 'b>) -> Option<SipUri<'b>> {
+    let next = incoming.message.values(Name::Route).nth(usize::from(incoming.routes.own))?;
+    NameAddr::parse(next).ok()?.parsed_uri().ok()?.sip().copied()
+}
+
+/// The address a request is for, which a strict router has put last in Route.
+fn request_target<'b>(incoming: &Incoming<'_, 'b>) -> Option<SipUri<'b>> {
+    let strict = if incoming.routes.is_strict { proxy::forward::last_route(incoming.message) } else { None };
+    let target = strict.map(|route| route.uri).or(incoming.message.request_uri())?;
+    Uri::parse(target).ok()?.sip().copied()
+}
 
 fn single(to: To) -> Vec<Target, BRANCHES> {
     Vec::from_slice(&[Target::new(to, 1000, 0)]).unwrap_or_default()

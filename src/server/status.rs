@@ -132,7 +132,7 @@ impl Core {
             person: model.people.get(usize::from(binding.person)).map_or("", |person| &person.id),
             device: section.map(|device| device.id.as_str()),
             contact: text(Text::Uri),
-            transport: Shown(binding.flow.transport().parameter().as_bytes()),
+            transport: Shown(self.stack.network.transport(binding.flow).parameter().as_bytes()),
             source: self.stack.network.remote(binding.source).map(Address),
             user_agent: text(Text::Agent),
             expires_s: binding.expires_at.seconds_from(now),

@@ -61,6 +61,11 @@ impl Nonces {
         Self { records: [Record { nonce: 0, highest: 0, seen: 0 }; NONCES], index: Index::new(), next: 0, floor_ms: 0 }
     }
 
+    /// A new start: how often a nonce of an earlier one was used is not known, so those are stale.
+    pub fn begin(&mut self, now: Instant) {
+        self.floor_ms = issue_ms(now) - 1;
+    }
+
     /// Appends one challenge for each algorithm of the list, strongest first, as fields named `field`.
     pub fn challenge(now: Instant, random: &mut Random, challenge: &Challenge<'_>, out: &mut Writer<'_>) {
         let nonce = issue_ms(now) << UNIQUE_BITS | random.number() >> (64 - UNIQUE_BITS);
@@ -119,7 +124,8 @@ impl Nonces {
         let nonce = hex_number(&text[..16]).ok_or(Refusal::Stale)?;
         let mac = hex_number(&text[16..]).ok_or(Refusal::Stale)?;
         let is_ours = same_secret(&mac.to_be_bytes(), &seal(random, nonce).to_be_bytes());
-        if !is_ours || issue_ms(now).saturating_sub(nonce >> UNIQUE_BITS) > NONCE_LIFE_MS {
+        let issued_ms = nonce >> UNIQUE_BITS;
+        if !is_ours || issued_ms > issue_ms(now) || issue_ms(now) - issued_ms > NONCE_LIFE_MS {
             return Err(Refusal::Stale);
         }
         Ok(nonce)

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use crate::base::net::Transport;
 use crate::base::random::Random;
 use crate::sip::token::Token;
-use crate::sip::transport::Network;
+use crate::sip::transport::{Network, port_of, transport_of};
 use crate::wire::sip::{Message, Name, NameAddr, SipUri, Uri};
 
 /// What the Route of a request says.
@@ -39,12 +39,14 @@ impl Routes {
         }
         for value in message.values(Name::Route) {
             let Some(uri) = NameAddr::parse(value).ok().and_then(|route| route.parsed_uri().ok()) else { break };
-            let Some(uri) = uri.sip().filter(|uri| network.is_own(&uri.host, uri.port)) else {
+            // A token of ours counts at any address: the one it was given at may not be ours any more.
+            let token = uri.sip().and_then(|uri| Token::read(random, call_id, uri.user?));
+            let Some(uri) = uri.sip().filter(|uri| token.is_some() || network.is_own(uri)) else {
                 routes.has_more = true;
                 break;
             };
             routes.own = routes.own.saturating_add(1);
-            if let Some(token) = uri.user.and_then(|user| Token::read(random, call_id, user)) {
+            if let Some(token) = token {
                 routes.take(token, uri);
             }
         }
@@ -58,16 +60,15 @@ impl Routes {
     }
 
     fn take(&mut self, token: Token, uri: &SipUri<'_>) {
-        let is_tcp = uri.transport().is_some_and(|name| name.eq_ignore_ascii_case(b"tcp"));
-        let transport = if is_tcp { Transport::Tcp } else { Transport::Udp };
-        let address = uri.host.ip().map(|ip| SocketAddr::new(ip, uri.port.unwrap_or(super::transport::DEFAULT_PORT)));
+        let transport = transport_of(uri).unwrap_or(Transport::Udp);
+        let address = uri.host.ip().map(|ip| SocketAddr::new(ip, port_of(uri)));
         self.from.get_or_insert(token);
         self.to = Some((token, transport, address));
     }
 }
 
 fn own_token(uri: &SipUri<'_>, network: &Network, random: &Random, call_id: &[u8]) -> Option<Token> {
-    if !network.is_own(&uri.host, uri.port) {
+    if !network.is_own(uri) {
         return None;
     }
     Token::read(random, call_id, uri.user?)

@@ -36,15 +36,18 @@ pub struct Token {
     pub remote: SocketAddr,
     /// The stream to it.
     pub stream: Option<Stream>,
+    /// A hash of the domain that it has to prove on a new connection over TLS; 0 for none.
+    pub domain: u32,
 }
 
 const MAC_BYTES: usize = 8;
-/// Flags, person, pair, binding, IPv6 address and port, stream, seal.
-const MOST_BYTES: usize = 1 + 4 + 4 + 4 + 18 + 4 + MAC_BYTES;
+/// Flags, person, pair, binding, IPv6 address and port, stream, domain, seal.
+const MOST_BYTES: usize = 1 + 4 + 4 + 4 + 18 + 4 + 4 + MAC_BYTES;
 
 const CALLEE: u8 = 1;
 const IPV6: u8 = 2;
 const STREAM: u8 = 4;
+const DOMAIN: u8 = 8;
 
 impl Token {
     /// Writes the token, sealed for the dialog with this Call-ID.
@@ -55,6 +58,7 @@ impl Token {
         flags |= if self.side == Side::Callee { CALLEE } else { 0 };
         flags |= if self.remote.is_ipv6() { IPV6 } else { 0 };
         flags |= if self.stream.is_some() { STREAM } else { 0 };
+        flags |= if self.domain != 0 { DOMAIN } else { 0 };
         bytes.put(&[flags]);
         bytes.put(&self.person.to_be_bytes());
         bytes.put(&self.pair.to_be_bytes());
@@ -68,9 +72,19 @@ impl Token {
             bytes.put(&stream.index.to_be_bytes());
             bytes.put(&stream.generation.to_be_bytes());
         }
+        if self.domain != 0 {
+            bytes.put(&self.domain.to_be_bytes());
+        }
         let seal = seal(random, call_id, bytes.written());
         bytes.put(&seal);
         base64url_encode(bytes.written(), out);
+    }
+
+    /// The hash that stands for a domain in a token.
+    pub fn domain(random: &Random, domain: &str) -> u32 {
+        let mut hash = random.hash(Purpose::Token);
+        hash.put_lower(domain.as_bytes());
+        (hash.finish() as u32).max(1)
     }
 
     /// Reads a token; `None` when it is not one that was sealed here for this Call-ID.
@@ -93,11 +107,16 @@ impl Token {
             (IpAddr::from(*octets), rest)
         };
         let (port, rest) = rest.split_first_chunk::<2>()?;
-        let stream = match rest {
-            [a, b, c, d] if flags & STREAM != 0 => {
-                Some(Stream { index: u16::from_be_bytes([*a, *b]), generation: u16::from_be_bytes([*c, *d]) })
+        let (stream, rest) = match rest.split_first_chunk::<4>() {
+            Some(([a, b, c, d], rest)) if flags & STREAM != 0 => {
+                let (index, generation) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
+                (Some(Stream { index, generation }), rest)
             }
-            [] if flags & STREAM == 0 => None,
+            _ => (None, rest),
+        };
+        let domain = match rest {
+            [a, b, c, d] if flags & DOMAIN != 0 => u32::from_be_bytes([*a, *b, *c, *d]),
+            [] if flags & DOMAIN == 0 => 0,
             _ => return None,
         };
         Some(Self {
@@ -107,6 +126,7 @@ impl Token {
             binding: u32::from_be_bytes(*binding),
             remote: SocketAddr::new(ip, u16::from_be_bytes(*port)),
             stream,
+            domain,
         })
     }
 }
@@ -133,6 +153,7 @@ mod tests {
                 binding: 7,
                 remote: "192.0.2.1:5060".parse().unwrap(),
                 stream: None,
+                domain: 0,
             },
             Token {
                 side: Side::Callee,
@@ -141,6 +162,7 @@ mod tests {
                 binding: 0,
                 remote: "[2001:db8::7]:40000".parse().unwrap(),
                 stream: Some(Stream { index: 3, generation: 300 }),
+                domain: 0xdead_beef,
             },
         ];
         for token in tokens {

@@ -14,7 +14,7 @@ use crate::base::net::{Flow, Listen, LocalAddress, NOWHERE, Port, Stream, Transp
 use crate::base::store::{Bytes, Store};
 use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
-use crate::wire::sip::{Host, same_name};
+use crate::wire::sip::{Host, SipUri, same_name};
 
 /// A stream without a binding may be silent for so long.
 const IDLE_MS: u64 = 300_000;
@@ -26,6 +26,21 @@ const CONNECT_MS: u64 = 3_000;
 const REOPEN_MS: u64 = 5_000;
 /// The port of SIP where none is said.
 pub const DEFAULT_PORT: u16 = 5060;
+
+/// The port that a URI means (RFC 3261 §19.1.2).
+pub fn port_of(uri: &SipUri<'_>) -> u16 {
+    uri.port.unwrap_or_else(|| transport_of(uri).unwrap_or(Transport::Udp).default_port())
+}
+
+/// The transport that a URI names; `None` when it names none, or one that we do not have. `sips:` means TLS.
+pub fn transport_of(uri: &SipUri<'_>) -> Option<Transport> {
+    let named = uri.transport();
+    let is = |transport: Transport| named.is_some_and(|name| name.eq_ignore_ascii_case(transport.name().as_bytes()));
+    match () {
+        () if uri.secure || is(Transport::Tls) => Some(Transport::Tls),
+        () => [Transport::Udp, Transport::Tcp].into_iter().find(|transport| is(*transport)),
+    }
+}
 
 /// Our end of the network.
 pub struct Network {
@@ -61,6 +76,16 @@ enum PortStep {
 pub struct StreamState {
     generation: u16,
     phase: Phase,
+    /// What it speaks: TCP or TLS.
+    pub transport: Transport,
+    /// Who reads it.
+    pub user: StreamUser,
+    /// The domain that the peer has to prove, on a connection over TLS that we made.
+    pub domain: Name,
+    /// The domain that the peer has proven.
+    pub proved: Name,
+    /// Whether the peer said that what is for its domain may come on this connection, which it made.
+    pub is_alias: bool,
     /// The peer's address.
     pub remote: SocketAddr,
     /// Our address as a Via names it: the listener's where there is one.
@@ -73,6 +98,15 @@ pub struct StreamState {
     stalled_since: Option<Instant>,
     /// Bindings that were registered over it.
     pub bindings: u16,
+}
+
+/// Who reads what comes in on a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StreamUser {
+    /// SIP.
+    Sip,
+    /// A lookup of the resolver.
+    Lookup(u8),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,8 +142,17 @@ impl Network {
         self.external.clone_from(external);
     }
 
-    /// Takes the addresses of the machine.
-    pub fn set_addresses(&mut self, addresses: &[LocalAddress]) {
+    /// Takes the addresses of the machine. A stream on one that is gone can't carry anything any more, though it may take
+    /// minutes until it notices: it is closed; `changed` is told its slot.
+    pub fn set_addresses(&mut self, addresses: &[LocalAddress], mut changed: impl FnMut(usize)) {
+        for (index, state) in self.streams.iter_mut().enumerate() {
+            let is_known = |list: &[LocalAddress]| list.iter().any(|own| own.ip == state.local.ip());
+            if state.is_usable() && is_known(&self.addresses) && !is_known(addresses) {
+                log::info!("the connection with {} is closed: {} is not ours any more", state.remote, state.local.ip());
+                state.phase = Phase::ToClose;
+                changed(index);
+            }
+        }
         self.addresses.clear();
         for address in addresses {
             if self.addresses.push(*address).is_err() {
@@ -279,16 +322,12 @@ impl Network {
         remote.is_loopback() || self.addresses.iter().any(|local| local.prefix > 0 && local.reaches(remote))
     }
 
-    /// Whether `host` and `port` in a URI mean this server by one of its addresses or names.
-    pub fn is_own(&self, host: &Host<'_>, port: Option<u16>) -> bool {
-        let number = port.unwrap_or(DEFAULT_PORT);
-        match host.ip() {
-            Some(ip) => {
-                self.open_ports().any(|(_, state)| state.address.ip() == ip && state.address.port() == number)
-                    || self.is_external(host) && self.has_port_number(number)
-            }
-            None => self.is_external(host) && self.has_port_number(number),
-        }
+    /// Whether a URI's host and port mean this server by one of its addresses or names.
+    pub fn is_own(&self, uri: &SipUri<'_>) -> bool {
+        let number = port_of(uri);
+        let is_address =
+            |ip| self.open_ports().any(|(_, state)| state.address.ip() == ip && state.address.port() == number);
+        uri.host.ip().is_some_and(is_address) || self.is_external(&uri.host) && self.has_port_number(number)
     }
 
     /// Whether a host is one of our addresses or external names, whatever the port.
@@ -333,33 +372,73 @@ impl Network {
 
     /// Begins a stream that a listener took.
     pub fn accept(&mut self, now: Instant, stream: Stream, listener: Port, remote: SocketAddr) {
-        let Some(local) = self.port(listener).map(|port| port.address) else { return };
-        self.begin(now, stream, Phase::Open, remote, local);
+        let Some(PortState { transport, address: local, .. }) = self.port(listener).copied() else { return };
+        let vacant = StreamState::vacant();
+        self.begin(stream, StreamState { phase: Phase::Open, transport, remote, local, active_at: now, ..vacant });
     }
 
-    /// Begins a stream to a peer.
-    pub fn connect(&mut self, now: Instant, remote: SocketAddr) -> Option<Stream> {
-        let port = self
-            .port_towards(Transport::Tcp, remote.ip())
-            .or_else(|| self.port_towards(Transport::Udp, remote.ip()))?;
-        let local = self.port(port)?.address;
+    /// Begins a stream to a peer; over TLS the peer has to prove to be `domain`.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        transport: Transport,
+        remote: SocketAddr,
+        domain: &str,
+        user: StreamUser,
+    ) -> Option<Stream> {
+        // A Via names a listener's address where there is one, so that the peer can come back to it.
+        let order = [transport, Transport::Tcp, Transport::Udp];
+        let port = order.into_iter().find_map(|transport| self.port_towards(transport, remote.ip()));
+        let local = match (port, user) {
+            (Some(port), _) => self.port(port)?.address,
+            (None, StreamUser::Lookup(_)) => NOWHERE,
+            (None, StreamUser::Sip) => return None,
+        };
+        let domain = Name::try_from(domain).ok()?;
         let stream = self.vacant_stream()?;
-        self.begin(now, stream, Phase::ToConnect, remote, local);
+        let (phase, vacant) = (Phase::ToConnect, StreamState::vacant());
+        let state = StreamState { phase, transport, user, domain, remote, local, active_at: now, ..vacant };
+        self.begin(stream, state);
         Some(stream)
     }
 
-    fn begin(&mut self, now: Instant, stream: Stream, phase: Phase, remote: SocketAddr, local: SocketAddr) {
+    fn begin(&mut self, stream: Stream, begun: StreamState) {
         if let Some(state) = self.streams.get_mut(usize::from(stream.index)) {
-            *state = StreamState { phase, remote, local, active_at: now, ..StreamState::vacant() };
-            state.generation = stream.generation;
+            *state = StreamState { generation: stream.generation, ..begun };
         }
     }
 
-    /// The stream that is open, or being opened, to a peer.
-    pub fn stream_to(&self, remote: SocketAddr) -> Option<Stream> {
-        let usable = |state: &StreamState| state.remote == remote && state.is_usable();
+    /// The stream that is open, or being opened, to a peer; over TLS to one that is, or has to be, `domain`.
+    pub fn stream_to(&self, transport: Transport, remote: SocketAddr, domain: &str) -> Option<Stream> {
+        let fits = |state: &StreamState| match transport {
+            Transport::Tls => {
+                let is_same = |name: &Name| !domain.is_empty() && name.eq_ignore_ascii_case(domain);
+                // RFC 5923 §4: the other end of one that it made is another port, but as well the domain itself.
+                is_same(&state.domain) && state.remote == remote || state.is_alias && is_same(&state.proved)
+            }
+            _ => state.remote == remote,
+        };
+        let usable = |state: &StreamState| {
+            state.transport == transport && state.user == StreamUser::Sip && state.is_usable() && fits(state)
+        };
         let index = self.streams.iter().position(usable)?;
         Some(Stream { index: index as u16, generation: self.streams[index].generation })
+    }
+
+    /// What a flow speaks.
+    pub fn transport(&self, flow: Flow) -> Transport {
+        match flow {
+            Flow::Datagram { .. } => Transport::Udp,
+            Flow::Stream(stream) => self.stream(stream).map_or(Transport::Tcp, |state| state.transport),
+        }
+    }
+
+    /// The domain that the other end of a flow has proven, or has to prove.
+    pub fn domain_of(&self, flow: Flow) -> Option<&str> {
+        let Flow::Stream(stream) = flow else { return None };
+        let state = self.stream(stream)?;
+        let names = [&state.domain, &state.proved];
+        names.into_iter().find(|name| !name.is_empty()).map(|name| name.as_str())
     }
 
     /// The stream in a slot, while it can carry messages.
@@ -527,6 +606,11 @@ impl StreamState {
         Self {
             generation: 0,
             phase: Phase::Vacant,
+            transport: Transport::Tcp,
+            user: StreamUser::Sip,
+            domain: Name::new(),
+            proved: Name::new(),
+            is_alias: false,
             remote: NOWHERE,
             local: NOWHERE,
             out: None,

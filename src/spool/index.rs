@@ -151,7 +151,7 @@ impl Records {
         self.cells = Index::new();
         self.owners.clear();
         self.owner_cells = Index::new();
-        self.random.seed(key);
+        self.random.seed(key, key);
         self.is_crowded = false;
     }
 

@@ -149,8 +149,8 @@ fn what_cannot_be_done_is_said() {
     for (uri, expected) in [
         ("tel:+46123", 416),
         ("http://x.example", 416),
-        ("sip:x@unheard.example", 404),
-        ("sips:alice@home.example", 416),
+        ("sip:x@unheard.example", 504),
+        ("sips:alice@home.example", 480),
     ] {
         let request = options(&mut world, bob, uri);
         let call = world.send(bob, request);

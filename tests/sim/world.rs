@@ -17,7 +17,7 @@ use pcsd::base::net::{LocalAddress, Port, PortSet, Stream, Transport};
 use pcsd::base::time::{Instant, UnixTime};
 use pcsd::config::model::Model;
 use pcsd::server::Server;
-use pcsd::server::contract::{Credits, Input, Output, Reason};
+use pcsd::server::contract::{Credits, Input, Output, Reason, Seed};
 
 /// The home server's address on its LAN and towards the world.
 pub const LAN: &str = "192.168.1.1:5060";
@@ -199,7 +199,7 @@ impl World {
         key[8..].copy_from_slice(&self.random.next().to_le_bytes());
         let now = Instant::from_millis(self.now);
         let mut server = Box::new(Server::new());
-        server.seed(now, key);
+        server.seed(now, &Seed { key, lasting: key, boot: 1 });
         server.handle(now, Input::WallClock(UnixTime(1_700_000_000)));
         server.handle(now, Input::Configuration(&model));
         server.handle(now, Input::Addresses(&locals));
@@ -555,7 +555,7 @@ impl World {
         let mut buffer = std::mem::take(&mut self.buffer);
         for turn in 0.. {
             assert!(turn < 20_000, "a server that never comes to an end");
-            let credits = Credits { ports: self.servers[server].credits };
+            let credits = Credits { ports: self.servers[server].credits, storage: true };
             let Some(output) = self.servers[server].server.poll(now, credits, &mut buffer) else { break };
             match output {
                 Output::Datagram { port, to, len } => {
@@ -565,7 +565,7 @@ impl World {
                     }
                     self.transmit(from, to, &buffer[..len]);
                 }
-                Output::Connect { stream, to } => self.connect_from(server, stream, to),
+                Output::Connect { stream, to, .. } => self.connect_from(server, stream, to),
                 Output::Flush(stream) => self.flush(server, stream),
                 Output::Close(stream) => {
                     self.flush(server, stream);
@@ -579,6 +579,7 @@ impl World {
                     self.servers[server].ports.insert(port.0, (transport, address));
                     self.servers[server].server.handle(now, Input::Opened(port, Ok(address)));
                 }
+                Output::Store { .. } | Output::Forget { .. } => panic!("there is no storage"),
                 Output::ClosePort(port) => {
                     self.servers[server].ports.remove(&port.0);
                 }

@@ -15,7 +15,7 @@ use pcsd::base::time::{Instant, UnixTime};
 use pcsd::config::Model;
 use pcsd::config::model::{Device, Listen, LogLevel, Person, Secret, Takes};
 use pcsd::server::Server;
-use pcsd::server::contract::{Credits, Input, Output, Reason};
+use pcsd::server::contract::{Credits, Input, Output, Reason, Seed};
 use pcsd::wire::sip::framer::{self, Frame};
 use sha2::{Digest, Sha256};
 
@@ -142,7 +142,7 @@ impl Home {
             buffer: vec![0; 65_536],
             next_call: 0,
         };
-        home.server.seed(now, *b"a key for a test");
+        home.server.seed(now, &Seed { key: *b"a key for a test", lasting: *b"one that remains", boot: 1 });
         let own = model.main.listen.iter().map(|listen| LocalAddress {
             ip: listen.address.ip(),
             prefix: if listen.address.is_ipv4() { 24 } else { 64 },
@@ -170,7 +170,9 @@ impl Home {
     fn drain(&mut self) -> usize {
         let mut count = 0;
         std::mem::take(&mut self.stalled).into_iter().for_each(|stream| self.flush(stream));
-        while let Some(output) = self.server.poll(self.now, Credits { ports: self.credits }, &mut self.buffer) {
+        while let Some(output) =
+            self.server.poll(self.now, Credits { ports: self.credits, storage: true }, &mut self.buffer)
+        {
             count += 1;
             assert!(count < ENDLESS, "no end of outputs: {output:?}");
             match output {
@@ -181,7 +183,7 @@ impl Home {
                 Output::Connect { stream, .. } if !self.takes_connections => {
                     self.server.handle(self.now, Input::Closed(stream, Reason::NotConnected));
                 }
-                Output::Connect { stream, to } => {
+                Output::Connect { stream, to, .. } => {
                     self.sent.push(Sent::Connected { stream, to });
                     let local = LISTEN.parse().unwrap();
                     self.server.handle(self.now, Input::Connected { stream, local });
@@ -196,6 +198,7 @@ impl Home {
                     self.ports.push((port, transport, address));
                     self.server.handle(self.now, Input::Opened(port, Ok(address)));
                 }
+                Output::Store { .. } | Output::Forget { .. } => panic!("there is no storage"),
                 Output::ClosePort(port) => self.ports.retain(|known| known.0 != port),
             }
         }

@@ -5,9 +5,11 @@ use heapless::Vec;
 use crate::base::limits::BRANCHES;
 use crate::base::net::Flow;
 use crate::base::store::Bytes;
+use crate::base::text::Name;
 use crate::base::time::Instant;
 use crate::home::policy::Kind;
 use crate::home::registrar::BindingHandle;
+use crate::sip::resolver::{Candidate, Candidates, LookupHandle};
 use crate::sip::stack::{ClientHandle, ServerHandle};
 
 /// One request on its way to its targets.
@@ -25,6 +27,10 @@ pub struct Context {
     pub passage: Passage,
     /// Where it goes, most preferred first.
     pub targets: Vec<Target, BRANCHES>,
+    /// The lookup that will say where it goes.
+    pub lookup: Option<LookupHandle>,
+    /// The domain it goes to, which its servers have to prove over TLS; empty when it stays in the home.
+    pub domain: Name,
     /// The best final answer so far and its status.
     pub best: Option<(u16, Bytes)>,
     /// Whether a final answer went back.
@@ -93,6 +99,12 @@ impl Target {
     }
 }
 
+/// The servers of another domain as targets: one after the other, until one answers for the domain (RFC 3263 §4.3).
+pub fn servers(candidates: &Candidates) -> Vec<Target, BRANCHES> {
+    const ONE_DOMAIN: u64 = 1;
+    candidates.iter().map(|candidate| Target::new(To::Server(*candidate), 1000, ONE_DOMAIN)).take(BRANCHES).collect()
+}
+
 /// Where a branch goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum To {
@@ -102,6 +114,8 @@ pub enum To {
     Device(BindingHandle),
     /// A peer.
     Flow(Flow),
+    /// A server of another domain, one of those that can be tried.
+    Server(Candidate),
 }
 
 /// How far a target is.

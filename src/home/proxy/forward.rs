@@ -43,6 +43,8 @@ pub struct Forward<'a> {
     pub realm: &'a str,
     /// What of the breadth this branch gets.
     pub breadth: u32,
+    /// Whether the connection it goes on may be used the other way as well, for what its peer sends (RFC 5923).
+    pub is_alias: bool,
 }
 
 /// An end of ours as peers are told of it.
@@ -80,8 +82,12 @@ impl Forward<'_> {
         if let Some(tokens) = &self.tokens {
             let at = message.field(Name::RecordRoute).map_or(top, |field| field.line.start);
             let (caller, callee) = tokens;
+            // RFC 5630 §3.1: what asks for TLS all the way asks for it in its dialog, too.
+            let uri = self.uri.or(message.request_uri()).unwrap_or_default();
+            let is_secure = uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"));
+            let scheme = if is_secure { "sips:" } else { "sip:" };
             for (own, token) in [(&self.outgoing, callee), (&self.incoming, caller)] {
-                edits.insert(at, |out| write_record_route(own, token, random, essentials.call_id, out));
+                edits.insert(at, |out| write_record_route(scheme, own, token, random, essentials.call_id, out));
             }
         }
         edits.insert(top, |out| self.write_via(out));
@@ -137,7 +143,12 @@ impl Forward<'_> {
         self.outgoing.write_host(out);
         out.text(";branch=");
         self.branch.write(out);
-        out.text(if self.outgoing.transport == Transport::Udp { ";rport\r\n" } else { "\r\n" });
+        match self.outgoing.transport {
+            Transport::Udp => out.text(";rport"),
+            Transport::Tls if self.is_alias => out.text(";alias"),
+            Transport::Tcp | Transport::Tls => {}
+        }
+        out.text("\r\n");
     }
 
     fn write_max_forwards(&self, message: &Message<'_>, top: usize, edits: &mut Edits<'_>) {
@@ -207,8 +218,16 @@ fn field_values<'b>(
     list(value).enumerate().map(move |(index, part)| (first + index, message.span(part)))
 }
 
-fn write_record_route(own: &Own<'_>, token: &Token, random: &Random, call_id: &[u8], out: &mut Writer<'_>) {
-    out.text("Record-Route: <sip:");
+fn write_record_route(
+    scheme: &str,
+    own: &Own<'_>,
+    token: &Token,
+    random: &Random,
+    call_id: &[u8],
+    out: &mut Writer<'_>,
+) {
+    out.text("Record-Route: <");
+    out.text(scheme);
     token.write(random, call_id, out);
     out.text("@");
     own.write_host(out);

@@ -14,19 +14,21 @@ use crate::base::limits::{BRANCHES, CONTEXTS, EDIT_BYTES};
 use crate::base::net::{Flow, Transport};
 use crate::base::store::Bytes;
 use crate::base::table::{Handle, Table};
+use crate::base::text::Name;
 use crate::base::time::Instant;
 use crate::home::binding::{Binding, Text};
 use crate::home::people::People;
 use crate::home::policy::{self, Kind, Missed};
 use crate::home::registrar::Registrar;
 use crate::sip::branch::{Branch, Kind as BranchKind};
+use crate::sip::resolver::{Candidates, LookupHandle};
 use crate::sip::stack::{ClientHandle, Keys, ServerHandle, Stack, Task, tag_of};
 use crate::sip::token::{Side, Token};
 use crate::sip::transaction::T64_MS;
 use crate::sip::transaction::client::ClientTransaction;
-use crate::sip::transport::DEFAULT_PORT;
+use crate::sip::transport::{port_of, transport_of};
 use crate::wire::sip::edit::Edits;
-use crate::wire::sip::{Message, Name, Uri};
+use crate::wire::sip::{Fault, Message, Name as Field, Uri};
 use context::{Context, Passage, Progress, Size, Target, To, rank};
 use forward::{Forward, Own};
 
@@ -39,6 +41,9 @@ const ANSWER_MS: u64 = 25_000;
 const MESSAGE_MS: u64 = 8_000;
 /// Any other request that is not an INVITE.
 const REQUEST_MS: u64 = 20_000;
+/// A server of another domain that has said nothing after so long is given up where there is another to try. RFC 3263 §4.3
+/// would wait for the whole transaction, which is longer than anybody waits.
+const FAILOVER_MS: u64 = 6_000;
 /// A group of devices rings for so long when there is another to try.
 const GROUP_RING_MS: u64 = 20_000;
 /// Breadth of a request that says none (RFC 5393 §5.3.3).
@@ -85,6 +90,10 @@ pub struct Job<'a, 'b> {
     pub passage: Passage,
     /// Where it goes.
     pub targets: Vec<Target, BRANCHES>,
+    /// The lookup that will say where it goes, when there is no target yet.
+    pub lookup: Option<LookupHandle>,
+    /// The domain it goes to, when that is another's.
+    pub domain: Name,
 }
 
 /// Why a request can't be started on its way.
@@ -116,6 +125,8 @@ impl Proxy {
             is_invite,
             passage: job.passage,
             targets: job.targets,
+            lookup: job.lookup,
+            domain: job.domain,
             best: None,
             is_answered: false,
             is_closed: false,
@@ -134,6 +145,28 @@ impl Proxy {
                 around.stack.store.release(context.request);
                 Err(Overloaded)
             }
+        }
+    }
+
+    /// A lookup has ended: what waited for it goes on, or is answered with why not.
+    pub fn located(
+        &mut self,
+        now: Instant,
+        around: &mut Around<'_>,
+        lookup: LookupHandle,
+        found: &Result<Candidates, Fault>,
+    ) {
+        for index in 0..CONTEXTS {
+            let Some(handle) = self.contexts.handle_at(index) else { continue };
+            let Some(context) = self.contexts.get_mut(handle).filter(|it| it.lookup == Some(lookup)) else { continue };
+            context.lookup = None;
+            match found {
+                Ok(candidates) => context.targets = context::servers(candidates),
+                Err(fault) => {
+                    context.best = refusal(around.stack, context, *fault).map(|bytes| (fault.status, bytes));
+                }
+            }
+            self.advance(now, around, handle);
         }
     }
 
@@ -289,8 +322,15 @@ impl Proxy {
         let Some(target) = context.target_of(client) else { return };
         target.progress = Progress::Done(status);
         let (instance, to) = (target.instance, target.to);
-        // The device itself has answered: its other flows lead to the same answer.
-        if !matches!(status, 408 | 430 | 503) {
+        if let To::Server(server) = to
+            && (message.is_none() || status == 503)
+        {
+            // Whoever is next in that domain does not wait for it again.
+            around.stack.resolver.report_failed(now, server.address, server.transport);
+        }
+        // The device itself has answered, or somebody behind the server: its other flows lead to the same answer.
+        let is_behind = matches!(to, To::Server(_)) && message.is_some();
+        if !matches!(status, 408 | 430 | 503) || is_behind && status != 503 {
             context.skip_flows(instance, status);
         }
         if kind == Kind::Message
@@ -341,7 +381,11 @@ impl Proxy {
     ) {
         loop {
             let Some(context) = self.contexts.get_mut(handle) else { return };
+            if context.lookup.is_some() && !context.is_closed {
+                break;
+            }
             if context.is_closed {
+                context.lookup = None;
                 for target in context.targets.iter_mut().filter(|target| target.progress == Progress::Waiting) {
                     target.progress = Progress::Done(487);
                 }
@@ -448,7 +492,7 @@ fn next_group(context: &Context) -> Vec<usize, BRANCHES> {
 
 /// Max-Breadth of a request, or what counts when it has none.
 pub fn breadth_of(message: &Message<'_>) -> u32 {
-    let field = message.field(Name::MaxBreadth);
+    let field = message.field(Field::MaxBreadth);
     field.and_then(|field| crate::wire::sip::delta_seconds(field.value).ok()).unwrap_or(MAX_BREADTH)
 }
 
@@ -477,18 +521,19 @@ fn start_branch(
     if let Progress::Done(status) = context.targets[index].progress
         && context.best.is_none()
         && status != 480
-        && let Some(bytes) = refusal(around.stack, context, status)
+        && let Some(bytes) = refusal(around.stack, context, Fault { status, reason: "Server Internal Error" })
     {
         context.best = Some((status, bytes));
     }
 }
 
-fn refusal(stack: &mut Stack, context: &Context, status: u16) -> Option<Bytes> {
+fn refusal(stack: &mut Stack, context: &Context, fault: Fault) -> Option<Bytes> {
     use crate::wire::sip::response::{Head, finish, write_head};
     let source = stack.server(context.server).and_then(|tx| stack.network.remote(tx.flow));
     let mut tag = [0; 16];
     let to_tag = tag_of(&stack.random, &Message::parse(stack.store.get(&context.request)).ok()?, &mut tag);
-    let head = Head { status, reason: "Server Internal Error", to_tag: Some(to_tag), source, record_route: false };
+    let Fault { status, reason } = fault;
+    let head = Head { status, reason, to_tag: Some(to_tag), source, record_route: false };
     stack.compose(|store, out| {
         if let Ok(message) = Message::parse(store.get(&context.request)) {
             write_head(&message, &head, out);
@@ -510,11 +555,14 @@ fn try_branch(
     let (to, mut size) = (target.to, target.size);
     let binding = match to {
         To::Binding(binding) | To::Device(binding) => Some(binding),
-        To::Flow(_) => None,
+        To::Flow(_) | To::Server(_) => None,
     };
     let device = binding.map(|handle| around.registrar.get(handle).ok_or(480u16)).transpose()?;
     let flow = match (to, device) {
         (To::Flow(flow), _) => flow,
+        (To::Server(server), _) => {
+            stack.flow_to(now, server.transport, server.address, &context.domain).ok_or(503u16)?
+        }
         (_, Some(device)) => flow_of(now, stack, device).ok_or(480u16)?,
         (_, None) => return Err(480),
     };
@@ -548,6 +596,7 @@ fn try_branch(
         binding,
         remote,
         stream: if let Flow::Stream(stream) = flow { Some(stream) } else { None },
+        domain: stack.network.domain_of(flow).map_or(0, |domain| Token::domain(&stack.random, domain)),
     };
     let callee_binding = device.map_or(0, |device| device.id);
     let caller = token(Side::Caller, passage.caller, passage.caller_binding, source, source_remote);
@@ -567,9 +616,13 @@ fn try_branch(
         own_routes: usize::from(passage.own_routes),
         drops_last_route: passage.is_strict,
         source: source_remote,
-        outgoing: Own { transport: flow.transport(), address: local, name: stack.network.advertised(remote.ip()) },
+        outgoing: Own {
+            transport: stack.network.transport(flow),
+            address: local,
+            name: stack.network.advertised(remote.ip()),
+        },
         incoming: Own {
-            transport: source.transport(),
+            transport: stack.network.transport(source),
             address: source_local,
             name: stack.network.advertised(source_remote.ip()),
         },
@@ -577,6 +630,7 @@ fn try_branch(
         tokens: passage.records.then_some((caller, callee)),
         realm: &around.people.model.main.domain,
         breadth: breadth.max(1),
+        is_alias: matches!(to, To::Server(_)),
     };
     let mut edits = Edits::new(edit_text);
     forward.edits(&stack.random, message, &mut edits);
@@ -589,7 +643,10 @@ fn try_branch(
             return Err(if fault.is_some() { 500 } else { 503 });
         }
     };
+    let has_next = |other: &Target| other.progress == Progress::Waiting && other.instance == target.instance;
+    let is_one_of_many = matches!(to, To::Server(_)) && context.targets.iter().filter(|it| has_next(it)).count() > 1;
     let limit_ms = match (context.is_invite, context.kind) {
+        _ if is_one_of_many => FAILOVER_MS,
         (true, _) => T64_MS,
         (false, Kind::Message) => MESSAGE_MS,
         (false, _) => REQUEST_MS,
@@ -632,10 +689,10 @@ fn stream_instead(
             return own;
         }
     }
-    match stack.network.stream_to(remote) {
+    match stack.network.stream_to(Transport::Tcp, remote, "") {
         Some(stream) => Some(Flow::Stream(stream)),
         None if device.is_some_and(|device| device.is_natted) => None,
-        None => stack.flow_to(now, Transport::Tcp, remote),
+        None => stack.flow_to(now, Transport::Tcp, remote, ""),
     }
 }
 
@@ -646,11 +703,17 @@ pub fn flow_of(now: Instant, stack: &mut Stack, device: &Binding) -> Option<Flow
         Flow::Stream(stream) if stack.network.stream(stream).is_none() => {
             let uri = Uri::parse(device.text(&stack.store, Text::Uri)).ok()?;
             let uri = uri.sip()?;
-            let remote = core::net::SocketAddr::new(uri.host.ip()?, uri.port.unwrap_or(DEFAULT_PORT));
-            stack.flow_to(now, Transport::Tcp, remote)
+            // No device can prove who it is on a connection over TLS that comes from us.
+            let is_plain = transport_of(uri) != Some(Transport::Tls);
+            let remote = core::net::SocketAddr::new(uri.host.ip().filter(|_| is_plain)?, port_of(uri));
+            stack.flow_to(now, Transport::Tcp, remote, "")
         }
+        // A NAT on the way lets nothing through from another address; the old one may come back.
         Flow::Datagram { port, remote } if !stack.network.can_send(port, remote) => {
-            stack.flow_to(now, Transport::Udp, remote)
+            if device.is_natted {
+                return None;
+            }
+            stack.flow_to(now, Transport::Udp, remote, "")
         }
         flow => Some(flow),
     }
@@ -691,7 +754,7 @@ fn keep_best(stack: &mut Stack, context: &mut Context, status: u16, message: &Me
 fn add_challenges(kept: &[u8], message: &Message<'_>, out: &mut crate::base::text::Writer<'_>) {
     let end = Message::parse(kept).map_or(kept.len(), |kept| kept.head_end());
     out.put(&kept[..end]);
-    for name in [Name::WwwAuthenticate, Name::ProxyAuthenticate] {
+    for name in [Field::WwwAuthenticate, Field::ProxyAuthenticate] {
         for field in message.fields_named(name) {
             out.put(&message.bytes()[field.line.clone()]);
         }

@@ -131,7 +131,10 @@ pub enum Failure {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
     /// Open a fresh UDP socket on a port that the system chooses, and tell [`Resolver::opened`].
-    Open,
+    Open {
+        /// The name server that it has to reach.
+        to: SocketAddr,
+    },
     /// Send what was written by it.
     Send {
         /// The name server.
@@ -556,6 +559,6 @@ fn fork(random: &mut Random) -> Random {
     key[..8].copy_from_slice(&random.number().to_le_bytes());
     key[8..].copy_from_slice(&random.number().to_le_bytes());
     let mut fork = Random::new();
-    fork.seed(key);
+    fork.seed(key, key);
     fork
 }

@@ -218,7 +218,7 @@ impl Query {
         let (phase, step) = match self.phase {
             Phase::ToOpen => {
                 self.held = Held::Socket;
-                (Phase::Opening, Step::Open)
+                (Phase::Opening, Step::Open { to })
             }
             Phase::ToConnect => {
                 self.held = Held::Stream;

@@ -13,7 +13,8 @@ mod servers;
 use core::net::SocketAddr;
 
 use crate::base::limits::{
-    BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, MESSAGE_BYTES, PORTS, SERVER_TRANSACTIONS, STATELESS_BYTES, STREAMS,
+    BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, LOOKUPS, MESSAGE_BYTES, PORTS, SERVER_TRANSACTIONS, STATELESS_BYTES,
+    STREAMS,
 };
 use crate::base::net::{NOWHERE, Port, Stream, Transport};
 use crate::base::random::{Purpose, Random};
@@ -22,6 +23,7 @@ use crate::base::store::{Bytes, Store};
 use crate::base::table::{Handle, Index, Table};
 use crate::base::text::Writer;
 use crate::base::time::Instant;
+use crate::sip::resolver::Resolver;
 use crate::sip::transaction::client::ClientTransaction;
 use crate::sip::transaction::server::ServerTransaction;
 use crate::sip::transport::{Network, StreamStep};
@@ -43,6 +45,8 @@ pub struct Stack {
     pub network: Network,
     /// Keyed hashes and random numbers.
     pub random: Random,
+    /// Where other domains are.
+    pub resolver: Resolver,
     /// What happened so far.
     pub counters: Counters,
     servers: Table<ServerTransaction, SERVER_TRANSACTIONS>,
@@ -103,6 +107,10 @@ pub enum Task {
     Stream(usize),
     /// A port.
     Port(usize),
+    /// A lookup of the resolver.
+    Lookup(usize),
+    /// The journal.
+    Journal,
 }
 
 const CLIENTS: usize = SERVER_TRANSACTIONS;
@@ -110,8 +118,10 @@ const CONTEXTS_FROM: usize = CLIENTS + CLIENT_TRANSACTIONS;
 const BINDINGS_FROM: usize = CONTEXTS_FROM + CONTEXTS;
 const STREAMS_FROM: usize = BINDINGS_FROM + BINDINGS;
 const PORTS_FROM: usize = STREAMS_FROM + STREAMS;
+const LOOKUPS_FROM: usize = PORTS_FROM + PORTS;
+const JOURNAL: usize = LOOKUPS_FROM + LOOKUPS;
 /// Number of tasks.
-pub const TASKS: usize = PORTS_FROM + PORTS;
+pub const TASKS: usize = JOURNAL + 1;
 
 impl Task {
     /// The task's number in the schedule.
@@ -123,6 +133,8 @@ impl Task {
             Self::Binding(index) => BINDINGS_FROM + index,
             Self::Stream(index) => STREAMS_FROM + index,
             Self::Port(index) => PORTS_FROM + index,
+            Self::Lookup(index) => LOOKUPS_FROM + index,
+            Self::Journal => JOURNAL,
         }
     }
 
@@ -134,7 +146,9 @@ impl Task {
             id if id < BINDINGS_FROM => Self::Context(id - CONTEXTS_FROM),
             id if id < STREAMS_FROM => Self::Binding(id - BINDINGS_FROM),
             id if id < PORTS_FROM => Self::Stream(id - STREAMS_FROM),
-            id => Self::Port(id - PORTS_FROM),
+            id if id < LOOKUPS_FROM => Self::Port(id - PORTS_FROM),
+            id if id < JOURNAL => Self::Lookup(id - LOOKUPS_FROM),
+            _ => Self::Journal,
         }
     }
 }
@@ -184,13 +198,24 @@ pub enum Produced<T> {
     Blocked,
 }
 
+impl<T> Produced<T> {
+    /// The same, as something else.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Produced<U> {
+        match self {
+            Self::Output(output) => Produced::Output(f(output)),
+            Self::Nothing => Produced::Nothing,
+            Self::Blocked => Produced::Blocked,
+        }
+    }
+}
+
 /// Something for the edge, as the stack knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sending {
     /// A datagram of so many bytes of the buffer.
     Datagram(Port, SocketAddr, usize),
-    /// A step of a stream, with the peer's address.
-    Stream(Stream, StreamStep, SocketAddr),
+    /// A step of a stream, with the peer's address and what the stream speaks.
+    Stream(Stream, StreamStep, SocketAddr, Transport),
     /// A port to open or to close.
     Port(Port, Transport, SocketAddr, bool),
 }
@@ -211,6 +236,7 @@ impl Stack {
             schedule: Schedule::new(),
             network: Network::new(),
             random: Random::new(),
+            resolver: Resolver::new(),
             counters: Counters {
                 requests: 0,
                 responses: 0,
@@ -313,7 +339,7 @@ impl Stack {
                 }
                 Due::Nothing
             }
-            Task::Context(_) | Task::Binding(_) => Due::Nothing,
+            Task::Context(_) | Task::Binding(_) | Task::Lookup(_) | Task::Journal => Due::Nothing,
         }
     }
 

@@ -3,10 +3,10 @@
 use core::net::SocketAddr;
 
 use super::{ClientHandle, Produced, Sending, ServerHandle, Slot, Stack, Task, Way};
-use crate::base::net::{Flow, NOWHERE, Port, PortSet, Transport};
+use crate::base::net::{Flow, NOWHERE, Port, PortSet, Stream, Transport};
 use crate::base::text::Writer;
 use crate::base::time::Instant;
-use crate::sip::transport::StreamStep;
+use crate::sip::transport::StreamUser;
 use crate::wire::sip::edit;
 
 impl Stack {
@@ -45,25 +45,35 @@ impl Stack {
     }
 
     /// The flow to an address: an open stream there, a new one, or a datagram from the port nearest to it.
-    pub fn flow_to(&mut self, now: Instant, transport: Transport, remote: SocketAddr) -> Option<Flow> {
+    /// Over TLS the other end has to prove to be `domain`.
+    pub fn flow_to(&mut self, now: Instant, transport: Transport, remote: SocketAddr, domain: &str) -> Option<Flow> {
         match transport {
             Transport::Udp => {
                 let port = self.network.port_towards(Transport::Udp, remote.ip())?;
                 Some(Flow::Datagram { port, remote })
             }
-            Transport::Tcp => {
-                let stream = match self.network.stream_to(remote) {
+            Transport::Tcp | Transport::Tls => {
+                let stream = match self.network.stream_to(transport, remote, domain) {
                     Some(stream) => stream,
-                    None => {
-                        let stream = self.network.connect(now, remote)?;
-                        self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
-                        stream
-                    }
+                    None => self.connect(now, transport, remote, domain, StreamUser::Sip)?,
                 };
                 Some(Flow::Stream(stream))
             }
-            Transport::Tls => None,
         }
+    }
+
+    /// Begins a stream to a peer.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        transport: Transport,
+        remote: SocketAddr,
+        domain: &str,
+        user: StreamUser,
+    ) -> Option<Stream> {
+        let stream = self.network.connect(now, transport, remote, domain, user)?;
+        self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+        Some(stream)
     }
 
     /// The stateless message in the slot, if there is credit for it.
@@ -96,15 +106,10 @@ impl Stack {
             Task::Stream(index) => {
                 let step = self.network.stream_step(index);
                 self.reschedule_stream(index);
-                let remote = step.and_then(|(stream, _)| self.network.stream(stream).map(|state| state.remote));
-                match step {
-                    Some((stream, StreamStep::Connect)) => match remote {
-                        Some(remote) => Produced::Output(Sending::Stream(stream, StreamStep::Connect, remote)),
-                        None => Produced::Nothing,
-                    },
-                    Some((stream, step)) => Produced::Output(Sending::Stream(stream, step, remote.unwrap_or(NOWHERE))),
-                    None => Produced::Nothing,
-                }
+                let Some((stream, step)) = step else { return Produced::Nothing };
+                let state = self.network.stream(stream);
+                let (remote, transport) = state.map_or((NOWHERE, Transport::Tcp), |it| (it.remote, it.transport));
+                Produced::Output(Sending::Stream(stream, step, remote, transport))
             }
             Task::Port(index) => match self.network.port_step(Port(index as u8)) {
                 Some((state, opens)) => {
@@ -112,7 +117,7 @@ impl Stack {
                 }
                 None => Produced::Nothing,
             },
-            Task::Context(_) | Task::Binding(_) => Produced::Nothing,
+            Task::Context(_) | Task::Binding(_) | Task::Lookup(_) | Task::Journal => Produced::Nothing,
         }
     }
 
@@ -123,7 +128,9 @@ impl Stack {
         credits: PortSet,
         buffer: &mut [u8],
     ) -> Produced<Sending> {
-        let Some(tx) = self.servers.get(handle).filter(|tx| tx.is_unsent) else { return Produced::Nothing };
+        let Some(tx) = self.servers.get(handle).filter(|tx| tx.is_unsent && !tx.is_held) else {
+            return Produced::Nothing;
+        };
         let (flow, is_accepted) = (tx.flow, tx.is_accepted());
         let Some(response) = tx.response.as_ref() else { return Produced::Nothing };
         let len = self.store.get(response).len();

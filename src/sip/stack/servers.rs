@@ -196,6 +196,22 @@ impl Stack {
         self.reschedule_server(handle);
     }
 
+    /// Keeps the answer of a transaction back, until [`Stack::let_go`].
+    pub fn hold(&mut self, handle: ServerHandle) {
+        if let Some(tx) = self.servers.get_mut(handle) {
+            tx.is_held = true;
+        }
+    }
+
+    /// Lets an answer that was kept back go.
+    pub fn let_go(&mut self, handle: ServerHandle) {
+        if let Some(tx) = self.servers.get_mut(handle)
+            && core::mem::take(&mut tx.is_held)
+        {
+            self.schedule.wake(Task::Server(handle.index()).id());
+        }
+    }
+
     fn send_response(&mut self, now: Instant, handle: ServerHandle, status: u16, len: usize) {
         match self.freeze_scratch(len) {
             Some(bytes) => self.respond_frozen(now, handle, status, bytes),

@@ -101,7 +101,7 @@ impl ClientTransaction {
     /// A transaction whose request is about to go out; without a final answer it has failed after `limit_ms` (timer B
     /// or F, or less).
     pub fn new(now: Instant, secret: u32, flow: Flow, is_invite: bool, limit_ms: u64) -> Self {
-        let retransmit = (!flow.transport().is_reliable()).then(|| Retransmit::start(now));
+        let retransmit = (!flow.is_reliable()).then(|| Retransmit::start(now));
         Self {
             secret,
             flow,
@@ -141,7 +141,7 @@ impl ClientTransaction {
                 Received::Final
             }
             (State::Calling { .. } | State::Proceeding { .. }, _) => {
-                let linger_ms = match (self.flow.transport().is_reliable(), self.is_invite) {
+                let linger_ms = match (self.flow.is_reliable(), self.is_invite) {
                     (true, _) => 0,
                     (false, true) => T64_MS,
                     (false, false) => T4_MS,
@@ -173,7 +173,7 @@ impl ClientTransaction {
                 false
             }
             (State::Proceeding { .. }, Cancel::No | Cancel::Wanted) if self.is_invite => {
-                let retransmit = (!self.flow.transport().is_reliable()).then(|| Retransmit::start(now));
+                let retransmit = (!self.flow.is_reliable()).then(|| Retransmit::start(now));
                 let ends_at = now.plus(T64_MS);
                 self.cancel = Cancel::Sent { retransmit, ends_at };
                 // §9.1: the transaction counts as cancelled 64 x T1 after the CANCEL even if no answer comes.

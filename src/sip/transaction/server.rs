@@ -25,6 +25,8 @@ pub struct ServerTransaction {
     pub response: Option<Bytes>,
     /// Whether `response` waits to be sent.
     pub is_unsent: bool,
+    /// Whether it has to wait until what it promises is durable.
+    pub is_held: bool,
     /// The response context that works on the answer, as handle bits.
     pub context: Option<u32>,
     state: State,
@@ -67,6 +69,7 @@ impl ServerTransaction {
             request: None,
             response: None,
             is_unsent: false,
+            is_held: false,
             context: None,
             state: State::Proceeding { trying_at },
         }
@@ -74,7 +77,7 @@ impl ServerTransaction {
 
     /// Notes that an answer with this status is on its way.
     pub fn responded(&mut self, now: Instant, status: u16) {
-        let is_reliable = self.flow.transport().is_reliable();
+        let is_reliable = self.flow.is_reliable();
         match (self.state, status) {
             (State::Proceeding { .. }, 100..=199) => self.state = State::Proceeding { trying_at: None },
             (State::Proceeding { .. }, 200..=299) if self.is_invite => {
@@ -111,7 +114,7 @@ impl ServerTransaction {
     pub fn acknowledged(&mut self, now: Instant) -> bool {
         match self.state {
             State::Completed { .. } => {
-                let linger_ms = if self.flow.transport().is_reliable() { 0 } else { T4_MS };
+                let linger_ms = if self.flow.is_reliable() { 0 } else { T4_MS };
                 self.state = State::Confirmed { ends_at: now.plus(linger_ms) };
                 true
             }
