@@ -27,6 +27,8 @@ pub struct StdDisk {
     path: PathBuf,
     identity: Identity,
     is_read_only: bool,
+    /// Nothing has to outlive the power: writing never waits for a medium.
+    is_memory: bool,
 }
 
 /// Which directory it is, whatever its path leads to later: file system and inode.
@@ -76,8 +78,16 @@ pub fn find(path: &Path) -> Result<StdDisk, Absence> {
     Ok(disk)
 }
 
-/// Takes the directory at `path` whatever it lies on, and makes it when it is missing: for memory, and for
-/// `pcsd spool init`.
+/// Takes the directory at `path` for what has to outlive the program, but not the machine's power. It should be on tmpfs;
+/// wherever it is, writing to it does not wait.
+///
+/// # Errors
+/// See [`Absence`].
+pub fn memory(path: &Path) -> Result<StdDisk, Absence> {
+    Ok(StdDisk { is_memory: true, ..make(path)? })
+}
+
+/// Takes the directory at `path` whatever it lies on, and makes it when it is missing.
 ///
 /// # Errors
 /// See [`Absence`].
@@ -110,7 +120,7 @@ impl StdDisk {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(path, flags, Mode::empty())?;
         let identity = Identity::of(&rustix::fs::fstat(&directory)?);
-        Ok(Self { directory, path: path.to_path_buf(), identity, is_read_only: true })
+        Ok(Self { directory, path: path.to_path_buf(), identity, is_read_only: true, is_memory: false })
     }
 
     /// Whether the path still leads to this directory.
@@ -155,7 +165,10 @@ impl StdDisk {
     fn open_file(&self, name: FileName, flags: OFlags) -> Result<DiskFile, Errno> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
         let file = rustix::fs::openat(&self.directory, name.to_string(), flags, Mode::RUSR | Mode::WUSR)?;
-        if is_file(&rustix::fs::fstat(&file)?) { Ok(DiskFile(file)) } else { Err(Errno::INVAL) }
+        if !is_file(&rustix::fs::fstat(&file)?) {
+            return Err(Errno::INVAL);
+        }
+        Ok(DiskFile { file, is_memory: self.is_memory })
     }
 }
 
@@ -200,6 +213,9 @@ impl Disk for StdDisk {
     }
 
     fn sync_directory(&mut self) -> Result<(), DiskError> {
+        if self.is_memory {
+            return Ok(());
+        }
         Ok(sync_directory(&self.directory)?)
     }
 
@@ -210,7 +226,10 @@ impl Disk for StdDisk {
 
 /// An open file of a spool.
 #[derive(Debug)]
-pub struct DiskFile(OwnedFd);
+pub struct DiskFile {
+    file: OwnedFd,
+    is_memory: bool,
+}
 
 impl ErrorType for DiskFile {
     type Error = DiskError;
@@ -218,13 +237,13 @@ impl ErrorType for DiskFile {
 
 impl Read for DiskFile {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, DiskError> {
-        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut *buffer))?)
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&self.file, &mut *buffer))?)
     }
 }
 
 impl Write for DiskFile {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, DiskError> {
-        match rustix::io::retry_on_intr(|| rustix::io::write(&self.0, bytes))? {
+        match rustix::io::retry_on_intr(|| rustix::io::write(&self.file, bytes))? {
             // What nothing was written of will not be written by asking again.
             0 if !bytes.is_empty() => Err(DiskError(Errno::IO)),
             len => Ok(len),
@@ -240,7 +259,7 @@ impl Write for DiskFile {
 impl Seek for DiskFile {
     fn seek(&mut self, to: SeekFrom) -> Result<u64, DiskError> {
         Ok(rustix::fs::seek(
-            &self.0,
+            &self.file,
             match to {
                 SeekFrom::Start(offset) => rustix::fs::SeekFrom::Start(offset),
                 SeekFrom::End(offset) => rustix::fs::SeekFrom::End(offset),
@@ -253,7 +272,10 @@ impl Seek for DiskFile {
 impl Durable for DiskFile {
     /// Never tried twice: after a failure the kernel has forgotten what it could not write.
     fn sync(&mut self) -> Result<(), DiskError> {
-        Ok(rustix::fs::fsync(&self.0)?)
+        if self.is_memory {
+            return Ok(());
+        }
+        Ok(rustix::fs::fsync(&self.file)?)
     }
 }
 

@@ -307,7 +307,7 @@ impl RecordStore {
 impl RecordStore {
     fn mount_memory(&mut self, tables: &'static mut Memory) {
         let directory = self.options.run_dir.display();
-        let disk = match disk::make(&self.options.run_dir) {
+        let disk = match disk::memory(&self.options.run_dir) {
             Ok(disk) => disk,
             Err(absence) => return log::warn!("{directory}: {absence}: without a disk, nothing outlives a restart"),
         };

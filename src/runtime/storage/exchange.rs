@@ -49,7 +49,9 @@ pub enum Request {
 /// A batch of requests with their payloads, in the order of their tickets.
 #[derive(Default)]
 pub struct Requests {
+    /// The requests.
     pub list: Vec<(Ticket, Request)>,
+    /// Their payloads, one behind the other.
     pub bytes: Vec<u8>,
 }
 
@@ -69,7 +71,9 @@ pub enum Report {
 /// Reports with the payloads of what was found.
 #[derive(Default)]
 pub struct Reports {
+    /// The reports.
     pub list: Vec<Report>,
+    /// Their payloads, one behind the other.
     pub bytes: Vec<u8>,
 }
 
