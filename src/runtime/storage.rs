@@ -261,8 +261,11 @@ impl RecordStore {
     ///
     /// # Errors
     /// Gives it back when there is no disk, or another job is not done.
-    pub fn give(&self, job: Job) -> Result<(), Job> {
-        if self.has_worker { self.exchange.give(job) } else { Err(job) }
+    pub fn give(&self, job: Job) -> Result<(), (Job, &'static str)> {
+        if !self.has_worker {
+            return Err((job, "no spool is configured"));
+        }
+        self.exchange.give(job).map_err(|job| (job, "the disk is busy for another client"))
     }
 
     /// Ends: everything handed over is written, if the disk takes it in time.

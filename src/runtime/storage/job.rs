@@ -4,13 +4,21 @@
 //! Storing waits meanwhile, so a client has to be quick: each read and write has [`PIECE_TIMEOUT`], a check
 //! [`CHECK_TIMEOUT`].
 //!
-//! On the socket, after the line that asks: a backup comes in pieces, each with its length before it (32 bits,
-//! big-endian), up to one of length 0; then a line says how it went. Before a backup is sent to be restored, and before a
-//! directory is read for a check, the server says `ready`. A line that begins with `error: ` is the last.
+//! On the socket, after the line that asks, numbers are big-endian:
+//!
+//! - `backup`: pieces, each with its length before it (32 bits), up to one of length 0. Then a line says how it went.
+//! - `restore`: the server asks for parts of the backup, which it reads twice, by offset (64 bits) and length (32 bits,
+//!   not 0); the client answers with a length, shorter only at the end, and so many bytes. Length 0 ends it. Then a line
+//!   says how it went.
+//! - `check`: the server says `ready` and its directory, and leaves the disk alone until the client closes.
+//!
+//! A line that begins with `error: ` says that it did not go well.
 
 use crate::runtime::disk::DiskError;
+use crate::spool::backup::{self, BackupProblem, Count};
 use crate::spool::{Disk, Problem, Spool};
 use core::fmt;
+use embedded_io::SeekFrom;
 use rustix::io::Errno;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -20,7 +28,7 @@ use std::time::Duration;
 pub struct Job {
     /// What is wished.
     pub task: Task,
-    /// The client, who waits. Its socket blocks.
+    /// The client, who waits.
     pub client: UnixStream,
 }
 
@@ -36,34 +44,79 @@ pub enum Task {
 }
 
 impl Job {
-    /// Does it, and tells the client how it went. Says how many records are new.
+    /// Does it, and tells the client how it went. Says how many records are new. `buffer` takes the longest payload and
+    /// [`backup::BUFFER_BYTES`].
     ///
     /// # Errors
     /// What the spool says. A client that fails is no error.
-    pub fn work<D: Disk>(mut self, spool: &mut Spool<'_, D>) -> Result<usize, Problem<D::Error>> {
+    pub fn work<D: Disk>(
+        mut self,
+        directory: &str,
+        spool: &mut Spool<'_, D>,
+        buffer: &mut [u8],
+    ) -> Result<usize, Problem<D::Error>> {
         let result = match self.prepare() {
             Ok(()) => match self.task {
-                Task::Backup | Task::Restore => Err(Problem::Newer),
-                Task::Check => self.hold(spool).map(|()| 0),
+                Task::Backup => self.backup(spool, buffer),
+                Task::Restore => self.restore(spool, buffer),
+                Task::Check => self.hold(directory, spool).map(|()| 0),
             },
             Err(error) => {
                 log::debug!("control client: {error}");
                 Ok(0)
             }
         };
-        if let Err(problem) = &result {
-            self.say(format_args!("error: {problem}"));
-        }
         result
+    }
+
+    fn backup<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<usize, Problem<D::Error>> {
+        let mut pieces = Pieces::new(&self.client);
+        let result = backup::write(spool, &mut pieces, buffer);
+        let result = result.and_then(|count| pieces.finish().map(|()| count).map_err(BackupProblem::Stream));
+        if result.is_err() {
+            // Whatever was sent, it is not all; the line says why.
+            let _ = self.client.write_all(&[0; 4]);
+        }
+        self.conclude("backed up", result).map(|_| 0)
+    }
+
+    fn restore<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<usize, Problem<D::Error>> {
+        let result = backup::read(spool, &mut Parts::new(&self.client), buffer);
+        let _ = self.client.write_all(&[0; ASK_BYTES]);
+        self.conclude("added", result)
+    }
+
+    /// The last line: how it went.
+    fn conclude<E: fmt::Display>(
+        &mut self,
+        verb: &str,
+        result: Result<Count, BackupProblem<E, DiskError>>,
+    ) -> Result<usize, Problem<E>> {
+        match result {
+            Ok(Count { records, present, damaged }) => {
+                self.say(format_args!("{records} records {verb}, {present} were there, {damaged} damaged"));
+                Ok(records)
+            }
+            Err(problem) => {
+                self.say(format_args!("error: {problem}"));
+                match problem {
+                    BackupProblem::Spool(problem) => Err(problem),
+                    _ => Ok(0),
+                }
+            }
+        }
     }
 
     /// Tells the client that nothing was done.
     pub fn refuse(mut self, why: &str) {
         if self.prepare().is_ok() {
-            // A client that expects pieces gets none.
-            if self.task == Task::Backup {
-                let _ = self.client.write_all(&[0; 4]);
-            }
+            // A client that expects something else before the line is told that there is none.
+            let none: &[u8] = match self.task {
+                Task::Backup => &[0; 4],
+                Task::Restore => &[0; ASK_BYTES],
+                Task::Check => &[],
+            };
+            let _ = self.client.write_all(none);
             self.say(format_args!("error: {why}"));
         }
     }
@@ -80,9 +133,12 @@ impl Job {
         }
     }
 
-    fn hold<D: Disk>(&mut self, spool: &mut Spool<'_, D>) -> Result<(), Problem<D::Error>> {
-        spool.commit()?;
-        self.say(format_args!("ready"));
+    fn hold<D: Disk>(&mut self, directory: &str, spool: &mut Spool<'_, D>) -> Result<(), Problem<D::Error>> {
+        if let Err(problem) = spool.commit() {
+            self.say(format_args!("error: {problem}"));
+            return Err(problem);
+        }
+        self.say(format_args!("ready {directory}"));
         // The client closes when it has read everything.
         let _ = self.client.set_read_timeout(Some(CHECK_TIMEOUT));
         let _ = self.client.read(&mut [0]);
@@ -107,9 +163,8 @@ impl<'c> Pieces<'c> {
     ///
     /// # Errors
     /// When the client does not take it.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.send()?;
-        self.client.write_all(&[0; 4])
+    pub fn finish(mut self) -> Result<(), DiskError> {
+        self.send().and_then(|()| self.client.write_all(&[0; 4])).map_err(|error| of_client(&error))
     }
 
     fn send(&mut self) -> io::Result<()> {
@@ -161,16 +216,83 @@ pub fn copy_pieces(server: &mut impl Read, out: &mut impl Write) -> io::Result<(
     }
 }
 
-/// The client's bytes as they come.
-pub struct FromClient<'c>(pub &'c UnixStream);
+/// A file that the client reads for us, part by part.
+pub struct Parts<'c> {
+    client: &'c UnixStream,
+    offset: u64,
+}
 
-impl embedded_io::ErrorType for FromClient<'_> {
+impl<'c> Parts<'c> {
+    /// From its start.
+    pub fn new(client: &'c UnixStream) -> Self {
+        Self { client, offset: 0 }
+    }
+
+    fn ask(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(PIECE_BYTES);
+        let mut ask = [0; ASK_BYTES];
+        ask[..8].copy_from_slice(&self.offset.to_be_bytes());
+        ask[8..].copy_from_slice(&(wanted as u32).to_be_bytes());
+        self.client.write_all(&ask)?;
+        let mut len = [0; 4];
+        self.client.read_exact(&mut len)?;
+        let part = buffer.get_mut(..u32::from_be_bytes(len) as usize).ok_or(io::ErrorKind::InvalidData)?;
+        self.client.read_exact(part)?;
+        self.offset += part.len() as u64;
+        Ok(part.len())
+    }
+}
+
+impl embedded_io::ErrorType for Parts<'_> {
     type Error = DiskError;
 }
 
-impl embedded_io::Read for FromClient<'_> {
+impl embedded_io::Read for Parts<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, DiskError> {
-        self.0.read(buffer).map_err(|error| of_client(&error))
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        self.ask(buffer).map_err(|error| of_client(&error))
+    }
+}
+
+impl embedded_io::Seek for Parts<'_> {
+    /// The end is not known.
+    fn seek(&mut self, to: SeekFrom) -> Result<u64, DiskError> {
+        let offset = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(by) => self.offset.checked_add_signed(by),
+            SeekFrom::End(_) => None,
+        };
+        self.offset = offset.ok_or(DiskError(Errno::INVAL))?;
+        Ok(self.offset)
+    }
+}
+
+/// Answers the server's asking for parts of a backup.
+///
+/// # Errors
+/// When the server ends early, or `file` can't be read.
+pub fn serve_parts(server: &mut (impl Read + Write), file: &mut (impl Read + io::Seek)) -> io::Result<()> {
+    let mut part = [0; 4 + PIECE_BYTES];
+    loop {
+        let mut ask = [0; ASK_BYTES];
+        server.read_exact(&mut ask)?;
+        let offset = ask[..8].iter().fold(0, |offset, byte| offset << 8 | u64::from(*byte));
+        let wanted = ask[8..].iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
+        if wanted == 0 {
+            return Ok(());
+        }
+        file.seek(io::SeekFrom::Start(offset))?;
+        let mut len = 0;
+        while len < wanted.min(PIECE_BYTES) {
+            match file.read(&mut part[4 + len..4 + wanted.min(PIECE_BYTES)])? {
+                0 => break,
+                read => len += read,
+            }
+        }
+        part[..4].copy_from_slice(&(len as u32).to_be_bytes());
+        server.write_all(&part[..4 + len])?;
     }
 }
 
@@ -183,3 +305,5 @@ pub const PIECE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Reading a whole spool takes no longer than that, or is not waited for.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 const PIECE_BYTES: usize = 4096;
+/// Offset and length.
+const ASK_BYTES: usize = 12;

@@ -77,6 +77,11 @@ impl DiskStatus {
         }
     }
 
+    /// Where it is looked for.
+    pub fn directory(&self) -> &str {
+        &self.directory
+    }
+
     /// The disk is mounted.
     pub fn mounted(&mut self, uuid: [u8; 16], report: &spool::Report) {
         let (directory, name) = (&self.directory, uuid_text(&uuid));

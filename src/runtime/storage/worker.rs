@@ -13,7 +13,7 @@ use crate::runtime::clock;
 use crate::runtime::disk::{self, Absence, StdDisk};
 use crate::runtime::state;
 use crate::server::contract::{StoreError, Ticket};
-use crate::spool::{self, Disk, Filter, Kind, Memory, Problem, Spool};
+use crate::spool::{self, Disk, Filter, Kind, Memory, Problem, Spool, backup};
 use core::time::Duration;
 use std::boxed::Box;
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ impl<F: Finder> Worker<F> {
             segment_bytes: segment_bytes(spool_bytes),
             requests: Requests::default(),
             outcomes: Vec::with_capacity(REQUESTS_MAX),
-            payload: std::vec![0; PAYLOAD_BYTES_MAX].into_boxed_slice(),
+            payload: std::vec![0; PAYLOAD_BYTES_MAX + backup::BUFFER_BYTES].into_boxed_slice(),
             looked_at: Instant::now(),
             shown_at: Instant::now(),
         }
@@ -159,19 +159,21 @@ impl<F: Finder> Worker<F> {
     fn tell(&mut self, spool: &mut Spool<'_, F::Disk>, report: &spool::Report) -> Result<(), DiskProblem<F>> {
         self.status.mounted(spool.uuid(), report);
         self.show(spool);
-        self.tell_journal(spool)?;
-        self.exchange.report(Report::Ready, &[]);
-        Ok(())
+        self.tell_journal(spool)
     }
 
     fn tell_journal(&mut self, spool: &mut Spool<'_, F::Disk>) -> Result<(), DiskProblem<F>> {
         for kind in JOURNAL {
             let filter = Filter { kind: Some(kind), owner: None };
             let exchange = &self.exchange;
-            spool.each(&filter, &mut self.payload, &mut |meta, payload| {
+            let told = spool.each(&filter, &mut self.payload, &mut |meta, payload| {
                 exchange.report(Report::Found(*meta, payload.len()), payload);
-            })?;
+            });
+            if harmless(told)? != Some(0) {
+                log::warn!("spool: not all of {kind:?} can be read");
+            }
         }
+        self.exchange.report(Report::Ready, &[]);
         Ok(())
     }
 
@@ -271,18 +273,10 @@ impl<F: Finder> Worker<F> {
     }
 
     fn work(&mut self, spool: &mut Spool<'_, F::Disk>, job: Job) -> Result<(), Lost> {
-        let done = job.work(spool);
-        match done {
-            // What is new the core does not know.
-            Ok(added) if added > 0 => {
-                let told = self.tell_journal(spool).map_err(|problem| Lost::Failed(problem.to_string()));
-                self.exchange.report(Report::Ready, &[]);
-                told
-            }
-            Ok(_) => Ok(()),
-            Err(problem) if is_fatal(&problem) => Err(Lost::Failed(problem.to_string())),
-            Err(_) => Ok(()),
-        }
+        let done = job.work(self.status.directory(), spool, &mut self.payload);
+        // What is new the core does not know.
+        let told = done.and_then(|added| if added > 0 { self.tell_journal(spool) } else { Ok(()) });
+        harmless(told).map(drop).map_err(|problem| Lost::Failed(problem.to_string()))
     }
 
     /// Answers the batch at hand.
