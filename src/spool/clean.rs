@@ -53,7 +53,7 @@ impl<D: Disk> Spool<'_, D> {
         let Some((slot, mut offset)) = self.begin_cleaning() else { return Ok(true) };
         let state = self.memory.slots[usize::from(slot)];
         let end = if state.end == 0 { self.segment_bytes } else { state.end };
-        let header_seed = record::header_seed(self.seed, state.serial);
+        let header_seed = record::header_seed(self.seed, state.life);
         let mut copied = 0;
         for _ in 0..records {
             if self.memory.slots[usize::from(slot)].live == 0 {

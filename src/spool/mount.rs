@@ -83,6 +83,8 @@ struct Newest {
     unsure_from: u32,
     previous_serial: u32,
     previous_end: u32,
+    /// It was begun to clean this segment.
+    cleaned_serial: u32,
 }
 
 impl<D: Disk> Spool<'_, D> {
@@ -110,9 +112,13 @@ impl<D: Disk> Spool<'_, D> {
     }
 
     /// Finds again what is on the disk, and makes the spool usable. After a failure it may be called again.
-    pub fn mount(&mut self) -> Result<Report, Problem<D::Error>> {
+    ///
+    /// `nonce` is a random number, another one each time: by it the segments begun from now on are told from those that
+    /// were begun before and whose headers were lost.
+    pub fn mount(&mut self, nonce: u64) -> Result<Report, Problem<D::Error>> {
         // Whatever fails from here on, nothing can be done but mounting again.
         self.phase = Phase::Failed;
+        self.nonce = nonce;
         let survey = self.survey()?;
         self.settle(&survey)?;
         self.remove_orphans()?;
@@ -216,7 +222,8 @@ impl<D: Disk> Spool<'_, D> {
             if let Some(head) = self.segment_head(slot)? {
                 let is_copied = self.memory.slots.iter().any(|other| other.serial == head.serial);
                 if !is_copied {
-                    self.memory.slots[usize::from(slot)].serial = head.serial;
+                    let state = &mut self.memory.slots[usize::from(slot)];
+                    (state.serial, state.life) = (head.serial, head.life);
                     // As many as there are slots.
                     let _ = order.push(slot);
                 }
@@ -271,7 +278,7 @@ impl<D: Disk> Spool<'_, D> {
 
     /// The next record in a segment.
     fn next(&mut self, slot: u16, at: u32, end: u32) -> Result<Option<(u32, Header, bool)>, Problem<D::Error>> {
-        let header_seed = record::header_seed(self.seed, self.memory.slots[usize::from(slot)].serial);
+        let header_seed = record::header_seed(self.seed, self.memory.slots[usize::from(slot)].life);
         let file = log::source(&mut self.disk, &mut self.reader, slot).map_err(Problem::Disk)?;
         let file = file.ok_or(Problem::Damaged)?;
         let mut window = Window::new(&mut self.memory.chunk);
@@ -287,7 +294,7 @@ impl<D: Disk> Spool<'_, D> {
         let state = self.memory.slots[usize::from(slot)];
         let known_end = if is_newest { 0 } else { state.end };
         let limit = if known_end == 0 { self.segment_bytes } else { known_end };
-        let header_seed = record::header_seed(self.seed, state.serial);
+        let header_seed = record::header_seed(self.seed, state.life);
         let (mut at, mut end, mut unsure_from, mut hole_bytes) = (SEGMENT_START, SEGMENT_START, 0, 0);
         let file = log::source(&mut self.disk, &mut self.reader, slot).map_err(Problem::Disk)?;
         let file = file.ok_or(Problem::Damaged)?;
@@ -331,11 +338,11 @@ impl<D: Disk> Spool<'_, D> {
         if is_newest {
             survey.report.torn_bytes += u64::from(hole_bytes);
             let head = self.segment_head(slot)?;
-            let (previous_serial, previous_end) = head.map_or((0, 0), |it| (it.previous_serial, it.previous_end));
-            survey.newest = Some(Newest { slot, end, unsure_from, previous_serial, previous_end });
-        } else {
-            hole_bytes += known_end.saturating_sub(end);
-            survey.report.damaged_bytes += u64::from(hole_bytes);
+            let head = head.ok_or(Problem::Damaged)?;
+            let SegmentHead { previous_serial, previous_end, cleaned_serial, .. } = head;
+            survey.newest = Some(Newest { slot, end, unsure_from, previous_serial, previous_end, cleaned_serial });
+        } else if known_end > 0 {
+            survey.report.damaged_bytes += u64::from(hole_bytes + (known_end - end));
         }
         Ok(())
     }
@@ -378,27 +385,59 @@ impl<D: Disk> Spool<'_, D> {
             self.erase(slot)?;
         }
         let Some(newest) = survey.newest else { return Ok(()) };
+        if newest.cleaned_serial != 0 && self.slot_of(newest.cleaned_serial).is_none() {
+            // It must not come back with the next power cut: what is here would pass for nothing but its copies.
+            self.erase_free()?;
+        }
         let serial = self.memory.slots[usize::from(newest.slot)].serial;
-        if self.suspect == Some(serial) && (self.free_segments() > 0 || self.grow()?) {
-            return self.move_unsure(&newest, serial);
+        if self.suspect == Some(serial) && self.free_segments() > 0 {
+            return if self.free_segments() > 1 { self.move_unsure(&newest) } else { self.move_all(&newest) };
         }
         let file = self.disk.open(FileName::Segment(newest.slot)).map_err(Problem::Disk)?;
         let file = file.ok_or(Problem::Damaged)?;
-        self.head = Some(Head { slot: newest.slot, serial, offset: newest.end, file });
+        let seed = record::header_seed(self.seed, self.memory.slots[usize::from(newest.slot)].life);
+        self.head = Some(Head { slot: newest.slot, serial, seed, offset: newest.end, file });
         self.rewrite_unsure(&newest)
     }
 
+    fn slot_of(&self, serial: u32) -> Option<usize> {
+        self.memory.slots.iter().position(|slot| slot.serial == serial)
+    }
+
+    fn erase_free(&mut self) -> Result<(), Problem<D::Error>> {
+        self.reader = None;
+        for slot in 0..SPOOL_SEGMENTS {
+            if self.memory.slots[slot].exists && self.memory.slots[slot].serial == 0 {
+                self.erase(slot as u16)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Leaves a segment in which a write failed: what may not have reached the medium is written again in the next.
-    fn move_unsure(&mut self, newest: &Newest, serial: u32) -> Result<(), Problem<D::Error>> {
+    fn move_unsure(&mut self, newest: &Newest) -> Result<(), Problem<D::Error>> {
+        let slot = usize::from(newest.slot);
         if newest.unsure_from > 0 {
-            self.begin_segment_after(serial, newest.unsure_from)?;
-            self.memory.slots[usize::from(newest.slot)].end = newest.unsure_from;
+            self.begin_segment_after(self.memory.slots[slot].serial, newest.unsure_from, 0)?;
+            self.memory.slots[slot].end = newest.unsure_from;
         } else {
             // Not even its header may be there.
-            self.begin_segment_after(newest.previous_serial, newest.previous_end)?;
-            self.memory.slots[usize::from(newest.slot)].end = newest.end;
+            self.begin_segment_after(newest.previous_serial, newest.previous_end, 0)?;
+            self.memory.slots[slot].end = newest.end;
         }
-        let mut at = newest.unsure_from.max(SEGMENT_START);
+        self.copy_range(newest, newest.unsure_from.max(SEGMENT_START))
+    }
+
+    /// The same with the last free segment: takes all there is, so that the other becomes free.
+    fn move_all(&mut self, newest: &Newest) -> Result<(), Problem<D::Error>> {
+        let serial = self.memory.slots[usize::from(newest.slot)].serial;
+        self.begin_segment_after(newest.previous_serial, newest.previous_end, serial)?;
+        self.copy_range(newest, SEGMENT_START)?;
+        self.reader = None;
+        self.erase(newest.slot)
+    }
+
+    fn copy_range(&mut self, newest: &Newest, mut at: u32) -> Result<(), Problem<D::Error>> {
         while let Some((offset, header, is_whole)) = self.next(newest.slot, at, newest.end)? {
             if is_whole && header.meta.key.kind.to_byte() != SEGMENT_KIND {
                 self.copy(newest.slot, offset, &header)?;
@@ -451,7 +490,7 @@ impl<D: Disk> Spool<'_, D> {
         let key = Key { kind: Kind::Other(SEGMENT_KIND), id: 0 };
         let meta = Meta { key, owner: 0, at: 0, blob_bytes: 0 };
         let filler = Header { meta, flags: REMOVED, length, sequence: 0, payload_crc: 0 };
-        let bytes = filler.encode(record::header_seed(self.seed, head.serial));
+        let bytes = filler.encode(head.seed);
         log::write_at(&mut head.file, at, &bytes).map_err(|error| self.fail(error))
     }
 }
