@@ -114,11 +114,14 @@ impl<D: Disk> Spool<'_, D> {
     /// Makes a segment free, durably.
     pub(super) fn erase(&mut self, slot: u16) -> Result<(), Problem<D::Error>> {
         let state = &mut self.memory.slots[usize::from(slot)];
-        *state = log::Slot { exists: state.exists, ..log::Slot::NONE };
+        // One that is free already is made so again.
+        let serial = state.serial.max(state.erased);
+        *state = log::Slot { exists: state.exists, erased: serial, ..log::Slot::NONE };
         match self.disk.open(FileName::Segment(slot)) {
             Ok(Some(mut file)) => {
-                let zeros = [0; log::SEGMENT_START as usize];
-                let result = log::write_at(&mut file, 0, &zeros).and_then(|()| file.sync());
+                let erased = log::SegmentHead { serial, ..log::SegmentHead::default() };
+                let bytes = log::encode_segment_head(&erased, record::REMOVED, self.seed);
+                let result = log::write_at(&mut file, 0, &bytes).and_then(|()| file.sync());
                 result.map_err(|error| self.fail(error))
             }
             Ok(None) => {

@@ -378,11 +378,6 @@ impl<'m, D: Disk> Spool<'m, D> {
         }
     }
 
-    /// DBG
-    pub fn dbg(&self) -> (Option<(u16,u32,u32)>, Option<(u16,u32,u64)>, usize, Option<u32>) {
-        (self.head.as_ref().map(|h|(h.slot,h.serial,h.offset)), self.memory.records.find(Key{kind:Kind::Other(200),id:3}).map(|e|(e.place().slot(),e.place().offset(),e.sequence())), self.free_segments(), self.cleaning.as_ref().map(|c|c.serial))
-    }
-
     /// Takes other limits; what is there already stays.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;

@@ -70,6 +70,8 @@ const MARKER_BYTES: usize = 512;
 pub(super) struct Survey {
     pub report: Report,
     newest: Option<Newest>,
+    /// Serial of the segment before the oldest: the last one that was cleaned.
+    before_oldest: u32,
     /// The newest segment only has copies from one that is still there.
     discarded: Option<u16>,
 }
@@ -83,8 +85,6 @@ struct Newest {
     unsure_from: u32,
     previous_serial: u32,
     previous_end: u32,
-    /// It was begun to clean this segment.
-    cleaned_serial: u32,
 }
 
 impl<D: Disk> Spool<'_, D> {
@@ -188,25 +188,29 @@ impl<D: Disk> Spool<'_, D> {
         Err(Problem::Damaged)
     }
 
+    fn rewrite_marker(&mut self) -> Result<(), Problem<D::Error>> {
+        let marker = Marker { version: record::VERSION, uuid: self.uuid, segment_bytes: self.segment_bytes };
+        let Some(mut file) = self.disk.open(FileName::Marker).map_err(Problem::Disk)? else {
+            return Err(Problem::NoMarker);
+        };
+        let result = log::write_at(&mut file, 0, &marker_file(&marker)).and_then(|()| file.sync());
+        result.map_err(|error| self.fail(error))
+    }
+
     fn write_marker(&mut self, marker: &Marker) -> Result<(), D::Error> {
-        let mut bytes = [0; 2 * MARKER_BYTES];
-        let (first, second) = bytes.split_at_mut(MARKER_BYTES);
-        encode_marker(marker, first);
-        second.copy_from_slice(first);
         let mut file = self.disk.create(FileName::Marker)?;
-        file.write_all(&bytes)?;
+        file.write_all(&marker_file(marker))?;
         file.sync()?;
         self.disk.sync_directory()
     }
 
     fn find_segments(&mut self) -> Result<(), Problem<D::Error>> {
-        let (slots, segment_bytes) = (&mut self.memory.slots, u64::from(self.segment_bytes));
+        let slots = &mut self.memory.slots;
         let mut has_more = false;
-        let mut tell = |name, length| {
+        let mut tell = |name, length: u64| {
             if let FileName::Segment(number) = name {
                 match slots.get_mut(usize::from(number)) {
-                    // A shorter one is left by a power cut: it is created anew when it is needed.
-                    Some(slot) => slot.exists = length >= segment_bytes,
+                    Some(slot) => (slot.exists, slot.end) = (true, length.min(u32::MAX.into()) as u32),
                     None => has_more = true,
                 }
             }
@@ -219,7 +223,13 @@ impl<D: Disk> Spool<'_, D> {
     fn read_heads(&mut self, survey: &mut Survey) -> Result<Vec<u16, SPOOL_SEGMENTS>, Problem<D::Error>> {
         let mut order: Vec<u16, SPOOL_SEGMENTS> = Vec::new();
         for slot in 0..SPOOL_SEGMENTS as u16 {
-            if let Some(head) = self.segment_head(slot)? {
+            let head = self.segment_head(slot)?;
+            let state = &mut self.memory.slots[usize::from(slot)];
+            let length = core::mem::take(&mut state.end);
+            // One that was not finished is created anew when it is needed.
+            let is_finished = length >= self.segment_bytes && state.erased != 0;
+            state.exists = state.exists && (head.is_some() || is_finished);
+            if let Some(head) = head {
                 let is_copied = self.memory.slots.iter().any(|other| other.serial == head.serial);
                 if !is_copied {
                     let state = &mut self.memory.slots[usize::from(slot)];
@@ -235,6 +245,9 @@ impl<D: Disk> Spool<'_, D> {
         self.newest_serial = serial_of(&self.memory.slots, order.last());
         for slot in &order {
             let Some(head) = self.segment_head(*slot)? else { continue };
+            if Some(slot) == order.first() {
+                survey.before_oldest = head.previous_serial;
+            }
             let limit = self.segment_bytes;
             let mut slots = self.memory.slots.iter_mut();
             match slots.find(|other| other.serial == head.previous_serial && other.serial != 0) {
@@ -252,9 +265,13 @@ impl<D: Disk> Spool<'_, D> {
         }
         let file = log::source(&mut self.disk, &mut self.reader, slot).map_err(Problem::Disk)?;
         let Some(file) = file else { return Ok(None) };
-        match log::read_segment_head(file, self.seed).map_err(Problem::Disk)? {
-            Ok(head) => Ok(head.filter(|head| head.serial != 0)),
-            Err(_) => Err(Problem::Newer),
+        match log::read_start(file, self.seed).map_err(Problem::Disk)? {
+            log::Start::Used(head) => Ok(Some(head)),
+            log::Start::Free(erased) => {
+                self.memory.slots[usize::from(slot)].erased = erased;
+                Ok(None)
+            }
+            log::Start::Newer => Err(Problem::Newer),
         }
     }
 
@@ -339,8 +356,8 @@ impl<D: Disk> Spool<'_, D> {
             survey.report.torn_bytes += u64::from(hole_bytes);
             let head = self.segment_head(slot)?;
             let head = head.ok_or(Problem::Damaged)?;
-            let SegmentHead { previous_serial, previous_end, cleaned_serial, .. } = head;
-            survey.newest = Some(Newest { slot, end, unsure_from, previous_serial, previous_end, cleaned_serial });
+            let SegmentHead { previous_serial, previous_end, .. } = head;
+            survey.newest = Some(Newest { slot, end, unsure_from, previous_serial, previous_end });
         } else if known_end > 0 {
             survey.report.damaged_bytes += u64::from(hole_bytes + (known_end - end));
         }
@@ -380,15 +397,20 @@ impl<D: Disk> Spool<'_, D> {
 
     /// Writes what has to be written before the disk can be trusted.
     fn settle(&mut self, survey: &Survey) -> Result<(), Problem<D::Error>> {
+        // Files that another process created, or this one when an fsync failed, may have no durable name.
+        if let Err(error) = self.disk.sync_directory() {
+            return Err(self.fail(error));
+        }
+        if survey.newest.is_none() && survey.discarded.is_none() {
+            // Nor may the marker be more than in the cache, as long as there is nothing else.
+            self.rewrite_marker()?;
+        }
         if let Some(slot) = survey.discarded {
             self.reader = None;
             self.erase(slot)?;
         }
         let Some(newest) = survey.newest else { return Ok(()) };
-        if newest.cleaned_serial != 0 && self.slot_of(newest.cleaned_serial).is_none() {
-            // It must not come back with the next power cut: what is here would pass for nothing but its copies.
-            self.erase_free()?;
-        }
+        self.erase_again(survey.before_oldest)?;
         let serial = self.memory.slots[usize::from(newest.slot)].serial;
         if self.suspect == Some(serial) && self.free_segments() > 0 {
             return if self.free_segments() > 1 { self.move_unsure(&newest) } else { self.move_all(&newest) };
@@ -400,14 +422,14 @@ impl<D: Disk> Spool<'_, D> {
         self.rewrite_unsure(&newest)
     }
 
-    fn slot_of(&self, serial: u32) -> Option<usize> {
-        self.memory.slots.iter().position(|slot| slot.serial == serial)
-    }
-
-    fn erase_free(&mut self) -> Result<(), Problem<D::Error>> {
+    /// Makes those segments durably free that were freed last: the one cleaned, and what a mount left. Others may only
+    /// become free when these can't come back, with records in them whose removals are gone.
+    fn erase_again(&mut self, before_oldest: u32) -> Result<(), Problem<D::Error>> {
         self.reader = None;
         for slot in 0..SPOOL_SEGMENTS {
-            if self.memory.slots[slot].exists && self.memory.slots[slot].serial == 0 {
+            let Slot { serial, erased, exists, .. } = self.memory.slots[slot];
+            if exists && serial == 0 && erased != 0 && erased >= before_oldest {
+                self.memory.slots[slot].erased = erased.min(self.newest_serial);
                 self.erase(slot as u16)?;
             }
         }
@@ -500,6 +522,14 @@ fn is_segment_size(bytes: u32) -> bool {
 }
 
 const _: () = assert!(SPOOL_SEGMENTS <= Place::SEGMENTS);
+
+fn marker_file(marker: &Marker) -> [u8; 2 * MARKER_BYTES] {
+    let mut bytes = [0; 2 * MARKER_BYTES];
+    let (first, second) = bytes.split_at_mut(MARKER_BYTES);
+    encode_marker(marker, first);
+    second.copy_from_slice(first);
+    bytes
+}
 
 fn encode_marker(marker: &Marker, out: &mut [u8]) {
     let at = MARKER_MAGIC.len();

@@ -82,8 +82,18 @@ const TURNING: &[Op] = &[
 ];
 
 /// Blobs and age.
-const VOICES: &[Op] =
-    &[Voice(600), Commit, Put(T, 4, 50), Put(T, 0, 50), Voice(700), Commit, Expire(2900), Commit, Remove(Kind::Voice, 1000), Commit];
+const VOICES: &[Op] = &[
+    Voice(600),
+    Commit,
+    Put(T, 4, 50),
+    Put(T, 0, 50),
+    Voice(700),
+    Commit,
+    Expire(2900),
+    Commit,
+    Remove(Kind::Voice, 1000),
+    Commit,
+];
 
 #[test]
 fn cut_at_every_byte() {
@@ -203,21 +213,22 @@ fn long_load(seed: u64) {
         model.check_after_accident(&mut spool, &report);
         check_blobs(&disk, &model);
         disk.set_faults(faults(&mut rng));
-        if std::env::var("DBG").is_ok() {eprintln!("MOUNTED {report:?} {:?} {:?} {:?}", disk.faults(), spool.dbg(), model.visible().get(&(200,3)).map(|v|v.payload.len()));}
         let mut remounts = 0;
         for _ in 0..rng.below(160) {
             let op = random_op(&mut rng);
-            if std::env::var("DBG").is_ok() {eprintln!("{op:?} {:?}", spool.dbg());}
             match apply(op, &mut spool, &mut model) {
                 Ok(()) => {}
-                refused if is_refused(&refused) => assert!(!matches!(op, Remove(..) | Expire(_) | Tend | Commit), "{op:?}: {refused:?} {:?}", spool.state()),
+                refused if is_refused(&refused) => assert!(
+                    !matches!(op, Remove(..) | Expire(_) | Tend | Commit),
+                    "{op:?}: {refused:?} {:?}",
+                    spool.state()
+                ),
                 Err(Problem::Disk(fault)) => {
                     assert_eq!(spool.commit(), Err(Problem::Failed), "after {fault}");
                     if fault == Fault::Cut || remounts == 3 || rng.chance(300) {
                         break;
                     }
                     remounts += 1;
-                    if std::env::var("DBG").is_ok() {eprintln!("REMOUNT {fault} {:?}", spool.dbg());}
                     match spool.mount(nonce()) {
                         Ok(report) => model.check_after_accident(&mut spool, &report),
                         Err(_) => break,
@@ -232,7 +243,6 @@ fn long_load(seed: u64) {
         drop(spool);
         disk = if rng.chance(650) { disk.after_power_cut(&mut rng) } else { disk.after_restart() };
         disk.set_faults(Faults::default());
-        if std::env::var("DBG").is_ok() {eprintln!("ACCIDENT");}
     }
 }
 

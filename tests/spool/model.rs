@@ -62,7 +62,12 @@ impl Model {
     }
 
     /// A voice message with a new id.
-    pub fn put_voice<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>, len: usize, blob: usize) -> Outcome<()> {
+    pub fn put_voice<D: Disk<Error = Fault>>(
+        &mut self,
+        spool: &mut Spool<'_, D>,
+        len: usize,
+        blob: usize,
+    ) -> Outcome<()> {
         let key = key(Kind::Voice, self.version + 1000);
         let value = self.value(key, len, 0, blob);
         spool.blob_create(key.id)?;
