@@ -23,4 +23,10 @@ pub mod state;
 pub mod storage;
 mod stream;
 pub mod syslog;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
+mod turnstile;
 mod udp;

@@ -334,17 +334,22 @@ pub fn mount_or_format<D: Disk>(
     spool: &mut Spool<'_, D>,
     segment_bytes: u32,
 ) -> Result<spool::Report, Problem<D::Error>> {
-    let problem = match spool.mount() {
+    let problem = match spool.mount(nonce()) {
         Err(problem @ (Problem::NoMarker | Problem::Damaged)) => problem,
         result => return result,
     };
     // Without random numbers there is no UUID that only this disk has.
     let Ok(uuid) = state::random_uuid() else { return Err(problem) };
     match spool.format_with(uuid, segment_bytes) {
-        Ok(()) => spool.mount(),
+        Ok(()) => spool.mount(nonce()),
         Err(Problem::NotEmpty) => Err(problem),
         Err(problem) => Err(problem),
     }
+}
+
+/// Another number each time; where there are no random ones, the time serves.
+fn nonce() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| clock::now().millis())
 }
 
 /// A problem that is none of the disk's own is none here.
