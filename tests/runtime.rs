@@ -48,10 +48,11 @@ impl Home {
     fn configure(&self, more: &str) {
         let (sip, socket) = (self.sip, self.socket());
         let text = format!(
-            "config pcsd 'main'\n\toption domain 'home.example'\n\toption socket '{}'\n\
+            "config pcsd 'main'\n\toption domain 'home.example'\n\toption socket '{}'\n\toption state '{}'\n\
              \tlist listen 'udp:127.0.0.1:{sip}'\n\tlist listen 'tcp:127.0.0.1:{sip}'\n{more}\n\
              config person 'alice'\n\toption password 'secret'\n",
-            socket.display()
+            socket.display(),
+            self.directory.display()
         );
         fs::write(self.config(), text).unwrap();
     }

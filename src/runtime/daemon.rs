@@ -8,6 +8,8 @@ use super::nameservers::Nameservers;
 use super::settings::{self, Refusal};
 use super::signal::{Wish, Wishes};
 use super::syslog;
+use super::tls::Endpoint;
+use crate::base::net::Transport;
 use crate::config::model::Model;
 use crate::server::Server;
 use crate::server::contract::{Input, Seed};
@@ -36,6 +38,7 @@ pub fn run(path: &Path) -> io::Result<()> {
     let driver = RefCell::new(Driver::new(seeded_server()?)?);
     let surroundings = RefCell::new(Surroundings::default());
     surroundings.borrow_mut().resolv_file = model.main.resolv_file.as_str().into();
+    secure_at_start(model, &mut driver.borrow_mut())?;
     driver.borrow_mut().turn(Input::Configuration(model));
     surroundings.borrow_mut().check(&driver);
     log::info!("pcsd {} started with {}", env!("CARGO_PKG_VERSION"), path.display());
@@ -86,6 +89,24 @@ fn read_at_start(path: &Path, model: &mut Model) -> io::Result<()> {
         .map_err(|refusal| io::Error::other(format!("{}: {refusal}", path.display())))
 }
 
+/// Gives the driver our key, made now if this is the first start. A home whose configuration asks for TLS does not start
+/// without.
+fn secure_at_start(model: &Model, driver: &mut Driver) -> io::Result<()> {
+    match Endpoint::configured(model) {
+        Ok(Some(endpoint)) => driver.secure(endpoint),
+        Ok(None) => {}
+        Err(fault) if asks_for_tls(model) => return Err(io::Error::other(format!("no TLS: {fault}"))),
+        Err(fault) => log::warn!("no TLS: {fault}"),
+    }
+    Ok(())
+}
+
+fn asks_for_tls(model: &Model) -> bool {
+    !model.main.cert.is_empty()
+        || model.main.listen.iter().any(|listen| listen.transport == Transport::Tls)
+        || model.peers.iter().any(|peer| peer.transport == Transport::Tls)
+}
+
 /// Takes over a changed configuration, if it has no fault; whether it has none.
 fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) -> bool {
     let socket_before = model.main.socket.clone();
@@ -94,6 +115,12 @@ fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) -> bool {
             syslog::configure(settings::filter(model.main.log_level), model.main.syslog);
             if model.main.socket != socket_before {
                 log::warn!("the control socket stays where it is until the next start");
+            }
+            // A certificate may have been renewed. Connections that are up go on with what they began with.
+            match Endpoint::configured(model) {
+                Ok(Some(endpoint)) => driver.borrow_mut().secure(endpoint),
+                Ok(None) => {}
+                Err(fault) => log::error!("TLS goes on with the key and certificate it had: {fault}"),
             }
             driver.borrow_mut().turn(Input::Configuration(model));
             log::info!("configuration read again");

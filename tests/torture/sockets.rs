@@ -128,9 +128,9 @@ impl Daemon {
             }
         };
         let mut text = format!(
-            "config pcsd 'main'\n\toption domain '{domain}'\n\toption socket '{}'\n\tlist unlimited '127.0.0.1'\n\
+            "config pcsd 'main'\n\toption domain '{domain}'\n\toption socket '{0}/control'\n\toption state '{0}'\n\tlist unlimited '127.0.0.1'\n\
              \tlist listen 'udp:127.0.0.1:{sip}'\n\tlist listen 'tcp:127.0.0.1:{sip}'\n",
-            directory.join("control").display()
+            directory.display()
         );
         for id in people {
             text.push_str(&format!("config person '{id}'\n\toption password '{}'\n", support::PASSWORD));
