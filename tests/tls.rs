@@ -16,6 +16,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use support::{PASSWORD, find, status, value, with_credentials};
@@ -224,6 +225,12 @@ fn request(method: &str, domain: &str, number: u32, more: &str) -> String {
     )
 }
 
+/// One that was not used before.
+fn number() -> u32 {
+    static COUNT: AtomicU32 = AtomicU32::new(20_000);
+    COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
 fn wait_until(mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !holds() {
@@ -263,7 +270,7 @@ impl Home {
         let (directory, domain, sip, tls) = (self.directory.display(), self.domain, self.sip, self.tls);
         let text = format!(
             "config pcsd 'main'\n\toption domain '{domain}'\n\toption socket '{directory}/control'\n\
-             \toption state '{directory}'\n\tlist unlimited '127.0.0.1'\n\tlist listen 'udp:127.0.0.1:{sip}'\n\
+             \toption state '{directory}'\n\toption log_level debug\n\tlist unlimited '127.0.0.1'\n\tlist listen 'udp:127.0.0.1:{sip}'\n\
              \tlist listen 'tls:127.0.0.1:{tls}'\nconfig person 'alice'\n\toption password '{PASSWORD}'\n{more}"
         );
         fs::write(self.directory.join("pcsd"), text).unwrap();
@@ -328,7 +335,7 @@ impl Home {
     fn message_to_alice_of(&self, other: &Home) -> u16 {
         let receiver = udp(other.sip);
         let contact = format!("Contact: <sip:alice@{}>\r\n", receiver.local_addr().unwrap());
-        let register = request("REGISTER", other.domain, 1, &contact).replace("TLS", "UDP");
+        let register = request("REGISTER", other.domain, number(), &contact).replace("TLS", "UDP");
         assert_eq!(proven(&receiver, register.as_bytes()), 200);
         let answers = receiver.try_clone().unwrap();
         let thread = std::thread::spawn(move || {
@@ -339,7 +346,7 @@ impl Home {
             answers.send(&support::answer(&buffer[..len], 200, "")).unwrap();
         });
         let sender = udp(self.sip);
-        let message = request("MESSAGE", self.domain, std::process::id() + self.sip as u32, "")
+        let message = request("MESSAGE", self.domain, number(), "")
             .replace("TLS", "UDP")
             .replace(&format!("MESSAGE sip:{}", self.domain), &format!("MESSAGE sip:alice@{}", other.domain))
             .replace(&format!("To: <sip:{}>", self.domain), &format!("To: <sip:alice@{}>", other.domain));
