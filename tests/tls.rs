@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "what other tests need")]
 mod support;
 
+use pcsd::base::limits::{WINDOWS_8K, WINDOWS_64K};
 use pcsd::base::net::PeerIdentity;
 use pcsd::runtime::tls::Endpoint;
 use pcsd::runtime::tls::keys::{CERTIFICATE_FILE, Keys, pin_text};
@@ -92,6 +93,40 @@ fn much_at_once() {
     }
     phone.send(tail);
     assert_eq!(status(&phone.receive()), Some(200));
+}
+
+/// A message that needs a window when none is free waits in its session, where its socket does not tell of it; when one
+/// becomes free it goes on.
+#[test]
+fn waiting_for_a_window() {
+    let home = Home::new("window", "home.example");
+    let _daemon = home.start("");
+    let message = |number: u32, len: usize| {
+        let empty = request("OPTIONS", "home.example", number, "");
+        let body = len - empty.len() - 4;
+        empty.replace("Content-Length: 0", &format!("Content-Length: {body:04}")) + &"y".repeat(body)
+    };
+    let lengths = std::iter::repeat_n(20_000, WINDOWS_64K).chain(std::iter::repeat_n(7_000, WINDOWS_8K));
+    let mut holders: Vec<_> = (0..).zip(lengths).map(|(n, len)| (Phone::new(&home), message(n, len))).collect();
+    for (phone, message) in &mut holders {
+        phone.send(&message.as_bytes()[..message.len() / 2]);
+    }
+    let mut waiting = Phone::new(&home);
+    // The last record is cut by the end of a window of 2 KB.
+    let last = message(100, 4000);
+    std::thread::sleep(Duration::from_millis(200));
+    waiting.send(&last.as_bytes()[..100]);
+    waiting.send(&last.as_bytes()[100..]);
+    std::thread::sleep(Duration::from_millis(200));
+    let mut answers = Vec::new();
+    waiting.socket.set_nonblocking(true).unwrap();
+    waiting.read_some(&mut answers);
+    assert!(answers.is_empty(), "{}", answers.escape_ascii());
+    for (phone, message) in &mut holders {
+        phone.send(&message.as_bytes()[message.len() / 2..]);
+        assert_eq!(status(&phone.receive()), Some(200));
+    }
+    assert_eq!(status(&waiting.receive()), Some(200));
 }
 
 #[test]
