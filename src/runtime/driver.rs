@@ -9,7 +9,10 @@
 
 use super::clock;
 use super::poller::{NO_EVENTS, Poller, Readiness, Token};
-use super::stream::{Accepted, Link, Listener};
+use super::storage::{Event, RecordStore};
+use super::stream::{Accepted, Link, Listener, Stage};
+use super::tls::Endpoint;
+use super::turnstile::Turnstile;
 use super::udp::{Sent, UdpPort, port_error};
 use crate::base::limits::{SOCKETS, STREAMS};
 use crate::base::net::{Port, PortSet, Stream, Transport};
@@ -26,10 +29,12 @@ use rustix::event::EventfdFlags;
 use rustix::fd::OwnedFd;
 use std::boxed::Box;
 use std::collections::VecDeque;
+use std::format;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::task::Wake;
+use std::time::Duration;
 
 /// The server with its sockets.
 pub struct Driver {
@@ -39,11 +44,18 @@ pub struct Driver {
     links: [Option<Link>; STREAMS],
     /// Links whose window is full. 0 spares the look at all of them after each turn.
     links_paused: usize,
-    /// No later than the first end of an attempt to connect or of a listener's rest.
+    /// Whether a link may have bytes for which the core has room again, and of which its socket does not tell.
+    has_readable: bool,
+    /// No later than the first end of an attempt to connect, of a handshake, or of a listener's rest.
     socket_deadline: Option<Instant>,
+    /// What TLS needs; without it there is none.
+    endpoint: Option<Endpoint>,
+    turnstile: Turnstile,
     credits: Credits,
     /// What the core is to be told about its outputs, once it has no more of them.
     answers: VecDeque<Answer>,
+    /// Where records go; without it nothing is stored.
+    records: Option<RecordStore>,
     buffer: Box<[u8]>,
 }
 
@@ -71,14 +83,17 @@ pub fn drive(driver: &RefCell<Driver>, mut services: Pin<&mut impl Future<Output
         let deadline = driver.borrow().deadline();
         // The events live in a buffer of the loop, so the driver is free again while they are gone through.
         let ready = driver.borrow().poller.wait(&mut events, clock::now(), deadline)?;
+        driver.borrow_mut().turnstile.reset();
         let mut is_ringing = false;
         for (token, readiness) in ready {
             match token {
                 Token::Bell => is_ringing = true,
+                Token::Records => driver.borrow_mut().records_ready(),
                 Token::Port(port) => driver.borrow_mut().port_ready(port, readiness),
                 Token::Stream(stream) => driver.borrow_mut().stream_ready(stream, readiness),
             }
         }
+        driver.borrow_mut().read_readable();
         driver.borrow_mut().expire();
         if is_ringing {
             bell.silence();
@@ -101,11 +116,32 @@ impl Driver {
             ports: [const { None }; SOCKETS],
             links: [const { None }; STREAMS],
             links_paused: 0,
+            has_readable: false,
             socket_deadline: None,
+            endpoint: None,
+            turnstile: Turnstile::default(),
             credits: Credits { ports: PortSet::ALL, storage: false },
             answers: VecDeque::with_capacity(SOCKETS + STREAMS),
+            records: None,
             buffer: std::vec![0; BUFFER_BYTES].into_boxed_slice(),
         })
+    }
+
+    /// Gives the server a place for its records: tells what was kept there, for which it waits at most `limit`.
+    ///
+    /// # Errors
+    /// When the machine refuses to watch it.
+    pub fn keep_records(&mut self, mut records: RecordStore, limit: Duration) -> io::Result<()> {
+        self.poller.add(&records.bell().descriptor, Token::Records, Readiness::IN)?;
+        records.begin(limit);
+        self.records = Some(records);
+        self.drain(clock::now());
+        Ok(())
+    }
+
+    /// Where records go.
+    pub fn records(&mut self) -> Option<&mut RecordStore> {
+        self.records.as_mut()
     }
 
     /// What a driver takes, its buffer included.
@@ -118,6 +154,11 @@ impl Driver {
         self.server
     }
 
+    /// Lets sessions of TLS begin, from now on with this endpoint.
+    pub fn secure(&mut self, endpoint: Endpoint) {
+        self.endpoint = Some(endpoint);
+    }
+
     /// One turn: gives the core `input` and does all it then wants done.
     pub fn turn(&mut self, input: Input<'_>) {
         let now = clock::now();
@@ -125,12 +166,17 @@ impl Driver {
         self.drain(now);
     }
 
-    /// The last turn: takes no more connections, writes what goes at once, and closes every socket.
-    pub fn stop(&mut self) {
+    /// The last turns: waits at most `limit` for what is being stored, takes no more connections, writes what goes at
+    /// once, and closes every socket.
+    pub fn stop(&mut self, limit: Duration) {
         self.turn(Input::Timeout);
+        if let Some(records) = &mut self.records {
+            records.stop(limit);
+            self.records_ready();
+        }
         self.ports = [const { None }; SOCKETS];
         for mut link in self.links.iter_mut().filter_map(Option::take) {
-            if link.connecting_until.is_none() && !link.is_write_blocked {
+            if link.stage() == Stage::Up && !link.is_write_blocked {
                 let _ = link.flush(self.server);
             }
             link.finish(&mut self.buffer);
@@ -138,7 +184,8 @@ impl Driver {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        earliest(self.server.poll_timeout(), self.socket_deadline)
+        let soon = self.has_readable.then_some(Instant::ZERO);
+        earliest(soon, earliest(self.server.poll_timeout(), self.socket_deadline))
     }
 
     /// What is due by time alone.
@@ -156,15 +203,13 @@ impl Driver {
         }
     }
 
-    /// Ends attempts to connect that took too long, and lets rested listeners work again.
+    /// Ends attempts to connect and handshakes that took too long, and lets rested listeners work again.
     fn expire_sockets(&mut self, now: Instant) {
         self.socket_deadline = None;
         for index in 0..self.links.len() {
-            if let Some((stream, until)) =
-                self.links[index].as_ref().and_then(|l| Some((l.stream, l.connecting_until?)))
-            {
+            if let Some((stream, until)) = self.links[index].as_ref().and_then(|l| Some((l.stream, l.deadline()?))) {
                 if until <= now {
-                    self.end(stream, Reason::NotConnected);
+                    self.not_up(stream, &"it took too long");
                 } else {
                     self.socket_deadline = earliest(self.socket_deadline, Some(until));
                 }
@@ -186,13 +231,21 @@ impl Driver {
     /// Takes the core's outputs until there is none, then tells it what became of them, and so on.
     fn drain(&mut self, now: Instant) {
         loop {
+            self.update_storage_credit();
             while let Some(output) = self.server.poll(now, self.credits, &mut self.buffer) {
                 self.perform(now, output);
             }
-            let Some(answer) = self.answers.pop_front() else { break };
-            let input = match answer {
-                Answer::Opened(port, result) => Input::Opened(port, result),
-                Answer::Closed(stream, reason) => Input::Closed(stream, reason),
+            let input = match self.answers.pop_front() {
+                Some(Answer::Opened(port, result)) => Input::Opened(port, result),
+                Some(Answer::Closed(stream, reason)) => Input::Closed(stream, reason),
+                None => match self.records.as_mut().and_then(|records| records.next(&mut self.buffer)) {
+                    Some(Event::Restored(key, len, source)) => {
+                        Input::Restored { key, bytes: &self.buffer[..len], source }
+                    }
+                    Some(Event::Stored(ticket, outcome)) => Input::Stored { ticket, outcome },
+                    Some(Event::Moved(place)) => Input::Storage(place),
+                    None => break,
+                },
             };
             self.server.handle(now, input);
         }
@@ -201,11 +254,23 @@ impl Driver {
         }
     }
 
+    fn update_storage_credit(&mut self) {
+        self.credits.storage = self.records.as_ref().is_some_and(RecordStore::has_room);
+    }
+
+    /// The thread that owns the disk has rung.
+    fn records_ready(&mut self) {
+        if let Some(records) = &mut self.records {
+            records.collect();
+            self.drain(clock::now());
+        }
+    }
+
     fn perform(&mut self, now: Instant, output: Output) {
         match output {
             Output::Datagram { port, to, len } => self.send(port, to, len),
             Output::Flush(stream) => self.flush(stream),
-            Output::Connect { stream, to, .. } => self.connect(now, stream, to),
+            Output::Connect { stream, to, transport } => self.connect(now, stream, transport, to),
             Output::Close(stream) => self.close(stream),
             Output::OpenPort { port, transport, address } => {
                 let result = self.open(port, transport, address).map_err(|error| {
@@ -214,8 +279,18 @@ impl Driver {
                 });
                 self.answers.push_back(Answer::Opened(port, result));
             }
-            // There is no storage yet, so nothing is given to be stored.
-            Output::Store { .. } | Output::Forget { .. } => {}
+            Output::Store { ticket, key, owner, len } => {
+                if let Some(records) = &mut self.records {
+                    records.store(ticket, key, owner, &self.buffer[..len.min(self.buffer.len())]);
+                }
+                self.update_storage_credit();
+            }
+            Output::Forget { ticket, key } => {
+                if let Some(records) = &mut self.records {
+                    records.forget(ticket, key);
+                }
+                self.update_storage_credit();
+            }
             Output::ClosePort(port) => {
                 if let Some(socket) = self.ports.get_mut(usize::from(port.0)) {
                     *socket = None;
@@ -239,12 +314,12 @@ impl Driver {
                 self.poller.add(&socket, Token::Port(port), Readiness::IN)?;
                 (PortSocket::Udp(socket), address)
             }
-            Transport::Tcp => {
-                let (listener, address) = Listener::open(address)?;
+            Transport::Tls if self.endpoint.is_none() => return Err(io::ErrorKind::Unsupported.into()),
+            Transport::Tcp | Transport::Tls => {
+                let (listener, address) = Listener::open(transport, address)?;
                 self.poller.add(&listener, Token::Port(port), Readiness::IN)?;
                 (PortSocket::Listener(listener), address)
             }
-            Transport::Tls => return Err(io::ErrorKind::Unsupported.into()),
         };
         *slot = Some(socket);
         self.credits.ports.insert(port);
@@ -299,7 +374,10 @@ impl Driver {
         for _ in 0..ACCEPTS_PER_WAKE {
             let Some(Some(PortSocket::Listener(listener))) = self.ports.get_mut(usize::from(port.0)) else { return };
             match listener.accept() {
-                Accepted::Connection(socket, from) => self.accepted(port, socket, from),
+                Accepted::Connection(socket, from) => {
+                    let transport = listener.transport;
+                    self.accepted(port, transport, socket, from);
+                }
                 Accepted::Gone => {}
                 Accepted::Nothing => return,
                 Accepted::NoRoom(error) => {
@@ -314,14 +392,21 @@ impl Driver {
         }
     }
 
-    fn accepted(&mut self, listener: Port, socket: TcpStream, from: SocketAddr) {
+    fn accepted(&mut self, listener: Port, transport: Transport, socket: TcpStream, from: SocketAddr) {
         let Some(stream) = self.server.vacant_stream() else {
             log::info!("connection from {from} refused: too many streams");
             return;
         };
         let now = clock::now();
         self.server.handle(now, Input::Accepted { stream, listener, from });
-        if let Err(error) = Link::accepted(stream, socket).and_then(|link| self.watch(link)) {
+        let result = Link::accepted(stream, socket).and_then(|mut link| {
+            if transport == Transport::Tls {
+                let endpoint = self.endpoint.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+                link.secure(endpoint.server().map_err(|fault| io::Error::other(format!("{fault}")))?, now);
+            }
+            self.watch(link)
+        });
+        if let Err(error) = result {
             log::debug!("connection from {from}: {error}");
             self.answers.push_back(Answer::Closed(stream, Reason::Broken));
         }
@@ -336,7 +421,9 @@ impl Driver {
     }
 
     /// Keeps a link and waits for what it has to wait for.
-    fn watch(&mut self, link: Link) -> io::Result<()> {
+    fn watch(&mut self, mut link: Link) -> io::Result<()> {
+        self.socket_deadline = earliest(self.socket_deadline, link.deadline());
+        let _ = link.changed_interest();
         let slot = self.links.get_mut(usize::from(link.stream.index)).ok_or(io::ErrorKind::InvalidInput)?;
         self.poller.add(&link, Token::Stream(link.stream), link.interest())?;
         // The core names no stream anew before it knows the old one closed; if it did, the count must stay right.
@@ -356,8 +443,10 @@ impl Driver {
 
     fn stream_ready(&mut self, stream: Stream, readiness: Readiness) {
         let Some(link) = self.link(stream) else { return };
-        if link.connecting_until.is_some() {
-            return self.connect_ended(stream);
+        match link.stage() {
+            Stage::Connecting(_) => return self.connect_ended(stream),
+            Stage::Shaking(_) => return self.shake_hands(stream, readiness),
+            Stage::Up => {}
         }
         if link.is_write_blocked && readiness.contains(Readiness::OUT) {
             self.flush(stream);
@@ -367,25 +456,26 @@ impl Driver {
         let is_broken = readiness.intersects(Readiness::HUP | Readiness::ERR);
         if is_broken || readiness.contains(Readiness::IN) {
             self.read(stream, is_broken);
+            // What was read may have been answered below the core's notice.
+            self.update_interest(stream);
         }
     }
 
-    fn connect(&mut self, now: Instant, stream: Stream, to: SocketAddr) {
-        match Link::connect(stream, to, now).and_then(|link| {
-            let until = link.connecting_until;
-            self.watch(link).map(|()| until)
-        }) {
-            Ok(until) => self.socket_deadline = earliest(self.socket_deadline, until),
-            Err(error) => {
-                log::debug!("no connection to {to}: {error}");
-                self.answers.push_back(Answer::Closed(stream, Reason::NotConnected));
-            }
+    fn connect(&mut self, now: Instant, stream: Stream, transport: Transport, to: SocketAddr) {
+        if let Err(error) = Link::connect(stream, transport, to, now).and_then(|link| self.watch(link)) {
+            log::debug!("no connection to {to}: {error}");
+            self.answers.push_back(Answer::Closed(stream, Reason::NotConnected));
         }
     }
 
     fn connect_ended(&mut self, stream: Stream) {
-        let Some(link) = self.link(stream) else { return };
+        let Some(link) = self.links.get_mut(usize::from(stream.index)).and_then(Option::as_mut) else { return };
+        // To begin a handshake is one of its steps. The socket stays ready until there is a turn for it.
+        if link.transport == Transport::Tls && !self.turnstile.enter() {
+            return;
+        }
         match link.connected() {
+            Ok(_) if link.transport == Transport::Tls => self.begin_handshake(stream),
             Ok(local) => {
                 self.update_interest(stream);
                 self.turn(Input::Connected { stream, local });
@@ -399,11 +489,15 @@ impl Driver {
     }
 
     fn read(&mut self, stream: Stream, is_broken: bool) {
-        for _ in 0..READS_PER_WAKE {
+        let mut reads = 0;
+        loop {
             let Some(link) = self.links.get_mut(usize::from(stream.index)).and_then(Option::as_mut) else { return };
-            if link.stream != stream {
+            // What was decrypted has left its socket, which will not tell of it again.
+            let is_readable = link.is_readable();
+            if link.stream != stream || reads >= READS_PER_WAKE && !is_readable {
                 return;
             }
+            reads += 1;
             let window = self.server.receive_window(stream);
             if window.is_empty() {
                 if is_broken {
@@ -422,7 +516,7 @@ impl Driver {
                 Ok(Some(len)) => {
                     self.turn(Input::Received(stream, len));
                     // A short read has emptied the socket: no need to ask again. A hang-up comes out by reading on.
-                    if len < room && !is_broken {
+                    if len < room && !is_broken && !self.link(stream).is_some_and(|link| link.is_readable()) {
                         return;
                     }
                     continue;
@@ -442,6 +536,7 @@ impl Driver {
             if link.is_read_paused && !self.server.receive_window(link.stream).is_empty() {
                 link.is_read_paused = false;
                 self.links_paused -= 1;
+                self.has_readable |= link.is_readable();
                 let stream = link.stream;
                 self.update_interest(stream);
             }
@@ -450,13 +545,11 @@ impl Driver {
 
     fn flush(&mut self, stream: Stream) {
         let Some(link) = self.links.get_mut(usize::from(stream.index)).and_then(Option::as_mut) else { return };
-        if link.stream != stream || link.connecting_until.is_some() {
+        if link.stream != stream || link.stage() != Stage::Up {
             return;
         }
-        let was_blocked = link.is_write_blocked;
         match link.flush(self.server) {
-            Ok(()) if link.is_write_blocked != was_blocked => self.update_interest(stream),
-            Ok(()) => {}
+            Ok(()) => self.update_interest(stream),
             Err(error) => {
                 log::debug!("stream {}: {error}", stream.index);
                 self.end(stream, Reason::Broken);
@@ -472,33 +565,125 @@ impl Driver {
     }
 
     fn update_interest(&mut self, stream: Stream) {
-        if let Some(Some(link)) = self.links.get(usize::from(stream.index)) {
-            self.poller.modify(link, Token::Stream(link.stream), link.interest());
+        if let Some(Some(link)) = self.links.get_mut(usize::from(stream.index))
+            && let Some(interest) = link.changed_interest()
+        {
+            self.poller.modify(&*link, Token::Stream(link.stream), interest);
+        }
+    }
+}
+
+/// TLS.
+impl Driver {
+    /// The connection is there: says who we want to talk to.
+    fn begin_handshake(&mut self, stream: Stream) {
+        let Some(link) = self.links.get_mut(usize::from(stream.index)).and_then(Option::as_mut) else { return };
+        let (Some(endpoint), Some(expected)) = (&mut self.endpoint, self.server.expected(stream)) else {
+            return self.not_up(stream, &"there is nobody it should be");
+        };
+        match endpoint.client(expected.domain, expected.peer) {
+            Ok(session) => {
+                link.secure(session, clock::now());
+                self.socket_deadline = earliest(self.socket_deadline, link.deadline());
+                self.step(stream);
+            }
+            Err(fault) => self.not_up(stream, &fault),
+        }
+    }
+
+    fn shake_hands(&mut self, stream: Stream, readiness: Readiness) {
+        // To write what waits is no work; to read is, and what is not read now keeps the socket ready.
+        let is_step = readiness.intersects(Readiness::IN | Readiness::HUP | Readiness::ERR);
+        if !is_step || self.turnstile.enter() {
+            self.step(stream);
+        }
+    }
+
+    /// One step of a handshake, and what follows when it was the last.
+    fn step(&mut self, stream: Stream) {
+        let Some(link) = self.link(stream) else { return };
+        match link.shake_hands() {
+            Ok(None) => self.update_interest(stream),
+            Ok(Some(identity)) => {
+                if link.is_outgoing {
+                    // A socket that has just been read from has an address.
+                    let Ok(local) = link.local() else { return self.not_up(stream, &"the connection broke") };
+                    self.turn(Input::Connected { stream, local });
+                }
+                self.turn(Input::Secured { stream, identity: &identity });
+                self.update_interest(stream);
+                // The first bytes may have come with the last of the handshake.
+                self.read(stream, false);
+                self.update_interest(stream);
+            }
+            Err(failure) => self.not_up(stream, &failure),
+        }
+    }
+
+    /// Ends a link that never came up, and says why.
+    fn not_up(&mut self, stream: Stream, why: &dyn core::fmt::Display) {
+        let Some(link) = self.link(stream) else { return };
+        let reason = if link.is_outgoing { Reason::NotConnected } else { Reason::Broken };
+        if link.transport == Transport::Tls {
+            let peer = link.peer();
+            let expected = self.server.expected(stream).map(|expected| expected.domain).unwrap_or_default();
+            match peer {
+                Some(peer) => {
+                    log::warn!("no TLS with {expected}{}{peer}: {why}", if expected.is_empty() { "" } else { " at " })
+                }
+                None => log::warn!("no TLS with {expected}: {why}"),
+            }
+        }
+        if let Some(link) = self.end(stream, reason) {
+            link.finish(&mut self.buffer);
+        }
+        self.drain(clock::now());
+    }
+
+    /// Reads what was decrypted earlier and found no room then.
+    fn read_readable(&mut self) {
+        if !core::mem::take(&mut self.has_readable) {
+            return;
+        }
+        for index in 0..self.links.len() {
+            if let Some(link) = &self.links[index]
+                && link.is_readable()
+                && !link.is_read_paused
+            {
+                let stream = link.stream;
+                self.read(stream, false);
+            }
         }
     }
 }
 
 /// Wakes the loop: services ring it, from whatever thread.
-struct Bell {
-    descriptor: OwnedFd,
+pub struct Bell {
+    /// Readable while it rings.
+    pub descriptor: OwnedFd,
     is_ringing: AtomicBool,
 }
 
 impl Bell {
-    fn new() -> io::Result<Self> {
+    /// A bell that is silent.
+    ///
+    /// # Errors
+    /// When the machine refuses the descriptor.
+    pub fn new() -> io::Result<Self> {
         let descriptor = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self { descriptor, is_ringing: AtomicBool::new(false) })
     }
 
-    fn ring(&self) {
+    /// Rings until it is silenced.
+    pub fn ring(&self) {
         if !self.is_ringing.swap(true, Ordering::AcqRel) {
             // Can't fail: the counter is at most 1.
             let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
         }
     }
 
-    /// To be called before the services are polled, so that what rings meanwhile is heard.
-    fn silence(&self) {
+    /// To be called before what rings it is looked at, so that what rings meanwhile is heard.
+    pub fn silence(&self) {
         let _ = rustix::io::read(&self.descriptor, &mut [0; 8]);
         self.is_ringing.store(false, Ordering::Release);
     }

@@ -1,25 +1,32 @@
-//! TCP: listeners, and streams in both directions, all without waiting.
+//! TCP: listeners, and streams in both directions, all without waiting; TLS inside of them.
 //!
-//! A stream's bytes lie in the core's windows; the edge only moves them between window and socket. Left out: half-closed
+//! A stream's bytes lie in the core's windows; the edge only moves them between window and socket, through a [`Session`]
+//! if they are encrypted. Left out: half-closed
 //! connections (a peer that sends no more is gone, RFC 3261 §18 has no use for them).
 
 use super::clock;
 use super::poller::Readiness;
+use super::tls::fault::Fault;
+use super::tls::session::{HANDSHAKE_MS, Progress, Pulled, Session};
 use super::udp::socket;
-use crate::base::net::Stream;
+use crate::base::net::{PeerIdentity, Stream, Transport};
 use crate::base::time::Instant;
 use crate::server::Server;
+use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::{SocketType, sockopt};
+use std::boxed::Box;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
 /// A socket that takes connections.
 pub struct Listener {
     socket: TcpListener,
+    /// What its connections speak.
+    pub transport: Transport,
     /// Until when it rests, because the process or the machine had no room for another connection.
     pub resting_until: Option<Instant>,
 }
@@ -38,14 +45,14 @@ pub enum Accepted {
 
 impl Listener {
     /// Opens a listener on exactly `address`.
-    pub fn open(address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
+    pub fn open(transport: Transport, address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
         let socket = socket(address, SocketType::STREAM)?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
         rustix::net::bind(&socket, &address)?;
         rustix::net::listen(&socket, BACKLOG)?;
         let socket = TcpListener::from(socket);
         let address = socket.local_addr()?;
-        Ok((Self { socket, resting_until: None }, address))
+        Ok((Self { socket, transport, resting_until: None }, address))
     }
 
     /// Takes one connection.
@@ -71,34 +78,61 @@ impl AsFd for Listener {
 pub struct Link {
     /// The core's name for it.
     pub stream: Stream,
+    /// What it speaks.
+    pub transport: Transport,
     socket: TcpStream,
-    /// When the attempt to connect ends; `None` once it is up.
-    pub connecting_until: Option<Instant>,
+    /// The encryption, from the connection on.
+    session: Option<Box<Session>>,
+    /// Whether the core asked for it.
+    pub is_outgoing: bool,
+    stage: Stage,
     /// Whether the core has no room for more bytes.
     pub is_read_paused: bool,
     /// Whether the socket has no room for more bytes.
     pub is_write_blocked: bool,
+    /// What the poller waits for.
+    watched: Readiness,
+}
+
+/// How far a link has come; the stages before the last end at some time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// It is not connected yet.
+    Connecting(Instant),
+    /// It is connected; what is in it begins with a handshake.
+    Shaking(Instant),
+    /// It is up.
+    Up,
+}
+
+/// Why a handshake failed.
+pub enum Failure {
+    /// By what the peer sent.
+    Fault(Fault),
+    /// The connection broke.
+    Broken(io::Error),
 }
 
 impl Link {
     /// A connection that a listener took.
     pub fn accepted(stream: Stream, socket: TcpStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let link = Self::new(stream, socket);
+        let link = Self::new(stream, Transport::Tcp, socket);
         link.set_options()?;
         Ok(link)
     }
 
     /// Begins to connect; the socket is writable when that has ended, well or not.
-    pub fn connect(stream: Stream, to: SocketAddr, now: Instant) -> io::Result<Self> {
+    pub fn connect(stream: Stream, transport: Transport, to: SocketAddr, now: Instant) -> io::Result<Self> {
         let socket = socket(to, SocketType::STREAM)?;
         match rustix::net::connect(&socket, &to) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut link = Self::new(stream, TcpStream::from(socket));
+        let mut link = Self::new(stream, transport, TcpStream::from(socket));
         link.set_options()?;
-        link.connecting_until = Some(now.plus(CONNECT_MS));
+        link.is_outgoing = true;
+        link.stage = Stage::Connecting(now.plus(CONNECT_MS));
         Ok(link)
     }
 
@@ -109,26 +143,94 @@ impl Link {
         }
         // Only a connected socket has a peer.
         self.socket.peer_addr()?;
-        self.connecting_until = None;
+        self.stage = Stage::Up;
+        self.local()
+    }
+
+    /// Our end's address.
+    pub fn local(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// The peer's address, while there is a connection.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.socket.peer_addr().ok()
+    }
+
+    /// Has all bytes go through `session` from now on. It shakes hands first.
+    pub fn secure(&mut self, session: Session, now: Instant) {
+        self.transport = Transport::Tls;
+        self.session = Some(Box::new(session));
+        self.stage = Stage::Shaking(now.plus(HANDSHAKE_MS));
+    }
+
+    /// Takes one step of the handshake. Who the peer is, once it is over. What is to be sent is sent as far as that goes.
+    pub fn shake_hands(&mut self) -> Result<Option<Box<PeerIdentity>>, Failure> {
+        let Some(session) = &mut self.session else { return Ok(None) };
+        let mut progress = Ok(Progress::Handshaking);
+        if session.pull(&mut self.socket).map_err(Failure::Broken)? != Pulled::Nothing {
+            progress = session.advance();
+        }
+        // When it has failed, the peer hears why.
+        let pushed = session.push(&mut self.socket);
+        let progress = progress.map_err(Failure::Fault)?;
+        self.is_write_blocked = !pushed.map_err(Failure::Broken)?;
+        let Progress::Established(peer) = progress else { return Ok(None) };
+        self.stage = Stage::Up;
+        log::debug!("stream {}: {}", self.stream.index, session.agreed());
+        Ok(Some(peer))
+    }
+
+    /// How far it has come.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// When it has to have come further.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Connecting(until) | Stage::Shaking(until) => Some(until),
+            Stage::Up => None,
+        }
+    }
+
+    /// Whether there are bytes to read, or the news of their end, that the socket does not tell of.
+    pub fn is_readable(&self) -> bool {
+        self.stage == Stage::Up && self.session.as_ref().is_some_and(|session| !session.wants_read())
     }
 
     /// What to wait for.
     pub fn interest(&self) -> Readiness {
         let mut interest = Readiness::empty();
-        interest.set(Readiness::IN, self.connecting_until.is_none() && !self.is_read_paused);
-        interest.set(Readiness::OUT, self.connecting_until.is_some() || self.is_write_blocked);
+        let is_connecting = matches!(self.stage, Stage::Connecting(_));
+        interest.set(Readiness::IN, !is_connecting && !self.is_read_paused);
+        interest.set(Readiness::OUT, is_connecting || self.is_write_blocked);
         interest
     }
 
-    /// Reads into the core's window: how many bytes, 0 at the end, `None` when nothing waits.
+    /// What to wait for, if that is not what was told last time.
+    pub fn changed_interest(&mut self) -> Option<Readiness> {
+        let interest = self.interest();
+        (core::mem::replace(&mut self.watched, interest) != interest).then_some(interest)
+    }
+
+    /// Reads into the core's window: how many bytes, 0 at the end, `None` when nothing waits. Of what is encrypted, at most
+    /// one read of the socket is looked at.
     pub fn read(&mut self, window: &mut [u8]) -> io::Result<Option<usize>> {
-        loop {
-            match self.socket.read(window) {
-                Ok(n) => return Ok(Some(n)),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(error),
+        let Some(session) = &mut self.session else { return read(&mut self.socket, window) };
+        if let Some(len) = session.read(window)? {
+            return Ok(Some(len));
+        }
+        if session.pull(&mut self.socket)? == Pulled::Nothing {
+            return Ok(None);
+        }
+        let progress = session.advance();
+        self.is_write_blocked |= !session.push(&mut self.socket)?;
+        match progress {
+            Ok(_) => session.read(window),
+            Err(fault) => {
+                log::debug!("stream {}: {fault}", self.stream.index);
+                Err(ErrorKind::InvalidData.into())
             }
         }
     }
@@ -136,12 +238,21 @@ impl Link {
     /// Writes what the core's window holds, as far as that goes at once.
     pub fn flush(&mut self, server: &mut Server) -> io::Result<()> {
         for _ in 0..WRITES_PER_TURN {
+            if let Some(session) = &mut self.session
+                && !session.push(&mut self.socket)?
+            {
+                break;
+            }
             let window = server.transmit_window(self.stream);
             if window.is_empty() {
                 self.is_write_blocked = false;
                 return Ok(());
             }
-            match self.socket.write(window) {
+            let written = match &mut self.session {
+                Some(session) => session.write(window),
+                None => self.socket.write(window),
+            };
+            match written {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(n) => server.transmitted(clock::now(), self.stream, n),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -156,13 +267,32 @@ impl Link {
     /// Says goodbye. What the peer has sent meanwhile is read away: closing with bytes unread resets the connection,
     /// and the peer would lose our last ones.
     pub fn finish(mut self, scratch: &mut [u8]) {
-        if self.connecting_until.is_none() && self.socket.shutdown(Shutdown::Write).is_ok() {
-            let _ = self.read(scratch);
+        if matches!(self.stage, Stage::Connecting(_)) {
+            return;
+        }
+        if let Some(session) = &mut self.session
+            && self.stage == Stage::Up
+        {
+            session.close();
+            let _ = session.push(&mut self.socket);
+        }
+        if self.socket.shutdown(Shutdown::Write).is_ok() {
+            let _ = read(&mut self.socket, scratch);
         }
     }
 
-    const fn new(stream: Stream, socket: TcpStream) -> Self {
-        Self { stream, socket, connecting_until: None, is_read_paused: false, is_write_blocked: false }
+    const fn new(stream: Stream, transport: Transport, socket: TcpStream) -> Self {
+        Self {
+            stream,
+            transport,
+            socket,
+            session: None,
+            is_outgoing: false,
+            stage: Stage::Up,
+            is_read_paused: false,
+            is_write_blocked: false,
+            watched: Readiness::empty(),
+        }
     }
 
     /// Messages are small and answered at once, and a peer that vanished shall be noticed within minutes: the system's
@@ -176,9 +306,29 @@ impl Link {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(fault) => fault.fmt(f),
+            Self::Broken(error) => write!(f, "the connection broke: {error}"),
+        }
+    }
+}
+
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+fn read(socket: &mut TcpStream, window: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        match socket.read(window) {
+            Ok(n) => return Ok(Some(n)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -203,15 +353,16 @@ mod tests {
     }
 
     fn pair() -> (Link, Link) {
-        let (listener, address) = Listener::open("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (listener, address) = Listener::open(Transport::Tcp, "127.0.0.1:0".parse().unwrap()).unwrap();
         assert!(matches!(listener.accept(), Accepted::Nothing));
-        let mut out = Link::connect(STREAM, address, Instant::ZERO).unwrap();
-        assert_eq!(out.connecting_until, Some(Instant::from_millis(10_000)));
+        let mut out = Link::connect(STREAM, Transport::Tcp, address, Instant::ZERO).unwrap();
+        assert_eq!(out.deadline(), Some(Instant::from_millis(10_000)));
         assert_eq!(out.interest(), Readiness::OUT);
         await_readiness(&listener, PollFlags::IN);
         let Accepted::Connection(socket, from) = listener.accept() else { panic!("a connection waits") };
         await_readiness(&out, PollFlags::OUT);
         assert_eq!(out.connected().unwrap(), from);
+        assert_eq!(out.deadline(), None);
         assert_eq!(out.interest(), Readiness::IN);
         (out, Link::accepted(STREAM, socket).unwrap())
     }
@@ -247,10 +398,10 @@ mod tests {
 
     #[test]
     fn refused() {
-        let (listener, address) = Listener::open("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (listener, address) = Listener::open(Transport::Tcp, "127.0.0.1:0".parse().unwrap()).unwrap();
         drop(listener);
         // Loopback may refuse at once or later.
-        if let Ok(mut link) = Link::connect(STREAM, address, Instant::ZERO) {
+        if let Ok(mut link) = Link::connect(STREAM, Transport::Tcp, address, Instant::ZERO) {
             await_readiness(&link, PollFlags::OUT);
             assert_eq!(link.connected().unwrap_err().kind(), ErrorKind::ConnectionRefused);
         }
@@ -258,7 +409,7 @@ mod tests {
 
     #[test]
     fn ipv6_is_ipv6_only() {
-        match Listener::open("[::1]:0".parse().unwrap()) {
+        match Listener::open(Transport::Tcp, "[::1]:0".parse().unwrap()) {
             Ok((listener, _)) => assert!(sockopt::ipv6_v6only(&listener).unwrap()),
             Err(error) => std::eprintln!("skipped: this machine has no IPv6 ({error})"),
         }

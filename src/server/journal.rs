@@ -102,7 +102,7 @@ impl Core {
             let person = people.seal(&stack.random, usize::from(binding.person));
             let device = binding.device.map(usize::from);
             let login = people.login_seal(&stack.random, usize::from(binding.person), device);
-            Kept::of(now, journal.epoch, (person, login), binding, &stack.network, &stack.store)
+            Kept::of(now, journal.epoch, (person, login), binding, &stack.store)
         });
         let ticket = journal.ticket();
         let output = match record {
@@ -125,7 +125,10 @@ impl Core {
             }
             Err(_) => {}
         }
-        self.journal.answered = ticket.0;
+        // Those of a place that is gone may still be answered.
+        if ticket.0.wrapping_sub(self.journal.answered) as i32 > 0 {
+            self.journal.answered = ticket.0;
+        }
         self.let_go(|held| ticket.0.wrapping_sub(held.until) as i32 >= 0);
     }
 
