@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pcsd::spool::{Disk, Filter, Key, Kind, Limits, Meta, Problem, Report, Spool};
 
 use crate::disk::{Fault, SimDisk};
+use crate::is_refused;
 use crate::random::Rng;
 
 pub const AGE_S: u32 = 1000;
@@ -75,9 +76,11 @@ impl Model {
             spool.blob_write(key.id, part)?;
         }
         assert_eq!(spool.blob_finish(key.id)? as usize, blob);
-        self.put_value(spool, key, value).inspect_err(|_| {
-            let _ = spool.blob_drop(key.id);
-        })
+        let result = self.put_value(spool, key, value);
+        if is_refused(&result) {
+            spool.blob_drop(key.id)?;
+        }
+        result
     }
 
     fn value(&mut self, key: Key, len: usize, at: u32, blob: usize) -> Value {

@@ -51,6 +51,11 @@ fn measure(folder: &Path, rounds: usize) {
         println!("{case}\tus / durable record\t{:.1}\t{:.1}", a.us, b.us);
         println!("{case}\tdurable records / s\t{:.0}\t{:.0}", 1e6 / a.us, 1e6 / b.us);
         println!("{case}\tbytes written / text\t{:.0}\t{:.0}", a.bytes, b.bytes);
+        if in_flight > 1 {
+            // Callers that know nothing of each other: to SQLite each is a transaction of its own.
+            let alone: Vec<Turn> = (0..rounds).map(|_| turn(&mut sqlite, 128, 1)).collect();
+            println!("{case}\tus / record, by itself\t{:.1}\t{:.1}", a.us, Turn::median(&alone).us);
+        }
     }
     drop(ours);
     scan(&folder.join("scan"), &mut memory);
