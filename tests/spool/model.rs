@@ -13,6 +13,9 @@ pub const LIMITS: Limits = Limits { owner_bytes: 1 << 40, owner_records: 1 << 20
 
 pub type Outcome<T> = Result<T, Problem<Fault>>;
 
+/// Kind and id.
+type Name = (u8, u64);
+
 /// A record with all that belongs to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Value {
@@ -193,7 +196,7 @@ impl Model {
 }
 
 /// All records, and their order. No key is told twice, and every blob is whole.
-pub fn read_all<D: Disk<Error = Fault>>(spool: &mut Spool<'_, D>) -> (BTreeMap<(u8, u64), Value>, Vec<(u8, u64)>) {
+pub fn read_all<D: Disk<Error = Fault>>(spool: &mut Spool<'_, D>) -> (BTreeMap<Name, Value>, Vec<Name>) {
     let (mut found, mut order) = (BTreeMap::new(), Vec::new());
     let mut buffer = vec![0; 100_000];
     let damaged = spool.each(&Filter::default(), &mut buffer, &mut |meta, payload| {
