@@ -2,7 +2,6 @@
 //! authority.
 
 #[path = "support/mod.rs"]
-#[allow(dead_code, reason = "what other tests need")]
 mod support;
 
 use pcsd::base::limits::{WINDOWS_8K, WINDOWS_64K};
