@@ -106,6 +106,9 @@ impl Server {
                 core.stack.network.opened(now, port, outcome);
                 let deadline = core.stack.network.port_deadline(port);
                 core.stack.schedule.set_deadline(Task::Port(usize::from(port.0)).id(), deadline);
+                if let Some(address) = core.stack.network.port(port).map(|state| state.address) {
+                    core.registrar.port_opened(port, address);
+                }
                 core.configure_resolver();
             }
             Input::Datagram { port, from, bytes } if usize::from(port.0) >= PORTS => {
@@ -170,10 +173,8 @@ impl Server {
 
     /// Where a stream's next bytes are to be read into; empty when it is not to be read now.
     pub fn receive_window(&mut self, stream: Stream) -> &mut [u8] {
-        if self.core.stack.network.stream(stream).is_none() {
-            return &mut [];
-        }
-        self.inbound.window(stream)
+        let Some(user) = self.core.stack.network.stream(stream).map(|state| state.user) else { return &mut [] };
+        self.inbound.window(stream, user == StreamUser::Sip)
     }
 
     /// What a stream has to send.
@@ -227,6 +228,13 @@ impl Server {
         let core = &mut self.core;
         let produced = match task {
             Task::Journal => return core.produce_journal(now, credits.storage, buffer),
+            Task::Port(_) => {
+                let produced = core.stack.produce(now, task, credits.ports, buffer);
+                if let Produced::Output(Sending::Port(port, _, _, false)) = produced {
+                    core.registrar.port_closed(port);
+                }
+                produced
+            }
             Task::Lookup(index) => core.produce_lookup(now, index, credits.ports, buffer),
             Task::Binding(index) => {
                 core.registrar.produce(now, &mut core.stack, &core.people, index, credits.ports, buffer)

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::net::{Flow, NOWHERE, Port, Transport};
+use crate::base::net::{Flow, Port, Transport};
 use crate::base::store::{Bytes, Store};
 use crate::base::time::{Instant, earliest};
 use crate::sip::transport::Network;
@@ -28,6 +28,8 @@ pub struct Binding {
     pub flow: Flow,
     /// The way its REGISTER came.
     pub source: Flow,
+    /// Our address on that way, which may go and come back, with another socket.
+    pub local: SocketAddr,
     /// Preference, thousandths.
     pub q: u16,
     /// When it ends unless refreshed.
@@ -108,7 +110,6 @@ impl<'b> Kept<'b> {
         epoch: Epoch,
         (person, device): (u32, u32),
         binding: &Binding,
-        network: &Network,
         store: &'b Store,
     ) -> Option<Self> {
         let (Flow::Datagram { remote, .. }, Flow::Datagram { remote: source, .. }) = (binding.flow, binding.source)
@@ -125,7 +126,7 @@ impl<'b> Kept<'b> {
             id: binding.id,
             instance: binding.instance,
             identity: binding.identity,
-            local: network.local(binding.flow).unwrap_or(NOWHERE),
+            local: binding.local,
             remote,
             source,
             q: binding.q,
@@ -157,9 +158,7 @@ impl<'b> Kept<'b> {
         if expires_at <= now || !is_plausible || !are_ends_right {
             return None;
         }
-        let port = network.port_at(Transport::Udp, self.local);
-        // Without a socket on that address the way is chosen anew when it is needed.
-        let port = port.or_else(|| network.port_towards(Transport::Udp, self.remote.ip())).unwrap_or(Port(u8::MAX));
+        let port = network.port_at(Transport::Udp, self.local).unwrap_or(NO_PORT);
         Some(Binding {
             person,
             device,
@@ -168,6 +167,7 @@ impl<'b> Kept<'b> {
             identity: self.identity,
             flow: Flow::Datagram { port, remote: self.remote },
             source: Flow::Datagram { port, remote: self.source },
+            local: self.local,
             q: self.q,
             expires_at,
             refreshed_at: if is_same_boot { Instant::from_millis(self.refreshed_ms) } else { now },
@@ -186,6 +186,9 @@ impl<'b> Kept<'b> {
         })
     }
 }
+
+/// Stands in a flow while the address it was on is not ours.
+pub const NO_PORT: Port = Port(u8::MAX);
 
 /// No binding lives longer: what says so was not written here.
 const LONGEST_MS: u64 = 7_200_000;

@@ -11,12 +11,12 @@ use core::net::SocketAddr;
 use heapless::{Deque, Vec};
 
 use crate::base::limits::{BINDINGS, BINDINGS_PER_PERSON, PEOPLE};
-use crate::base::net::{Flow, PortSet, Stream};
+use crate::base::net::{Flow, NOWHERE, Port, PortSet, Stream};
 use crate::base::random::Purpose;
 use crate::base::table::{Handle, Index, Table};
 use crate::base::text::Writer;
 use crate::base::time::Instant;
-use crate::home::binding::{Abilities, Binding, TEXTS, Text};
+use crate::home::binding::{Abilities, Binding, NO_PORT, TEXTS, Text};
 use crate::home::people::People;
 use crate::sip::branch::{Branch, Kind};
 use crate::sip::stack::{Produced, Sending, Stack, Task};
@@ -240,6 +240,7 @@ impl Registrar {
             identity: change.identity,
             flow: reached,
             source: flow,
+            local: stack.network.local(flow).unwrap_or(NOWHERE),
             q: change.q,
             expires_at: now.plus(u64::from(change.expires_s) * 1000),
             refreshed_at: now,
@@ -408,6 +409,32 @@ impl Registrar {
             if binding.is_outbound || !is_orderly || !is_reachable || binding.is_natted {
                 log::info!("a device of person {} is gone: its connection ended", binding.person);
                 self.remove(stack, handle);
+            }
+        }
+    }
+
+    /// A socket was opened: bindings that were on its address before are reached from it again.
+    pub fn port_opened(&mut self, port: Port, address: SocketAddr) {
+        self.move_port(|binding, known| known == NO_PORT && binding.local == address, port);
+    }
+
+    /// A socket was closed: its number may soon mean another address.
+    pub fn port_closed(&mut self, port: Port) {
+        self.move_port(|_, known| known == port, NO_PORT);
+    }
+
+    fn move_port(&mut self, applies: impl Fn(&Binding, Port) -> bool, to: Port) {
+        for index in 0..BINDINGS {
+            let Some(binding) = self.bindings.handle_at(index).and_then(|handle| self.bindings.get_mut(handle)) else {
+                continue;
+            };
+            let is_moved = matches!(binding.flow, Flow::Datagram { port, .. } if applies(binding, port));
+            for flow in [&mut binding.flow, &mut binding.source] {
+                if let Flow::Datagram { port, .. } = flow
+                    && is_moved
+                {
+                    *port = to;
+                }
             }
         }
     }

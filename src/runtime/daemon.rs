@@ -7,12 +7,18 @@ use super::driver::{Driver, drive};
 use super::nameservers::Nameservers;
 use super::settings::{self, Refusal};
 use super::signal::{Wish, Wishes};
+use super::state::{Remembered, StateDirectory, boot_id};
+use super::storage::{Options, RecordStore};
 use super::syslog;
 use super::tls::Endpoint;
 use crate::base::net::Transport;
-use crate::config::model::Model;
+use crate::config::{
+    self,
+    model::{Main, Model, SocketPath},
+};
 use crate::server::Server;
 use crate::server::contract::{Input, Seed};
+use crate::spool::Limits;
 use core::cell::RefCell;
 use core::pin::pin;
 use core::time::Duration;
@@ -35,12 +41,16 @@ pub fn run(path: &Path) -> io::Result<()> {
 
     let mut wishes = Wishes::new()?;
     let control = ControlSocket::open(Path::new(socket_path.as_str()))?;
-    let driver = RefCell::new(Driver::new(seeded_server()?)?);
+    let state = StateDirectory::new(Path::new(model.main.state.as_str()));
+    let driver = RefCell::new(Driver::new(seeded_server(&state)?)?);
+    let records = RecordStore::start(storage_options(&model.main), Remembered::open(state))?;
     let surroundings = RefCell::new(Surroundings::default());
     surroundings.borrow_mut().resolv_file = model.main.resolv_file.as_str().into();
     secure_at_start(model, &mut driver.borrow_mut())?;
     driver.borrow_mut().turn(Input::Configuration(model));
     surroundings.borrow_mut().check(&driver);
+    // The sockets are bound, but nothing is read from them before it is known who was registered.
+    driver.borrow_mut().keep_records(records, STORAGE_PATIENCE)?;
     log::info!("pcsd {} started with {}", env!("CARGO_PKG_VERSION"), path.display());
 
     let services = LocalExecutor::new();
@@ -51,6 +61,9 @@ pub fn run(path: &Path) -> io::Result<()> {
         loop {
             Timer::after(CHECK_INTERVAL).await;
             surroundings.borrow_mut().check(&driver);
+            if let Some(records) = driver.borrow_mut().records() {
+                records.tend(clock::now());
+            }
         }
     };
     services.spawn(watch).detach();
@@ -63,18 +76,33 @@ pub fn run(path: &Path) -> io::Result<()> {
         }
     };
     let result = drive(&driver, pin!(services.run(until_stopped)));
-    driver.borrow_mut().stop();
+    driver.borrow_mut().stop(STORAGE_FLUSH);
     log::info!("pcsd stopped");
     result
 }
 
-/// The server, in the one place it has, with a key of its own.
-fn seeded_server() -> io::Result<&'static mut Server> {
-    static SERVER: ConstStaticCell<Server> = ConstStaticCell::new(Server::new());
-    let mut seed = Seed { key: [0; 16], lasting: [0; 16], boot: 0 };
-    for key in [&mut seed.key, &mut seed.lasting] {
-        getrandom::fill(key).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
+/// Where records are kept, as configured.
+fn storage_options(main: &Main) -> Options {
+    let spool = Some(main.spool.as_str()).filter(|path| !path.is_empty());
+    Options {
+        spool: spool.map(PathBuf::from),
+        run_dir: main.run_dir.as_str().into(),
+        limits: storage_limits(main),
+        spool_bytes: u64::from(main.spool_mb) << 20,
     }
+}
+
+fn storage_limits(main: &Main) -> Limits {
+    let age_s = u32::from(main.keep_days) * 24 * 3600;
+    Limits { owner_bytes: u64::from(main.quota_mb) << 20, owner_records: u32::MAX, age_s }
+}
+
+/// The server, in the one place it has, with keys of its own: one of this start, and one of all its starts.
+fn seeded_server(state: &StateDirectory) -> io::Result<&'static mut Server> {
+    static SERVER: ConstStaticCell<Server> = ConstStaticCell::new(Server::new());
+    let mut seed = Seed { key: [0; 16], lasting: [0; 16], boot: boot_id() };
+    getrandom::fill(&mut seed.key).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
+    seed.lasting.copy_from_slice(&state.secret()?[..16]);
     let server = SERVER.take();
     server.seed(clock::now(), &seed);
     Ok(server)
@@ -109,12 +137,14 @@ fn asks_for_tls(model: &Model) -> bool {
 
 /// Takes over a changed configuration, if it has no fault; whether it has none.
 fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) -> bool {
-    let socket_before = model.main.socket.clone();
+    let before = lasting_paths(&model.main);
     match settings::read(path, model, &mut |fault| log::error!("{}: {fault}", path.display())) {
         Ok(()) => {
             syslog::configure(settings::filter(model.main.log_level), model.main.syslog);
-            if model.main.socket != socket_before {
-                log::warn!("the control socket stays where it is until the next start");
+            if lasting_paths(&model.main) != before {
+                log::warn!("the control socket and the directories stay where they are until the next start");
+                // The key is in one of them.
+                model.main.state.clone_from(&before.0[1]);
             }
             // A certificate may have been renewed. Connections that are up go on with what they began with.
             match Endpoint::configured(model) {
@@ -123,16 +153,25 @@ fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) -> bool {
                 Err(fault) => log::error!("TLS goes on with the key and certificate it had: {fault}"),
             }
             driver.borrow_mut().turn(Input::Configuration(model));
+            if let Some(records) = driver.borrow_mut().records() {
+                records.set_limits(storage_limits(&model.main));
+            }
             log::info!("configuration read again");
             true
         }
         Err(refusal) => {
             // What the next reload compares with.
-            model.main.socket = socket_before;
+            [model.main.socket, model.main.state, model.main.run_dir] = before.0;
+            model.main.spool = before.1;
             log::error!("{}: {refusal}: the running configuration is kept", path.display());
             false
         }
     }
+}
+
+/// Where things are that don't move while the server runs.
+fn lasting_paths(main: &Main) -> ([SocketPath; 3], config::model::Path) {
+    ([main.socket.clone(), main.state.clone(), main.run_dir.clone()], main.spool.clone())
 }
 
 /// What is around the server and changes by itself.
@@ -204,4 +243,8 @@ pub fn footprint(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{:<name_width$} {:>9} {total:>9}", "total", "")
 }
 
+/// For so long nothing is read at the start, so that what was kept is known first.
+const STORAGE_PATIENCE: Duration = Duration::from_secs(3);
+/// For so long the end is put off, so that what was handed over is kept.
+const STORAGE_FLUSH: Duration = Duration::from_secs(5);
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);

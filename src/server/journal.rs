@@ -101,7 +101,7 @@ impl Core {
         let record = binding.and_then(|binding| {
             let person = people.seal(&stack.random, usize::from(binding.person));
             let device = binding.device.map_or(0, |device| people.device_seal(&stack.random, usize::from(device)));
-            Kept::of(now, journal.epoch, (person, device), binding, &stack.network, &stack.store)
+            Kept::of(now, journal.epoch, (person, device), binding, &stack.store)
         });
         let ticket = journal.ticket();
         let output = match record {
@@ -124,7 +124,10 @@ impl Core {
             }
             Err(_) => {}
         }
-        self.journal.answered = ticket.0;
+        // Those of a place that is gone may still be answered.
+        if ticket.0.wrapping_sub(self.journal.answered) as i32 > 0 {
+            self.journal.answered = ticket.0;
+        }
         self.let_go(|held| ticket.0.wrapping_sub(held.until) as i32 >= 0);
     }
 

@@ -158,9 +158,11 @@ pub fn sip(person: &str) -> std::string::String {
 }
 
 fn configure(directory: &std::path::Path, listen: &std::vec::Vec<std::string::String>, people: &[Person<'_>]) {
+    let state = directory.join("state").display().to_string();
     let mut text = format!(
-        "config pcsd 'main'\n\toption domain '{DOMAIN}'\n\toption socket '{0}/control'\n\toption state '{0}'\n\toption log_level 'debug'\n",
-        directory.display()
+        "config pcsd 'main'\n\toption domain '{DOMAIN}'\n\toption socket '{}'\n\toption log_level 'debug'\n\
+         \toption state '{state}'\n\toption run_dir '{state}'\n",
+        directory.join("control").display()
     );
     for address in listen {
         let _ = writeln!(text, "\tlist listen '{address}'");

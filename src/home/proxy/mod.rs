@@ -708,7 +708,11 @@ pub fn flow_of(now: Instant, stack: &mut Stack, device: &Binding) -> Option<Flow
             let remote = core::net::SocketAddr::new(uri.host.ip().filter(|_| is_plain)?, port_of(uri));
             stack.flow_to(now, Transport::Tcp, remote, "")
         }
+        // A NAT on the way lets nothing through from another address; the old one may come back.
         Flow::Datagram { port, remote } if !stack.network.can_send(port, remote) => {
+            if device.is_natted {
+                return None;
+            }
             stack.flow_to(now, Transport::Udp, remote, "")
         }
         flow => Some(flow),
