@@ -1,7 +1,7 @@
 //! The program `pcsd`, also installed as `pcsctl`.
 
 use pcsd::runtime::cli::{self, Command};
-use pcsd::runtime::{control, daemon, selftest};
+use pcsd::runtime::{control, daemon, maintenance, selftest};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -38,6 +38,11 @@ fn obey(command: Command) -> io::Result<bool> {
         Command::Footprint => daemon::footprint(&mut out)?,
         Command::Selftest { without } => return Ok(selftest::run(without.as_deref())),
         Command::Help(program) => out.write_all(program.usage().as_bytes())?,
+        Command::Backup { socket, file } => maintenance::backup(&socket, &file, &mut out)?,
+        Command::Restore { socket, file } => maintenance::restore(&socket, &file, &mut out)?,
+        Command::CheckRunning { socket } => return maintenance::check_running(&socket, &mut out),
+        Command::CheckSpool { directory } => return maintenance::check(&directory, &mut out),
+        Command::InitSpool { directory } => maintenance::init(&directory, &mut out)?,
         Command::Ask { socket, request } => control::ask(&socket, request, &mut out)?,
     }
     Ok(true)

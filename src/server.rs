@@ -173,10 +173,8 @@ impl Server {
 
     /// Where a stream's next bytes are to be read into; empty when it is not to be read now.
     pub fn receive_window(&mut self, stream: Stream) -> &mut [u8] {
-        if self.core.stack.network.stream(stream).is_none() {
-            return &mut [];
-        }
-        self.inbound.window(stream)
+        let Some(user) = self.core.stack.network.stream(stream).map(|state| state.user) else { return &mut [] };
+        self.inbound.window(stream, user == StreamUser::Sip)
     }
 
     /// What a stream has to send.

@@ -46,9 +46,10 @@ impl Home {
     }
 
     fn configure(&self, more: &str) {
-        let (sip, socket) = (self.sip, self.socket());
+        let (sip, socket, directory) = (self.sip, self.socket(), self.directory.display());
         let text = format!(
             "config pcsd 'main'\n\toption domain 'home.example'\n\toption socket '{}'\n\
+             \toption state '{directory}/state'\n\toption run_dir '{directory}/run'\n\
              \tlist listen 'udp:127.0.0.1:{sip}'\n\tlist listen 'tcp:127.0.0.1:{sip}'\n{more}\n\
              config person 'alice'\n\toption password 'secret'\n",
             socket.display()

@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::format;
 use std::path::{Path, PathBuf};
 use std::string::String;
+use std::vec::Vec;
 
 /// What the program is to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +38,35 @@ pub enum Command {
         socket: PathBuf,
         /// What is asked.
         request: Request,
+    },
+    /// `pcsctl backup`
+    Backup {
+        /// The control socket.
+        socket: PathBuf,
+        /// Where to.
+        file: PathBuf,
+    },
+    /// `pcsctl restore`
+    Restore {
+        /// The control socket.
+        socket: PathBuf,
+        /// Where from.
+        file: PathBuf,
+    },
+    /// `pcsctl spool check` without a directory: the one the server uses.
+    CheckRunning {
+        /// The control socket.
+        socket: PathBuf,
+    },
+    /// `spool check DIR`
+    CheckSpool {
+        /// The spool.
+        directory: PathBuf,
+    },
+    /// `pcsd spool init`
+    InitSpool {
+        /// What is to be a spool.
+        directory: PathBuf,
     },
 }
 
@@ -77,6 +107,7 @@ fn parse_pcsd(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
     let command = match word.as_encoded_bytes() {
         b"run" => return parse_run(words),
         b"selftest" => return parse_selftest(words),
+        b"spool" => parse_spool(words)?,
         b"check" => Command::Check { file: words.next().ok_or("check needs a file")?.into() },
         b"version" | b"--version" | b"-V" => Command::Version,
         b"footprint" => Command::Footprint,
@@ -86,6 +117,16 @@ fn parse_pcsd(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
     match words.next() {
         None => Ok(command),
         Some(word) => Err(unknown(&word)),
+    }
+}
+
+fn parse_spool(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
+    let word = words.next().ok_or("spool needs a command")?;
+    let directory = words.next().map(PathBuf::from).ok_or("no directory");
+    match word.as_encoded_bytes() {
+        b"init" => Ok(Command::InitSpool { directory: directory? }),
+        b"check" => Ok(Command::CheckSpool { directory: directory? }),
+        _ => Err(unknown(&word)),
     }
 }
 
@@ -114,23 +155,47 @@ fn parse_selftest(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
 
 fn parse_pcsctl(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
     let mut socket = PathBuf::from(SOCKET_DEFAULT);
-    let (mut subject, mut json) = (None, false);
+    let (mut json, mut rest) = (false, Vec::new());
     while let Some(word) = words.next() {
         if let Some(value) = option(&word, "--socket", words)? {
             socket = value.into();
-            continue;
-        }
-        match (word.as_encoded_bytes(), subject) {
-            (b"--json", _) => json = true,
-            (b"status", None) => subject = Some(Subject::Status),
-            (b"devices", None) => subject = Some(Subject::Devices),
-            (b"help", None) => return Ok(Command::Help(Program::Pcsctl)),
-            _ if is_help(&word) => return Ok(Command::Help(Program::Pcsctl)),
-            _ => return Err(unknown(&word)),
+        } else if word == "--json" {
+            json = true;
+        } else if is_help(&word) {
+            return Ok(Command::Help(Program::Pcsctl));
+        } else {
+            rest.push(word);
         }
     }
-    let subject = subject.ok_or("no command")?;
-    Ok(Command::Ask { socket, request: Request { subject, json } })
+    let command: Vec<&[u8]> = rest.iter().map(|word| word.as_encoded_bytes()).collect();
+    let file = |at: usize| PathBuf::from(&rest[at]);
+    let ask = |subject| Command::Ask { socket: socket.clone(), request: Request { subject, json } };
+    let (command, takes_json) = match command[..] {
+        [] => return Err("no command".into()),
+        [b"help"] => (Command::Help(Program::Pcsctl), true),
+        [b"status"] => (ask(Subject::Status), true),
+        [b"devices"] => (ask(Subject::Devices), true),
+        [b"backup", _] => (Command::Backup { file: file(1), socket }, false),
+        [b"restore", _] => (Command::Restore { file: file(1), socket }, false),
+        [b"spool", b"check"] => (Command::CheckRunning { socket }, false),
+        [b"spool", b"check", _] => (Command::CheckSpool { directory: file(2) }, false),
+        [b"backup" | b"restore"] => return Err(format!("{} needs a file", rest[0].display())),
+        [b"spool"] => return Err("spool needs a command".into()),
+        _ => return Err(unknown(&rest[known_words(&command)])),
+    };
+    if json && !takes_json { Err("there is no JSON of that".into()) } else { Ok(command) }
+}
+
+/// How many words make sense before the one that does not.
+fn known_words(words: &[&[u8]]) -> usize {
+    let known = match words[0] {
+        b"status" | b"devices" | b"help" => 1,
+        b"backup" | b"restore" => 2,
+        b"spool" if words.get(1) == Some(&&b"check"[..]) => 3,
+        b"spool" => 1,
+        _ => 0,
+    };
+    known.min(words.len() - 1)
 }
 
 /// The value of option `name` if `word` is that option: the rest of `name=value`, or the next word.
@@ -178,6 +243,8 @@ pcsd: the personal communication server
 
 usage: pcsd run [--config FILE]   run the server (default file: /etc/config/pcsd)
        pcsd check FILE            print every fault of a configuration file
+       pcsd spool init DIR        make a directory a spool, wherever it lies
+       pcsd spool check DIR       say what there is in a spool that nobody uses; writes nothing
        pcsd footprint             print every table's capacity and bytes
        pcsd selftest [--without CHECK]   try timers, sockets and random numbers on this machine
        pcsd version               print the version
@@ -192,6 +259,10 @@ pcsctl: asks a running pcsd
 
 usage: pcsctl [--socket PATH] status [--json]    how the server is
        pcsctl [--socket PATH] devices [--json]   the registered devices
+       pcsctl [--socket PATH] backup FILE        write all that is kept on the disk to a file
+       pcsctl [--socket PATH] restore FILE       add what is missing from such a file
+       pcsctl [--socket PATH] spool check        say what there is on the disk; writes nothing
+       pcsctl spool check DIR                    the same of a directory that nobody uses
 
 The default socket is /var/run/pcsd.sock.
 Exit status: 0 done, 1 failed, 2 wrong usage.
@@ -226,6 +297,15 @@ mod tests {
         assert_eq!(words("pcsctl status"), Ok(ask("/var/run/pcsd.sock", Subject::Status, false)));
         assert_eq!(words("/usr/bin/pcsctl --socket s devices --json"), Ok(ask("s", Subject::Devices, true)));
         assert_eq!(words("./pcsctl --json status --socket=s"), Ok(ask("s", Subject::Status, true)));
+        let (socket, file) = (PathBuf::from("/var/run/pcsd.sock"), PathBuf::from("f"));
+        let backup = Command::Backup { socket: socket.clone(), file: file.clone() };
+        assert_eq!(words("pcsctl backup f"), Ok(backup));
+        let restore = Command::Restore { socket: "s".into(), file: file.clone() };
+        assert_eq!(words("pcsctl restore f --socket s"), Ok(restore));
+        assert_eq!(words("pcsctl spool check"), Ok(Command::CheckRunning { socket }));
+        assert_eq!(words("pcsctl spool check f"), Ok(Command::CheckSpool { directory: file.clone() }));
+        assert_eq!(words("pcsd spool check f"), Ok(Command::CheckSpool { directory: file.clone() }));
+        assert_eq!(words("pcsd spool init f"), Ok(Command::InitSpool { directory: file }));
         assert_eq!(words("pcsctl --help"), Ok(Command::Help(Program::Pcsctl)));
     }
 
@@ -240,6 +320,14 @@ mod tests {
         assert_eq!(reason("pcsd run --configure=x"), "unknown word '--configure=x'");
         assert_eq!(reason("pcsctl"), "no command");
         assert_eq!(reason("pcsctl status devices"), "unknown word 'devices'");
+        assert_eq!(reason("pcsctl backup"), "backup needs a file");
+        assert_eq!(reason("pcsctl backup f g"), "unknown word 'g'");
+        assert_eq!(reason("pcsctl backup f --json"), "there is no JSON of that");
+        assert_eq!(reason("pcsctl spool"), "spool needs a command");
+        assert_eq!(reason("pcsctl spool init"), "unknown word 'init'");
+        assert_eq!(reason("pcsctl spool check f g"), "unknown word 'g'");
+        assert_eq!(reason("pcsd spool init"), "no directory");
+        assert_eq!(reason("pcsd spool init f g"), "unknown word 'g'");
         assert_eq!(words("pcsctl run").unwrap_err().program, Program::Pcsctl);
     }
 }

@@ -1,19 +1,26 @@
 //! The clocks: the core's monotonic milliseconds, and the time of day with a watch over its jumps.
 
 use crate::base::time::{Instant, UnixTime};
-use std::sync::OnceLock;
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds of the monotonic clock since the program started.
+/// Milliseconds since the machine was booted, sleep included. Two runs within one boot
+/// ([`boot_id`](super::state::boot_id)) count from the same start, so what one wrote down the next can compare.
 pub fn now() -> Instant {
-    static START: OnceLock<std::time::Instant> = OnceLock::new();
-    let elapsed = START.get_or_init(std::time::Instant::now).elapsed();
-    Instant::from_millis(elapsed.as_secs() * 1000 + u64::from(elapsed.subsec_millis()))
+    // Seconds since the boot are never negative, and nanoseconds below a billion.
+    let time = clock_gettime(ClockId::Boottime);
+    Instant::from_millis(time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000)
 }
 
 /// The time of day. A clock before 1970 counts as 1970.
 pub fn wall_clock() -> UnixTime {
     UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()))
+}
+
+/// The time of day in seconds since 1970, or 0 when the clock can't have been set yet: a router starts in the past.
+pub fn wall_clock_if_sure() -> u32 {
+    let now = u32::try_from(wall_clock().0).unwrap_or(u32::MAX);
+    if now < BUILT_AFTER { 0 } else { now }
 }
 
 /// Tells a clock that was set from one that merely ran.
@@ -47,6 +54,8 @@ impl Default for WallClockWatch {
 }
 
 const JUMP_SECONDS: u64 = 2;
+/// 2025-01-01: this program is younger.
+const BUILT_AFTER: u32 = 1_735_689_600;
 
 #[cfg(test)]
 mod tests {
@@ -73,5 +82,14 @@ mod tests {
     fn monotonic() {
         let a = now();
         assert!(now() >= a);
+    }
+
+    #[test]
+    fn counts_from_the_boot() {
+        // The kernel's own word for it, seconds with hundredths.
+        let text = std::fs::read_to_string("/proc/uptime").unwrap();
+        let uptime_s: f64 = text.split(' ').next().unwrap().parse().unwrap();
+        let own_s = now().millis() as f64 / 1000.0;
+        assert!((own_s - uptime_s).abs() < 5.0, "{own_s} s against {uptime_s} s");
     }
 }

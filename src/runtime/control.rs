@@ -1,11 +1,11 @@
 //! The control socket: one line asks, the answer is what comes until the end. And the client for it, `pcsctl`.
 //!
-//! Requests are `status` and `devices`, each followed by ` json` for a machine. An answer that begins with `error: ` is
-//! one. Whoever may open the socket may ask: its file is for owner and group only.
+//! Requests are `status` and `devices`, each followed by ` json` for a machine, and `backup`, `restore` and `check`, which
+//! go on as [`super::storage::job`] says. An answer that begins with `error: ` is one. Whoever may open the socket may ask: its file is for owner and group only.
 
 use super::clock;
 use super::driver::Driver;
-use crate::server::Server;
+use super::storage::job::{Job, Task};
 use core::cell::RefCell;
 use core::fmt;
 use core::time::Duration;
@@ -46,6 +46,8 @@ pub enum Subject {
     Status,
     /// The registered devices.
     Devices,
+    /// Not a question: something is to be done with the disk.
+    Spool(Task),
 }
 
 impl Request {
@@ -55,11 +57,14 @@ impl Request {
         let subject = match words.next()? {
             b"status" => Subject::Status,
             b"devices" => Subject::Devices,
+            b"backup" => Subject::Spool(Task::Backup),
+            b"restore" => Subject::Spool(Task::Restore),
+            b"check" => Subject::Spool(Task::Check),
             _ => return None,
         };
         let json = match words.next() {
             None => false,
-            Some(b"json") => true,
+            Some(b"json") if !matches!(subject, Subject::Spool(_)) => true,
             Some(_) => return None,
         };
         words.next().is_none().then_some(Self { subject, json })
@@ -71,6 +76,9 @@ impl fmt::Display for Request {
         f.write_str(match self.subject {
             Subject::Status => "status",
             Subject::Devices => "devices",
+            Subject::Spool(Task::Backup) => "backup",
+            Subject::Spool(Task::Restore) => "restore",
+            Subject::Spool(Task::Check) => "check",
         })?;
         f.write_str(if self.json { " json" } else { "" })
     }
@@ -160,22 +168,50 @@ async fn answer_client(mut client: Async<UnixStream>, driver: &RefCell<Driver>) 
     }
     let request = line[..len].split(|byte| *byte == b'\n').next().and_then(Request::parse);
     let answer = match request {
-        Some(request) => answer(driver.borrow().server(), request),
+        Some(Request { subject: Subject::Spool(task), .. }) => {
+            give_job(driver, Job { task, client: client.into_inner()? });
+            return Ok(());
+        }
+        Some(request) => answer(&mut driver.borrow_mut(), request),
         None => b"error: unknown request\n".to_vec(),
     };
     client.write_all(&answer).await
 }
 
+/// The thread that owns the disk goes on with the client.
+fn give_job(driver: &RefCell<Driver>, job: Job) {
+    let refused = match driver.borrow_mut().records() {
+        Some(records) => records.give(job),
+        None => Err((job, "nothing is stored")),
+    };
+    if let Err((job, why)) = refused {
+        job.refuse(why);
+    }
+}
+
 /// The answer in full. It is as long as the tables are, which are bounded.
-fn answer(server: &Server, request: Request) -> Vec<u8> {
+fn answer(driver: &mut Driver, request: Request) -> Vec<u8> {
     let now = clock::now();
     let mut out = Vec::new();
+    let storage = driver.records().map(|records| records.status());
+    let server = driver.server();
     match (request.subject, request.json) {
-        (Subject::Status, false) => text_line(&mut out, server.status(now)),
+        (Subject::Status, false) => {
+            text_line(&mut out, server.status(now));
+            storage.into_iter().for_each(|storage| text_line(&mut out, storage));
+        }
         (Subject::Status, true) => {
             json(&mut out, &server.status(now));
+            if let (Some(storage), Some(b'}')) = (storage, out.last()) {
+                out.pop();
+                out.extend_from_slice(b",\"storage\":");
+                json(&mut out, &storage);
+                out.push(b'}');
+            }
             out.push(b'\n');
         }
+        // Done elsewhere.
+        (Subject::Spool(_), _) => {}
         (Subject::Devices, false) => server.devices(now).for_each(|device| text_line(&mut out, device)),
         (Subject::Devices, true) => {
             let mut separator = b'[';
@@ -217,25 +253,40 @@ fn json(out: &mut Vec<u8>, value: &impl Serialize) {
 /// # Errors
 /// With the reason in words.
 pub fn ask(path: &Path, request: Request, out: &mut impl Write) -> io::Result<()> {
-    let explain = |error: io::Error| {
-        let reason = match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!("pcsd is not running ({})", path.display()),
-            ErrorKind::PermissionDenied => format!("no permission to open {}", path.display()),
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => "pcsd does not answer".into(),
-            _ => format!("{}: {error}", path.display()),
-        };
-        io::Error::new(error.kind(), reason)
-    };
-    let mut socket = UnixStream::connect(path).map_err(explain)?;
-    socket.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(explain)?;
-    socket.write_all(format!("{request}\n").as_bytes()).map_err(explain)?;
+    let mut socket = knock(path, request)?;
     let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).map_err(explain)?;
+    socket.read_to_end(&mut answer).map_err(|error| explain(path, &error))?;
     if let Some(error) = answer.strip_prefix(b"error: ") {
         return Err(io::Error::other(std::string::String::from_utf8_lossy(error).trim_end()));
     }
     out.write_all(&answer)?;
     out.flush()
+}
+
+/// Connects to the server behind `path` and asks; the answer is to be read.
+///
+/// # Errors
+/// With the reason in words.
+pub fn knock(path: &Path, request: Request) -> io::Result<UnixStream> {
+    let connect = || {
+        let mut socket = UnixStream::connect(path)?;
+        socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        socket.write_all(format!("{request}\n").as_bytes())?;
+        Ok(socket)
+    };
+    connect().map_err(|error| explain(path, &error))
+}
+
+/// What an error of the control socket means.
+pub fn explain(path: &Path, error: &io::Error) -> io::Error {
+    let reason = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!("pcsd is not running ({})", path.display()),
+        ErrorKind::PermissionDenied => format!("no permission to open {}", path.display()),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "pcsd does not answer".into(),
+        ErrorKind::UnexpectedEof => "pcsd ended early".into(),
+        _ => format!("{}: {error}", path.display()),
+    };
+    io::Error::new(error.kind(), reason)
 }
 
 const REQUEST_BYTES: usize = 256;
@@ -257,8 +308,22 @@ mod tests {
                 assert_eq!(Request::parse(request.to_string().as_bytes()), Some(request));
             }
         }
+        for task in [Task::Backup, Task::Restore, Task::Check] {
+            let request = Request { subject: Subject::Spool(task), json: false };
+            assert_eq!(Request::parse(request.to_string().as_bytes()), Some(request));
+        }
         assert_eq!(Request::parse(b"  status \r"), Some(Request { subject: Subject::Status, json: false }));
-        for wrong in [&b""[..], b"\n", b"statu", b"status xml", b"status json json", b"STATUS", b"json", b"\xff\0"] {
+        for wrong in [
+            &b""[..],
+            b"\n",
+            b"statu",
+            b"status xml",
+            b"status json json",
+            b"backup json",
+            b"STATUS",
+            b"json",
+            b"\xff\0",
+        ] {
             assert_eq!(Request::parse(wrong), None, "{}", wrong.escape_ascii());
         }
     }

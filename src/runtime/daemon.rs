@@ -7,10 +7,16 @@ use super::driver::{Driver, drive};
 use super::nameservers::Nameservers;
 use super::settings::{self, Refusal};
 use super::signal::{Wish, Wishes};
+use super::state::{Remembered, StateDirectory, boot_id};
+use super::storage::{Options, RecordStore};
 use super::syslog;
-use crate::config::model::Model;
+use crate::config::{
+    self,
+    model::{Main, Model, SocketPath},
+};
 use crate::server::Server;
 use crate::server::contract::{Input, Seed};
+use crate::spool::Limits;
 use core::cell::RefCell;
 use core::pin::pin;
 use core::time::Duration;
@@ -33,11 +39,15 @@ pub fn run(path: &Path) -> io::Result<()> {
 
     let mut wishes = Wishes::new()?;
     let control = ControlSocket::open(Path::new(socket_path.as_str()))?;
-    let driver = RefCell::new(Driver::new(seeded_server()?)?);
+    let state = StateDirectory::new(Path::new(model.main.state.as_str()));
+    let driver = RefCell::new(Driver::new(seeded_server(&state)?)?);
+    let records = RecordStore::start(storage_options(&model.main), Remembered::open(state))?;
     let surroundings = RefCell::new(Surroundings::default());
     surroundings.borrow_mut().resolv_file = model.main.resolv_file.as_str().into();
     driver.borrow_mut().turn(Input::Configuration(model));
     surroundings.borrow_mut().check(&driver);
+    // The sockets are bound, but nothing is read from them before it is known who was registered.
+    driver.borrow_mut().keep_records(records, STORAGE_PATIENCE)?;
     log::info!("pcsd {} started with {}", env!("CARGO_PKG_VERSION"), path.display());
 
     let services = LocalExecutor::new();
@@ -48,6 +58,9 @@ pub fn run(path: &Path) -> io::Result<()> {
         loop {
             Timer::after(CHECK_INTERVAL).await;
             surroundings.borrow_mut().check(&driver);
+            if let Some(records) = driver.borrow_mut().records() {
+                records.tend(clock::now());
+            }
         }
     };
     services.spawn(watch).detach();
@@ -60,18 +73,33 @@ pub fn run(path: &Path) -> io::Result<()> {
         }
     };
     let result = drive(&driver, pin!(services.run(until_stopped)));
-    driver.borrow_mut().stop();
+    driver.borrow_mut().stop(STORAGE_FLUSH);
     log::info!("pcsd stopped");
     result
 }
 
-/// The server, in the one place it has, with a key of its own.
-fn seeded_server() -> io::Result<&'static mut Server> {
-    static SERVER: ConstStaticCell<Server> = ConstStaticCell::new(Server::new());
-    let mut seed = Seed { key: [0; 16], lasting: [0; 16], boot: 0 };
-    for key in [&mut seed.key, &mut seed.lasting] {
-        getrandom::fill(key).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
+/// Where records are kept, as configured.
+fn storage_options(main: &Main) -> Options {
+    let spool = Some(main.spool.as_str()).filter(|path| !path.is_empty());
+    Options {
+        spool: spool.map(PathBuf::from),
+        run_dir: main.run_dir.as_str().into(),
+        limits: storage_limits(main),
+        spool_bytes: u64::from(main.spool_mb) << 20,
     }
+}
+
+fn storage_limits(main: &Main) -> Limits {
+    let age_s = u32::from(main.keep_days) * 24 * 3600;
+    Limits { owner_bytes: u64::from(main.quota_mb) << 20, owner_records: u32::MAX, age_s }
+}
+
+/// The server, in the one place it has, with keys of its own: one of this start, and one of all its starts.
+fn seeded_server(state: &StateDirectory) -> io::Result<&'static mut Server> {
+    static SERVER: ConstStaticCell<Server> = ConstStaticCell::new(Server::new());
+    let mut seed = Seed { key: [0; 16], lasting: [0; 16], boot: boot_id() };
+    getrandom::fill(&mut seed.key).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
+    seed.lasting.copy_from_slice(&state.secret()?[..16]);
     let server = SERVER.take();
     server.seed(clock::now(), &seed);
     Ok(server)
@@ -88,24 +116,33 @@ fn read_at_start(path: &Path, model: &mut Model) -> io::Result<()> {
 
 /// Takes over a changed configuration, if it has no fault; whether it has none.
 fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) -> bool {
-    let socket_before = model.main.socket.clone();
+    let before = lasting_paths(&model.main);
     match settings::read(path, model, &mut |fault| log::error!("{}: {fault}", path.display())) {
         Ok(()) => {
             syslog::configure(settings::filter(model.main.log_level), model.main.syslog);
-            if model.main.socket != socket_before {
-                log::warn!("the control socket stays where it is until the next start");
+            if lasting_paths(&model.main) != before {
+                log::warn!("the control socket and the directories stay where they are until the next start");
             }
             driver.borrow_mut().turn(Input::Configuration(model));
+            if let Some(records) = driver.borrow_mut().records() {
+                records.set_limits(storage_limits(&model.main));
+            }
             log::info!("configuration read again");
             true
         }
         Err(refusal) => {
             // What the next reload compares with.
-            model.main.socket = socket_before;
+            [model.main.socket, model.main.state, model.main.run_dir] = before.0;
+            model.main.spool = before.1;
             log::error!("{}: {refusal}: the running configuration is kept", path.display());
             false
         }
     }
+}
+
+/// Where things are that don't move while the server runs.
+fn lasting_paths(main: &Main) -> ([SocketPath; 3], config::model::Path) {
+    ([main.socket.clone(), main.state.clone(), main.run_dir.clone()], main.spool.clone())
 }
 
 /// What is around the server and changes by itself.
@@ -177,4 +214,8 @@ pub fn footprint(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{:<name_width$} {:>9} {total:>9}", "total", "")
 }
 
+/// For so long nothing is read at the start, so that what was kept is known first.
+const STORAGE_PATIENCE: Duration = Duration::from_secs(3);
+/// For so long the end is put off, so that what was handed over is kept.
+const STORAGE_FLUSH: Duration = Duration::from_secs(5);
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@
 
 use super::clock;
 use super::poller::{NO_EVENTS, Poller, Readiness, Token};
+use super::storage::{Event, RecordStore};
 use super::stream::{Accepted, Link, Listener, Stage};
 use super::tls::Endpoint;
 use super::turnstile::Turnstile;
@@ -33,6 +34,7 @@ use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::task::Wake;
+use std::time::Duration;
 
 /// The server with its sockets.
 pub struct Driver {
@@ -52,6 +54,8 @@ pub struct Driver {
     credits: Credits,
     /// What the core is to be told about its outputs, once it has no more of them.
     answers: VecDeque<Answer>,
+    /// Where records go; without it nothing is stored.
+    records: Option<RecordStore>,
     buffer: Box<[u8]>,
 }
 
@@ -84,6 +88,7 @@ pub fn drive(driver: &RefCell<Driver>, mut services: Pin<&mut impl Future<Output
         for (token, readiness) in ready {
             match token {
                 Token::Bell => is_ringing = true,
+                Token::Records => driver.borrow_mut().records_ready(),
                 Token::Port(port) => driver.borrow_mut().port_ready(port, readiness),
                 Token::Stream(stream) => driver.borrow_mut().stream_ready(stream, readiness),
             }
@@ -117,8 +122,26 @@ impl Driver {
             turnstile: Turnstile::default(),
             credits: Credits { ports: PortSet::ALL, storage: false },
             answers: VecDeque::with_capacity(SOCKETS + STREAMS),
+            records: None,
             buffer: std::vec![0; BUFFER_BYTES].into_boxed_slice(),
         })
+    }
+
+    /// Gives the server a place for its records: tells what was kept there, for which it waits at most `limit`.
+    ///
+    /// # Errors
+    /// When the machine refuses to watch it.
+    pub fn keep_records(&mut self, mut records: RecordStore, limit: Duration) -> io::Result<()> {
+        self.poller.add(&records.bell().descriptor, Token::Records, Readiness::IN)?;
+        records.begin(limit);
+        self.records = Some(records);
+        self.drain(clock::now());
+        Ok(())
+    }
+
+    /// Where records go.
+    pub fn records(&mut self) -> Option<&mut RecordStore> {
+        self.records.as_mut()
     }
 
     /// What a driver takes, its buffer included.
@@ -143,9 +166,14 @@ impl Driver {
         self.drain(now);
     }
 
-    /// The last turn: takes no more connections, writes what goes at once, and closes every socket.
-    pub fn stop(&mut self) {
+    /// The last turns: waits at most `limit` for what is being stored, takes no more connections, writes what goes at
+    /// once, and closes every socket.
+    pub fn stop(&mut self, limit: Duration) {
         self.turn(Input::Timeout);
+        if let Some(records) = &mut self.records {
+            records.stop(limit);
+            self.records_ready();
+        }
         self.ports = [const { None }; SOCKETS];
         for mut link in self.links.iter_mut().filter_map(Option::take) {
             if link.stage() == Stage::Up && !link.is_write_blocked {
@@ -203,18 +231,38 @@ impl Driver {
     /// Takes the core's outputs until there is none, then tells it what became of them, and so on.
     fn drain(&mut self, now: Instant) {
         loop {
+            self.update_storage_credit();
             while let Some(output) = self.server.poll(now, self.credits, &mut self.buffer) {
                 self.perform(now, output);
             }
-            let Some(answer) = self.answers.pop_front() else { break };
-            let input = match answer {
-                Answer::Opened(port, result) => Input::Opened(port, result),
-                Answer::Closed(stream, reason) => Input::Closed(stream, reason),
+            let input = match self.answers.pop_front() {
+                Some(Answer::Opened(port, result)) => Input::Opened(port, result),
+                Some(Answer::Closed(stream, reason)) => Input::Closed(stream, reason),
+                None => match self.records.as_mut().and_then(|records| records.next(&mut self.buffer)) {
+                    Some(Event::Restored(key, len, source)) => {
+                        Input::Restored { key, bytes: &self.buffer[..len], source }
+                    }
+                    Some(Event::Stored(ticket, outcome)) => Input::Stored { ticket, outcome },
+                    Some(Event::Moved(place)) => Input::Storage(place),
+                    None => break,
+                },
             };
             self.server.handle(now, input);
         }
         if self.links_paused > 0 {
             self.resume_reading();
+        }
+    }
+
+    fn update_storage_credit(&mut self) {
+        self.credits.storage = self.records.as_ref().is_some_and(RecordStore::has_room);
+    }
+
+    /// The thread that owns the disk has rung.
+    fn records_ready(&mut self) {
+        if let Some(records) = &mut self.records {
+            records.collect();
+            self.drain(clock::now());
         }
     }
 
@@ -231,8 +279,18 @@ impl Driver {
                 });
                 self.answers.push_back(Answer::Opened(port, result));
             }
-            // There is no storage yet, so nothing is given to be stored.
-            Output::Store { .. } | Output::Forget { .. } => {}
+            Output::Store { ticket, key, owner, len } => {
+                if let Some(records) = &mut self.records {
+                    records.store(ticket, key, owner, &self.buffer[..len.min(self.buffer.len())]);
+                }
+                self.update_storage_credit();
+            }
+            Output::Forget { ticket, key } => {
+                if let Some(records) = &mut self.records {
+                    records.forget(ticket, key);
+                }
+                self.update_storage_credit();
+            }
             Output::ClosePort(port) => {
                 if let Some(socket) = self.ports.get_mut(usize::from(port.0)) {
                     *socket = None;
@@ -600,26 +658,32 @@ impl Driver {
 }
 
 /// Wakes the loop: services ring it, from whatever thread.
-struct Bell {
-    descriptor: OwnedFd,
+pub struct Bell {
+    /// Readable while it rings.
+    pub descriptor: OwnedFd,
     is_ringing: AtomicBool,
 }
 
 impl Bell {
-    fn new() -> io::Result<Self> {
+    /// A bell that is silent.
+    ///
+    /// # Errors
+    /// When the machine refuses the descriptor.
+    pub fn new() -> io::Result<Self> {
         let descriptor = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self { descriptor, is_ringing: AtomicBool::new(false) })
     }
 
-    fn ring(&self) {
+    /// Rings until it is silenced.
+    pub fn ring(&self) {
         if !self.is_ringing.swap(true, Ordering::AcqRel) {
             // Can't fail: the counter is at most 1.
             let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
         }
     }
 
-    /// To be called before the services are polled, so that what rings meanwhile is heard.
-    fn silence(&self) {
+    /// To be called before what rings it is looked at, so that what rings meanwhile is heard.
+    pub fn silence(&self) {
         let _ = rustix::io::read(&self.descriptor, &mut [0; 8]);
         self.is_ringing.store(false, Ordering::Release);
     }

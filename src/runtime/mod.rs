@@ -11,12 +11,16 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod daemon;
+pub mod disk;
 pub mod driver;
+pub mod maintenance;
 mod nameservers;
 mod poller;
 pub mod selftest;
 pub mod settings;
 mod signal;
+pub mod state;
+pub mod storage;
 mod stream;
 pub mod syslog;
 #[cfg(feature = "tls")]

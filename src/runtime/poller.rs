@@ -21,6 +21,8 @@ pub struct Poller(OwnedFd);
 pub enum Token {
     /// The bell that a service rings.
     Bell,
+    /// The bell of the thread that owns the disk.
+    Records,
     /// A UDP socket or listener.
     Port(Port),
     /// A stream. The generation keeps an event for a stream that was closed since from its slot's next user.
@@ -78,6 +80,7 @@ impl Token {
     const fn encode(self) -> u64 {
         match self {
             Self::Bell => 0,
+            Self::Records => 3 << 32,
             Self::Port(port) => 1 << 32 | port.0 as u64,
             Self::Stream(stream) => 2 << 32 | (stream.index as u64) << 16 | stream.generation as u64,
         }
@@ -87,6 +90,7 @@ impl Token {
         match bits >> 32 {
             0 => Some(Self::Bell),
             1 => Some(Self::Port(Port(bits as u8))),
+            3 => Some(Self::Records),
             2 => Some(Self::Stream(Stream { index: (bits >> 16) as u16, generation: bits as u16 })),
             _ => None,
         }
@@ -103,7 +107,7 @@ mod tests {
     #[test]
     fn tokens_round_trip() {
         let stream = Stream { index: 0xfffe, generation: 0xffff };
-        for token in [Token::Bell, Token::Port(Port(0)), Token::Port(Port(63)), Token::Stream(stream)] {
+        for token in [Token::Bell, Token::Records, Token::Port(Port(0)), Token::Port(Port(63)), Token::Stream(stream)] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }
         assert_eq!(Token::decode(u64::MAX), None);

@@ -39,8 +39,9 @@ impl Inbound {
         Self { store: Store::new(), windows: heapless::Vec::new() }
     }
 
-    /// Where a stream's next bytes go; empty when there is no room.
-    pub fn window(&mut self, stream: Stream) -> &mut [u8] {
+    /// Where a stream's next bytes go; empty when there is no room. A full window grows to what a SIP message needs, or,
+    /// for another protocol, to the next larger one.
+    pub fn window(&mut self, stream: Stream, is_sip: bool) -> &mut [u8] {
         let index = usize::from(stream.index);
         while self.windows.len() <= index {
             if self.windows.push(None).is_err() {
@@ -53,7 +54,7 @@ impl Inbound {
                 window
             });
         }
-        self.grow(index);
+        self.grow(index, is_sip);
         match &self.windows[index] {
             Some(window) => {
                 let len = self.store.get(window).len();
@@ -133,7 +134,7 @@ impl Inbound {
     }
 
     /// Exchanges a full window for a larger one.
-    fn grow(&mut self, index: usize) {
+    fn grow(&mut self, index: usize, is_sip: bool) {
         let Some(window) = &self.windows[index] else { return };
         let bytes = self.store.get(window);
         let (len, capacity) = (bytes.len(), self.store.capacity(window));
@@ -141,6 +142,7 @@ impl Inbound {
             return;
         }
         let needed = match framer::next(bytes, MESSAGE_BYTES) {
+            _ if !is_sip => capacity + 1,
             Frame::Incomplete { needed } => needed.unwrap_or(capacity + 1).max(capacity + 1),
             _ => return,
         };
@@ -169,7 +171,7 @@ mod tests {
     const STREAM: Stream = Stream { index: 0, generation: 0 };
 
     fn feed(inbound: &mut Inbound, bytes: &[u8]) -> usize {
-        let window = inbound.window(STREAM);
+        let window = inbound.window(STREAM, true);
         let n = window.len().min(bytes.len());
         window[..n].copy_from_slice(&bytes[..n]);
         inbound.received(STREAM, n);
@@ -204,7 +206,7 @@ mod tests {
     fn full_windows_are_back_pressure() {
         let mut inbound = Box::new(Inbound::new());
         let streams: Vec<_> = (0..STREAMS as u16).map(|index| Stream { index, generation: 0 }).collect();
-        let open = streams.iter().filter(|stream| !inbound.window(**stream).is_empty()).count();
+        let open = streams.iter().filter(|stream| !inbound.window(**stream, true).is_empty()).count();
         assert!(open >= WINDOWS_2K.min(STREAMS));
         streams.iter().for_each(|stream| inbound.clear(*stream));
         assert!(inbound.is_empty());

@@ -186,9 +186,11 @@ impl Core {
             return Produced::Blocked;
         }
         let mut out = Writer::new(buffer);
-        let Some(step) = self.stack.resolver.step(now, index, &mut out) else { return Produced::Nothing };
+        let step = self.stack.resolver.step(now, index, &mut out);
         let len = out.len();
-        self.wake_lookups();
+        // A lookup is over when its last socket is closed.
+        self.lookups_went_on(now);
+        let Some(step) = step else { return Produced::Nothing };
         match step {
             Step::Open { to } if to.is_ipv4() => Produced::Output(Sending::Port(
                 port,

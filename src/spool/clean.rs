@@ -53,7 +53,7 @@ impl<D: Disk> Spool<'_, D> {
         let Some((slot, mut offset)) = self.begin_cleaning() else { return Ok(true) };
         let state = self.memory.slots[usize::from(slot)];
         let end = if state.end == 0 { self.segment_bytes } else { state.end };
-        let header_seed = record::header_seed(self.seed, state.serial);
+        let header_seed = record::header_seed(self.seed, state.life);
         let mut copied = 0;
         for _ in 0..records {
             if self.memory.slots[usize::from(slot)].live == 0 {
@@ -114,11 +114,14 @@ impl<D: Disk> Spool<'_, D> {
     /// Makes a segment free, durably.
     pub(super) fn erase(&mut self, slot: u16) -> Result<(), Problem<D::Error>> {
         let state = &mut self.memory.slots[usize::from(slot)];
-        *state = log::Slot { exists: state.exists, ..log::Slot::NONE };
+        // One that is free already is made so again.
+        let serial = state.serial.max(state.erased);
+        *state = log::Slot { exists: state.exists, erased: serial, ..log::Slot::NONE };
         match self.disk.open(FileName::Segment(slot)) {
             Ok(Some(mut file)) => {
-                let zeros = [0; log::SEGMENT_START as usize];
-                let result = log::write_at(&mut file, 0, &zeros).and_then(|()| file.sync());
+                let erased = log::SegmentHead { serial, ..log::SegmentHead::default() };
+                let bytes = log::encode_segment_head(&erased, record::REMOVED, self.seed);
+                let result = log::write_at(&mut file, 0, &bytes).and_then(|()| file.sync());
                 result.map_err(|error| self.fail(error))
             }
             Ok(None) => {

@@ -16,6 +16,8 @@ use crate::base::limits::SPOOL_SEGMENTS;
 pub(super) struct Head<F> {
     pub slot: u16,
     pub serial: u32,
+    /// For the headers of its records.
+    pub seed: u32,
     /// Where the next record goes.
     pub offset: u32,
     pub file: F,
@@ -26,16 +28,20 @@ pub(super) struct Head<F> {
 pub(super) struct Slot {
     /// Serial of the segment in it; 0 when it is free.
     pub serial: u32,
+    /// Tells what it holds now from what it held before.
+    pub life: u32,
     /// Bytes of records that count.
     pub live: u32,
     /// Where the records end, as the next segment says; 0 when that is not known.
     pub end: u32,
+    /// Serial of the segment that was in it before it became free; 0 when it is new.
+    pub erased: u32,
     /// Whether the file is there, preallocated and durable.
     pub exists: bool,
 }
 
 impl Slot {
-    pub const NONE: Self = Self { serial: 0, live: 0, end: 0, exists: false };
+    pub const NONE: Self = Self { serial: 0, life: 0, live: 0, end: 0, erased: 0, exists: false };
 }
 
 /// What a record is written for.
@@ -48,9 +54,11 @@ pub(super) enum Purpose {
 }
 
 /// The payload of a segment's header record.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct SegmentHead {
     pub serial: u32,
+    /// No other that was ever begun has the same, even if its header was lost and its records were not.
+    pub life: u32,
     /// The segment written before this one, and where its records end.
     pub previous_serial: u32,
     pub previous_end: u32,
@@ -122,7 +130,7 @@ impl<D: Disk> Spool<'_, D> {
         let copied = Header { flags: header.flags & !FIRST | self.first(), ..*header };
         let Some(head) = self.head.as_mut() else { return Err(Problem::NotMounted) };
         let place = Place::new(head.slot, head.offset);
-        let bytes = copied.encode(record::header_seed(self.seed, head.serial));
+        let bytes = copied.encode(head.seed);
         self.is_dirty = true;
         let result = write_at(&mut head.file, head.offset, &bytes);
         self.written(result)?;
@@ -175,11 +183,13 @@ impl<D: Disk> Spool<'_, D> {
     pub(super) fn begin_segment(&mut self) -> Result<(), Problem<D::Error>> {
         self.sync_head()?;
         let (previous_serial, previous_end) = self.head.as_ref().map_or((0, 0), |head| (head.serial, head.offset));
-        self.begin_segment_after(previous_serial, previous_end)
+        let is_last = self.free_segments() == 1;
+        let cleaned = self.cleaning.as_ref().filter(|_| is_last).map_or(0, |cleaning| cleaning.serial);
+        self.begin_segment_after(previous_serial, previous_end, cleaned)
     }
 
-    /// Begins a segment which says of another that it was the one before, and where that ends.
-    pub(super) fn begin_segment_after(&mut self, serial: u32, end: u32) -> Result<(), Problem<D::Error>> {
+    /// Begins a segment which says of another that it was the one before, and where that ends; and which is being cleaned.
+    pub(super) fn begin_segment_after(&mut self, serial: u32, end: u32, cleaned: u32) -> Result<(), Problem<D::Error>> {
         let free = self.memory.slots.iter().position(|slot| slot.exists && slot.serial == 0).ok_or(Problem::Full)?;
         let result = self.disk.open(FileName::Segment(free as u16));
         let Some(file) = self.written(result)? else {
@@ -188,23 +198,22 @@ impl<D: Disk> Spool<'_, D> {
         };
         // Files whose only copy is open would be told twice.
         self.reader = self.reader.take().filter(|(slot, _)| usize::from(*slot) != free);
-        let is_last = self.free_segments() == 1;
-        let cleaned = self.cleaning.as_ref().filter(|_| is_last).map_or(0, |cleaning| cleaning.serial);
         self.newest_serial += 1;
         let head = SegmentHead {
             serial: self.newest_serial,
+            life: record::life(self.nonce, self.newest_serial),
             previous_serial: serial,
             previous_end: end,
             cleaned_serial: cleaned,
             copies_below: self.next_sequence,
         };
-        let mut bytes = [0; SEGMENT_START as usize];
-        encode_segment_head(&head, self.seed, &mut bytes);
+        let bytes = encode_segment_head(&head, FIRST, self.seed);
         if let Some(old) = self.head.as_ref() {
             self.memory.slots[usize::from(old.slot)].end = old.offset;
         }
-        self.memory.slots[free] = Slot { serial: head.serial, live: 0, end: 0, exists: true };
-        let head = Head { slot: free as u16, serial: head.serial, offset: SEGMENT_START, file };
+        self.memory.slots[free] = Slot { serial: head.serial, life: head.life, exists: true, ..Slot::NONE };
+        let seed = record::header_seed(self.seed, head.life);
+        let head = Head { slot: free as u16, serial: head.serial, seed, offset: SEGMENT_START, file };
         let head = self.head.insert(head);
         self.is_dirty = true;
         let result = write_at(&mut head.file, 0, &bytes);
@@ -222,7 +231,9 @@ impl<D: Disk> Spool<'_, D> {
         let result = self.preallocate(name);
         match result {
             Ok(()) => {
-                self.memory.slots[slot] = Slot { exists: true, ..Slot::NONE };
+                // A header, durable after the zeros, says that they are.
+                self.memory.slots[slot] = Slot { exists: true, erased: self.newest_serial.max(1), ..Slot::NONE };
+                self.erase(slot as u16)?;
                 Ok(true)
             }
             Err(error) if D::is_full(&error) => {
@@ -273,7 +284,7 @@ impl<D: Disk> Spool<'_, D> {
     /// Writes a record at the head, with one write if it is small.
     fn write_record(&mut self, header: &Header, payload: &[u8]) -> Result<Place, Problem<D::Error>> {
         let Some(head) = self.head.as_mut() else { return Err(Problem::NotMounted) };
-        let bytes = header.encode(record::header_seed(self.seed, head.serial));
+        let bytes = header.encode(head.seed);
         let size = header.size() as usize;
         self.is_dirty = true;
         let result = if size <= self.memory.chunk.len() {
@@ -341,7 +352,7 @@ impl<D: Disk> Spool<'_, D> {
     /// Reads a payload and checks it.
     pub(super) fn read_payload(&mut self, entry: &Entry, buffer: &mut [u8]) -> Result<usize, Problem<D::Error>> {
         let place = entry.place();
-        let header_seed = record::header_seed(self.seed, self.memory.slots[usize::from(place.slot())].serial);
+        let header_seed = record::header_seed(self.seed, self.memory.slots[usize::from(place.slot())].life);
         let file = match self.head.as_mut().filter(|head| head.slot == place.slot()) {
             Some(head) => &mut head.file,
             None => source(&mut self.disk, &mut self.reader, place.slot())
@@ -385,36 +396,52 @@ pub(super) fn write_at<F: Write + Seek>(file: &mut F, at: u32, bytes: &[u8]) -> 
     file.write_all(bytes)
 }
 
-fn encode_segment_head(head: &SegmentHead, seed: u32, out: &mut [u8; SEGMENT_START as usize]) {
+pub(super) fn encode_segment_head(head: &SegmentHead, flags: u8, seed: u32) -> [u8; SEGMENT_START as usize] {
+    let mut out = [0; SEGMENT_START as usize];
     let (front, back) = out.split_at_mut(HEADER_BYTES);
-    // At most 5 bytes for each of four numbers and 10 for the fifth, and there are 52.
+    // At most 5 bytes for each of five numbers and 10 for the sixth, and there are 52.
     let length = postcard::to_slice(head, back).map_or(0, |written| written.len());
     let key = Key { kind: Kind::Other(record::SEGMENT_KIND), id: head.serial.into() };
     let header = Header {
         meta: Meta { key, owner: 0, at: 0, blob_bytes: 0 },
-        flags: FIRST,
+        flags,
         length: length as u32,
         sequence: 0,
         payload_crc: record::payload_crc(seed, 0, &back[..length]),
     };
-    front.copy_from_slice(&header.encode(record::header_seed(seed, 0)));
+    front.copy_from_slice(&header.encode(record::segment_seed(seed)));
+    out
 }
 
-/// The header of a segment, `None` when the segment is free.
-pub(super) fn read_segment_head<F: Read + Seek>(
-    file: &mut F,
-    seed: u32,
-) -> Result<Result<Option<SegmentHead>, record::Bad>, F::Error> {
+/// What the first bytes of a segment's file say.
+pub(super) enum Start {
+    /// It is free; the serial of what was in it. 0 when nobody knows whether all its bytes are there, [`TORN`] when
+    /// the header can't be read.
+    Free(u32),
+    Used(SegmentHead),
+    Newer,
+}
+
+/// A serial that no segment has.
+pub(super) const TORN: u32 = u32::MAX;
+
+pub(super) fn read_start<F: Read + Seek>(file: &mut F, seed: u32) -> Result<Start, F::Error> {
     let mut bytes = [0; SEGMENT_START as usize];
     let len = read_at(file, 0, &mut bytes)?;
-    let header = match Header::decode(&bytes[..len], record::header_seed(seed, 0)) {
+    let header = match Header::decode(&bytes[..len], record::segment_seed(seed)) {
         Ok(header) => header,
-        Err(record::Bad::Version) => return Ok(Err(record::Bad::Version)),
-        Err(record::Bad::Nothing) => return Ok(Ok(None)),
+        Err(record::Bad::Version) => return Ok(Start::Newer),
+        Err(record::Bad::Nothing) if bytes.iter().all(|byte| *byte == 0) => return Ok(Start::Free(0)),
+        Err(record::Bad::Nothing) => return Ok(Start::Free(TORN)),
     };
     let payload = bytes[HEADER_BYTES..len].get(..header.length as usize);
     let payload = payload.filter(|payload| record::payload_crc(seed, 0, payload) == header.payload_crc);
-    Ok(Ok(payload.and_then(|payload| postcard::from_bytes(payload).ok())))
+    let head: Option<SegmentHead> = payload.and_then(|payload| postcard::from_bytes(payload).ok());
+    Ok(match head.filter(|head| head.serial != 0) {
+        Some(head) if header.is_removal() => Start::Free(head.serial),
+        Some(head) => Start::Used(head),
+        None => Start::Free(TORN),
+    })
 }
 
 /// What a search in a segment finds.

@@ -53,6 +53,8 @@ pub struct Spool<'m, D: Disk> {
     /// From the marker file.
     uuid: [u8; 16],
     seed: u32,
+    /// From the caller, new for each mount.
+    nonce: u64,
     segment_bytes: u32,
     head: Option<log::Head<D::File>>,
     /// The segment that was read last.
@@ -200,6 +202,7 @@ impl<'m, D: Disk> Spool<'m, D> {
             phase: Phase::Unmounted,
             uuid: [0; 16],
             seed: 0,
+            nonce: 0,
             segment_bytes: 0,
             head: None,
             reader: None,
@@ -373,6 +376,11 @@ impl<'m, D: Disk> Spool<'m, D> {
             segments,
             free_segments: self.free_segments(),
         }
+    }
+
+    /// Which spool it is; all zero before the first mount.
+    pub fn uuid(&self) -> [u8; 16] {
+        self.uuid
     }
 
     /// Takes other limits; what is there already stays.

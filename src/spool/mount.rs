@@ -70,6 +70,8 @@ const MARKER_BYTES: usize = 512;
 pub(super) struct Survey {
     pub report: Report,
     newest: Option<Newest>,
+    /// Serial of the segment before the oldest: the last one that was cleaned.
+    before_oldest: u32,
     /// The newest segment only has copies from one that is still there.
     discarded: Option<u16>,
 }
@@ -110,9 +112,13 @@ impl<D: Disk> Spool<'_, D> {
     }
 
     /// Finds again what is on the disk, and makes the spool usable. After a failure it may be called again.
-    pub fn mount(&mut self) -> Result<Report, Problem<D::Error>> {
+    ///
+    /// `nonce` is a random number, another one each time: by it the segments begun from now on are told from those that
+    /// were begun before and whose headers were lost.
+    pub fn mount(&mut self, nonce: u64) -> Result<Report, Problem<D::Error>> {
         // Whatever fails from here on, nothing can be done but mounting again.
         self.phase = Phase::Failed;
+        self.nonce = nonce;
         let survey = self.survey()?;
         self.settle(&survey)?;
         self.remove_orphans()?;
@@ -182,25 +188,29 @@ impl<D: Disk> Spool<'_, D> {
         Err(Problem::Damaged)
     }
 
+    fn rewrite_marker(&mut self) -> Result<(), Problem<D::Error>> {
+        let marker = Marker { version: record::VERSION, uuid: self.uuid, segment_bytes: self.segment_bytes };
+        let Some(mut file) = self.disk.open(FileName::Marker).map_err(Problem::Disk)? else {
+            return Err(Problem::NoMarker);
+        };
+        let result = log::write_at(&mut file, 0, &marker_file(&marker)).and_then(|()| file.sync());
+        result.map_err(|error| self.fail(error))
+    }
+
     fn write_marker(&mut self, marker: &Marker) -> Result<(), D::Error> {
-        let mut bytes = [0; 2 * MARKER_BYTES];
-        let (first, second) = bytes.split_at_mut(MARKER_BYTES);
-        encode_marker(marker, first);
-        second.copy_from_slice(first);
         let mut file = self.disk.create(FileName::Marker)?;
-        file.write_all(&bytes)?;
+        file.write_all(&marker_file(marker))?;
         file.sync()?;
         self.disk.sync_directory()
     }
 
     fn find_segments(&mut self) -> Result<(), Problem<D::Error>> {
-        let (slots, segment_bytes) = (&mut self.memory.slots, u64::from(self.segment_bytes));
+        let slots = &mut self.memory.slots;
         let mut has_more = false;
-        let mut tell = |name, length| {
+        let mut tell = |name, length: u64| {
             if let FileName::Segment(number) = name {
                 match slots.get_mut(usize::from(number)) {
-                    // A shorter one is left by a power cut: it is created anew when it is needed.
-                    Some(slot) => slot.exists = length >= segment_bytes,
+                    Some(slot) => (slot.exists, slot.end) = (true, length.min(u32::MAX.into()) as u32),
                     None => has_more = true,
                 }
             }
@@ -213,10 +223,17 @@ impl<D: Disk> Spool<'_, D> {
     fn read_heads(&mut self, survey: &mut Survey) -> Result<Vec<u16, SPOOL_SEGMENTS>, Problem<D::Error>> {
         let mut order: Vec<u16, SPOOL_SEGMENTS> = Vec::new();
         for slot in 0..SPOOL_SEGMENTS as u16 {
-            if let Some(head) = self.segment_head(slot)? {
+            let head = self.segment_head(slot)?;
+            let state = &mut self.memory.slots[usize::from(slot)];
+            let length = core::mem::take(&mut state.end);
+            // One that was not finished is created anew when it is needed.
+            let is_finished = length >= self.segment_bytes && state.erased != 0;
+            state.exists = state.exists && (head.is_some() || is_finished);
+            if let Some(head) = head {
                 let is_copied = self.memory.slots.iter().any(|other| other.serial == head.serial);
                 if !is_copied {
-                    self.memory.slots[usize::from(slot)].serial = head.serial;
+                    let state = &mut self.memory.slots[usize::from(slot)];
+                    (state.serial, state.life) = (head.serial, head.life);
                     // As many as there are slots.
                     let _ = order.push(slot);
                 }
@@ -228,6 +245,9 @@ impl<D: Disk> Spool<'_, D> {
         self.newest_serial = serial_of(&self.memory.slots, order.last());
         for slot in &order {
             let Some(head) = self.segment_head(*slot)? else { continue };
+            if Some(slot) == order.first() {
+                survey.before_oldest = head.previous_serial;
+            }
             let limit = self.segment_bytes;
             let mut slots = self.memory.slots.iter_mut();
             match slots.find(|other| other.serial == head.previous_serial && other.serial != 0) {
@@ -245,9 +265,13 @@ impl<D: Disk> Spool<'_, D> {
         }
         let file = log::source(&mut self.disk, &mut self.reader, slot).map_err(Problem::Disk)?;
         let Some(file) = file else { return Ok(None) };
-        match log::read_segment_head(file, self.seed).map_err(Problem::Disk)? {
-            Ok(head) => Ok(head.filter(|head| head.serial != 0)),
-            Err(_) => Err(Problem::Newer),
+        match log::read_start(file, self.seed).map_err(Problem::Disk)? {
+            log::Start::Used(head) => Ok(Some(head)),
+            log::Start::Free(erased) => {
+                self.memory.slots[usize::from(slot)].erased = erased;
+                Ok(None)
+            }
+            log::Start::Newer => Err(Problem::Newer),
         }
     }
 
@@ -271,7 +295,7 @@ impl<D: Disk> Spool<'_, D> {
 
     /// The next record in a segment.
     fn next(&mut self, slot: u16, at: u32, end: u32) -> Result<Option<(u32, Header, bool)>, Problem<D::Error>> {
-        let header_seed = record::header_seed(self.seed, self.memory.slots[usize::from(slot)].serial);
+        let header_seed = record::header_seed(self.seed, self.memory.slots[usize::from(slot)].life);
         let file = log::source(&mut self.disk, &mut self.reader, slot).map_err(Problem::Disk)?;
         let file = file.ok_or(Problem::Damaged)?;
         let mut window = Window::new(&mut self.memory.chunk);
@@ -287,7 +311,7 @@ impl<D: Disk> Spool<'_, D> {
         let state = self.memory.slots[usize::from(slot)];
         let known_end = if is_newest { 0 } else { state.end };
         let limit = if known_end == 0 { self.segment_bytes } else { known_end };
-        let header_seed = record::header_seed(self.seed, state.serial);
+        let header_seed = record::header_seed(self.seed, state.life);
         let (mut at, mut end, mut unsure_from, mut hole_bytes) = (SEGMENT_START, SEGMENT_START, 0, 0);
         let file = log::source(&mut self.disk, &mut self.reader, slot).map_err(Problem::Disk)?;
         let file = file.ok_or(Problem::Damaged)?;
@@ -331,11 +355,11 @@ impl<D: Disk> Spool<'_, D> {
         if is_newest {
             survey.report.torn_bytes += u64::from(hole_bytes);
             let head = self.segment_head(slot)?;
-            let (previous_serial, previous_end) = head.map_or((0, 0), |it| (it.previous_serial, it.previous_end));
+            let head = head.ok_or(Problem::Damaged)?;
+            let SegmentHead { previous_serial, previous_end, .. } = head;
             survey.newest = Some(Newest { slot, end, unsure_from, previous_serial, previous_end });
-        } else {
-            hole_bytes += known_end.saturating_sub(end);
-            survey.report.damaged_bytes += u64::from(hole_bytes);
+        } else if known_end > 0 {
+            survey.report.damaged_bytes += u64::from(hole_bytes + (known_end - end));
         }
         Ok(())
     }
@@ -373,32 +397,69 @@ impl<D: Disk> Spool<'_, D> {
 
     /// Writes what has to be written before the disk can be trusted.
     fn settle(&mut self, survey: &Survey) -> Result<(), Problem<D::Error>> {
+        // Files that another process created, or this one when an fsync failed, may have no durable name.
+        if let Err(error) = self.disk.sync_directory() {
+            return Err(self.fail(error));
+        }
+        if survey.newest.is_none() && survey.discarded.is_none() {
+            // Nor may the marker be more than in the cache, as long as there is nothing else.
+            self.rewrite_marker()?;
+        }
         if let Some(slot) = survey.discarded {
             self.reader = None;
             self.erase(slot)?;
         }
         let Some(newest) = survey.newest else { return Ok(()) };
+        self.erase_again(survey.before_oldest)?;
         let serial = self.memory.slots[usize::from(newest.slot)].serial;
-        if self.suspect == Some(serial) && (self.free_segments() > 0 || self.grow()?) {
-            return self.move_unsure(&newest, serial);
+        if self.suspect == Some(serial) && self.free_segments() > 0 {
+            return if self.free_segments() > 1 { self.move_unsure(&newest) } else { self.move_all(&newest) };
         }
         let file = self.disk.open(FileName::Segment(newest.slot)).map_err(Problem::Disk)?;
         let file = file.ok_or(Problem::Damaged)?;
-        self.head = Some(Head { slot: newest.slot, serial, offset: newest.end, file });
+        let seed = record::header_seed(self.seed, self.memory.slots[usize::from(newest.slot)].life);
+        self.head = Some(Head { slot: newest.slot, serial, seed, offset: newest.end, file });
         self.rewrite_unsure(&newest)
     }
 
+    /// Makes those segments durably free that were freed last: the one cleaned, and what a mount left. Others may only
+    /// become free when these can't come back, with records in them whose removals are gone.
+    fn erase_again(&mut self, before_oldest: u32) -> Result<(), Problem<D::Error>> {
+        self.reader = None;
+        for slot in 0..SPOOL_SEGMENTS {
+            let Slot { serial, erased, exists, .. } = self.memory.slots[slot];
+            if exists && serial == 0 && erased != 0 && erased >= before_oldest {
+                self.memory.slots[slot].erased = erased.min(self.newest_serial);
+                self.erase(slot as u16)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Leaves a segment in which a write failed: what may not have reached the medium is written again in the next.
-    fn move_unsure(&mut self, newest: &Newest, serial: u32) -> Result<(), Problem<D::Error>> {
+    fn move_unsure(&mut self, newest: &Newest) -> Result<(), Problem<D::Error>> {
+        let slot = usize::from(newest.slot);
         if newest.unsure_from > 0 {
-            self.begin_segment_after(serial, newest.unsure_from)?;
-            self.memory.slots[usize::from(newest.slot)].end = newest.unsure_from;
+            self.begin_segment_after(self.memory.slots[slot].serial, newest.unsure_from, 0)?;
+            self.memory.slots[slot].end = newest.unsure_from;
         } else {
             // Not even its header may be there.
-            self.begin_segment_after(newest.previous_serial, newest.previous_end)?;
-            self.memory.slots[usize::from(newest.slot)].end = newest.end;
+            self.begin_segment_after(newest.previous_serial, newest.previous_end, 0)?;
+            self.memory.slots[slot].end = newest.end;
         }
-        let mut at = newest.unsure_from.max(SEGMENT_START);
+        self.copy_range(newest, newest.unsure_from.max(SEGMENT_START))
+    }
+
+    /// The same with the last free segment: takes all there is, so that the other becomes free.
+    fn move_all(&mut self, newest: &Newest) -> Result<(), Problem<D::Error>> {
+        let serial = self.memory.slots[usize::from(newest.slot)].serial;
+        self.begin_segment_after(newest.previous_serial, newest.previous_end, serial)?;
+        self.copy_range(newest, SEGMENT_START)?;
+        self.reader = None;
+        self.erase(newest.slot)
+    }
+
+    fn copy_range(&mut self, newest: &Newest, mut at: u32) -> Result<(), Problem<D::Error>> {
         while let Some((offset, header, is_whole)) = self.next(newest.slot, at, newest.end)? {
             if is_whole && header.meta.key.kind.to_byte() != SEGMENT_KIND {
                 self.copy(newest.slot, offset, &header)?;
@@ -451,7 +512,7 @@ impl<D: Disk> Spool<'_, D> {
         let key = Key { kind: Kind::Other(SEGMENT_KIND), id: 0 };
         let meta = Meta { key, owner: 0, at: 0, blob_bytes: 0 };
         let filler = Header { meta, flags: REMOVED, length, sequence: 0, payload_crc: 0 };
-        let bytes = filler.encode(record::header_seed(self.seed, head.serial));
+        let bytes = filler.encode(head.seed);
         log::write_at(&mut head.file, at, &bytes).map_err(|error| self.fail(error))
     }
 }
@@ -461,6 +522,14 @@ fn is_segment_size(bytes: u32) -> bool {
 }
 
 const _: () = assert!(SPOOL_SEGMENTS <= Place::SEGMENTS);
+
+fn marker_file(marker: &Marker) -> [u8; 2 * MARKER_BYTES] {
+    let mut bytes = [0; 2 * MARKER_BYTES];
+    let (first, second) = bytes.split_at_mut(MARKER_BYTES);
+    encode_marker(marker, first);
+    second.copy_from_slice(first);
+    bytes
+}
 
 fn encode_marker(marker: &Marker, out: &mut [u8]) {
     let at = MARKER_MAGIC.len();

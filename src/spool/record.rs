@@ -2,7 +2,7 @@
 //!
 //! Layout of the header, little-endian: magic `pS`, format version, kind, length of the payload (24 bits), flags, id
 //! (64), sequence (64), owner (32), at (32), bytes of the blob (32), CRC-32 of the payload, CRC-32 of the header.
-//! The CRC of a header begins with the UUID of the spool and the serial of its segment: neither what a segment held in an
+//! The CRC of a header begins with the UUID of the spool and the life of its segment: neither what a segment held in an
 //! earlier life nor the body of a message that somebody made up passes for a record. That of a payload begins with the
 //! UUID and the sequence, so that a record can be copied to another segment without being read twice. The header has a
 //! CRC of its own so that a search through damage costs the same for every byte.
@@ -208,11 +208,25 @@ pub(super) fn spool_seed(uuid: &[u8; 16]) -> u32 {
     CRC.checksum(uuid)
 }
 
-/// The seed for the headers in the segment with this serial; serial 0 for the segments' own headers.
-pub(super) fn header_seed(spool: u32, serial: u32) -> u32 {
+/// The seed for the headers in one life of a segment.
+pub(super) fn header_seed(spool: u32, life: u32) -> u32 {
     let mut crc = Checksum::new(spool);
-    crc.add(b"header");
-    crc.add(&serial.to_le_bytes());
+    crc.add(b"record");
+    crc.add(&life.to_le_bytes());
+    crc.finish()
+}
+
+/// The seed for the headers of the segments themselves.
+pub(super) fn segment_seed(spool: u32) -> u32 {
+    let mut crc = Checksum::new(spool);
+    crc.add(b"segment");
+    crc.finish()
+}
+
+/// What tells the life of a segment from all others, those too whose header never reached the medium.
+pub(super) fn life(nonce: u64, serial: u32) -> u32 {
+    let mut crc = Checksum::new(serial);
+    crc.add(&nonce.to_le_bytes());
     crc.finish()
 }
 

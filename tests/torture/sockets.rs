@@ -127,8 +127,10 @@ impl Daemon {
                 break port;
             }
         };
+        let state = directory.join("state").display().to_string();
         let mut text = format!(
             "config pcsd 'main'\n\toption domain '{domain}'\n\toption socket '{}'\n\tlist unlimited '127.0.0.1'\n\
+             \toption state '{state}'\n\toption run_dir '{state}'\n\
              \tlist listen 'udp:127.0.0.1:{sip}'\n\tlist listen 'tcp:127.0.0.1:{sip}'\n",
             directory.join("control").display()
         );

@@ -472,12 +472,13 @@ impl Offered {
 impl Lookup {
     /// Takes the answer to the question.
     fn heard(&mut self, message: &Message<'_>, is_stream: bool, servers: &mut Servers, counters: &mut Counters) {
-        if message.is_truncated() && !is_stream {
+        let may_ask = self.query.sent < QUERIES;
+        if message.is_truncated() && !is_stream && may_ask {
             counters.truncated += 1;
             return self.query.over_stream();
         }
         let rcode = message.rcode();
-        if matches!(rcode, Rcode::FORMAT_ERROR | Rcode::NOT_IMPLEMENTED) && self.query.without_edns() {
+        if may_ask && matches!(rcode, Rcode::FORMAT_ERROR | Rcode::NOT_IMPLEMENTED) && self.query.without_edns() {
             return;
         }
         let is_known = matches!(rcode, Rcode::NO_ERROR | Rcode::NAME_ERROR);

@@ -164,7 +164,7 @@ impl Query {
     }
 
     /// Gives the attempt up and begins the next. `Err` when all were made: whether the last resort refused or is silent.
-    pub fn missed(&mut self, miss: Miss, servers: &mut Servers) -> Result<(), Miss> {
+    pub fn missed(&mut self, miss: Miss, servers: &Servers) -> Result<(), Miss> {
         match miss {
             Miss::Silent => self.silent = self.silent.saturating_add(1),
             Miss::Refused => self.refused |= 1 << self.server,
@@ -176,15 +176,11 @@ impl Query {
         if u32::from(self.silent) >= ROUNDS * willing || self.sent >= QUERIES {
             return Err(Miss::Silent);
         }
-        let failed = self.server;
         for _ in 0..servers.list.len() {
             self.server = servers.after(self.server);
             if self.refused & 1 << self.server == 0 {
                 break;
             }
-        }
-        if miss == Miss::Silent && servers.first == failed {
-            servers.first = self.server;
         }
         self.attempt(Phase::ToOpen);
         Ok(())

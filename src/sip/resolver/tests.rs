@@ -169,7 +169,7 @@ struct World<'s> {
 impl<'s> World<'s> {
     fn new(server: impl FnMut(&Asked) -> Reply + 's) -> Self {
         let mut random = Random::new();
-        random.seed([7; 16]);
+        random.seed([7; 16], [7; 16]);
         let mut world = Self {
             resolver: Box::new(Resolver::new()),
             random,
@@ -244,7 +244,7 @@ impl<'s> World<'s> {
             let bytes = &buffer[..len];
             match step {
                 None => return,
-                Some(Step::Open) => {
+                Some(Step::Open { .. }) => {
                     assert_eq!(self.open[lookup].replace("socket"), None);
                     if !self.can_open {
                         self.open[lookup] = None;

@@ -473,6 +473,15 @@ mod tests {
         assert_eq!(with(0x31, 13), Ok(false));
         assert_eq!(with(0x31, 11), Ok(false));
         assert_eq!(with(0x49, 5), Ok(false));
+        // The same in the last record, where nothing after it gets out of step.
+        let last = |len: u8| {
+            let mut bytes = b"\x00\x01\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01d\x00\x00\x01\x00\x01\
+                \xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x09\x00\x04\xc0\x00\x02\x01\x00\x00"
+                .to_vec();
+            bytes[30] = len;
+            Message::parse(&bytes).unwrap().records().is_ok()
+        };
+        assert!(last(4) && !last(3) && !last(5) && !last(6) && !last(7));
         // Of another class: not looked into.
         assert_eq!(with(0x43, 3), Ok(true));
     }

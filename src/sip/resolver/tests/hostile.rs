@@ -86,6 +86,15 @@ fn guessing_ids_ends_with_the_socket() {
         Reply::From(all)
     });
     assert_eq!((patient.outcome(&H), patient.asked.len()), (found(&["udp:192.0.2.1:5060"]), 1));
+    // One more is too many.
+    let mut attempts = 0;
+    let mut strict = world(|asked: &Asked| {
+        attempts += 1;
+        let mut all = guesses(asked, if attempts == 1 { 16 } else { 0 });
+        all.push((asked.to, from_zone(asked, H_IS)));
+        Reply::From(all)
+    });
+    assert_eq!((strict.outcome(&H), strict.asked.len()), (found(&["udp:192.0.2.1:5060"]), 2));
     // The true answer comes too late for the first socket; all 65,536 guesses on it find nobody.
     let mut attempts = 0;
     let mut flooded = world(|asked: &Asked| {
@@ -199,6 +208,21 @@ fn work_is_bounded() {
     };
     let mut world = World::new(endless);
     assert_eq!((world.outcome(&OTHER), world.asked.len()), (NO_ANSWER, usize::from(QUERIES)));
+    // The last query is refused, or truncated, or not understood: there is no other.
+    for (flags, rcode) in [(0, 5), (2, 0), (0, 1)] {
+        let mut turn = 0;
+        let mut world = World::new(|asked: &Asked| {
+            turn += 1;
+            if turn < QUERIES {
+                return endless(asked);
+            }
+            let mut bytes = asked.response(rcode, &[], &[], &[]);
+            bytes[2] |= flags;
+            reply(asked, bytes)
+        });
+        world.configure(&[NS1, NS2, NS3], BOTH, ALL);
+        assert_eq!((world.outcome(&OTHER), world.asked.len()), (NO_ANSWER, usize::from(QUERIES)));
+    }
     // The same, and every answer just in time.
     let mut turn = 0;
     let mut world = World::new(|asked: &Asked| {

@@ -14,6 +14,7 @@ fn kept_s(lines: &'static str) -> u64 {
     let begun = world.now;
     while !matches!(world.locate(&host("h.test")), Located::Pending(_)) {
         world.now = world.now.plus(1000);
+        assert!(world.now.since(begun) <= 3_600_000, "nothing is kept for longer than an hour");
     }
     world.now.since(begun) / 1000
 }
@@ -30,6 +31,7 @@ fn times_to_live() {
     assert_eq!(kept_s("test 30 SOA 60"), 30);
     assert_eq!(kept_s("test 86400 SOA 86400"), 300);
     assert_eq!(kept_s("test 0 SOA 0"), 5);
+    assert_eq!(kept_s("h.test 20 CNAME a.test\ntest 300 SOA 300"), 20, "no longer than the alias");
     assert_eq!(kept_s("x.test 9 A 192.0.2.1"), 5, "nothing says how long");
     assert_eq!(kept_s("h.test 60 AAAA 2001:db8::1\ntest 60 SOA 60"), 60, "the name is there, an address is not");
 }
@@ -158,6 +160,7 @@ fn other_servers() {
         true => reply(asked, from_zone(asked, "h.test 300 A 192.0.2.1")),
         false => Reply::Silence,
     });
+    world.configure(&[NS1], V4, ALL);
     let h = host("h.test");
     let handle = world.begin(&h);
     world.drain(handle.index());

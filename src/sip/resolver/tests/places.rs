@@ -247,3 +247,19 @@ fn additional_addresses_save_questions() {
     assert_eq!(world.outcome(&udp).map(|places| places.len()), Ok(3));
     assert_eq!(world.asked.len(), 2);
 }
+
+#[test]
+fn additional_addresses_of_a_host_that_was_asked_for() {
+    // The host of the second service has told its addresses already: others that come along are not believed.
+    let mut world = World::new(|asked: &Asked| match (asked.kind, asked.name.as_str()) {
+        (Kind::SRV, "_sip._tcp.other.test") => {
+            let answer =
+                ["_sip._tcp.other.test 300 SRV 0 0 5060 h.test", "_sip._tcp.other.test 300 SRV 1 0 5060 i.test"];
+            let additional = ["h.test 300 A 192.0.2.66", "h.test 300 AAAA 2001:db8::66", "i.test 300 A 192.0.2.2"];
+            reply(asked, asked.response(0, &answer, &[], &additional))
+        }
+        _ => reply(asked, from_zone(asked, "_sip._udp.other.test 300 SRV 0 0 5060 h.test\nh.test 300 A 192.0.2.1")),
+    });
+    world.configure(&[NS1], BOTH, PLAIN);
+    assert_eq!(world.outcome(&OTHER), found(&["udp:192.0.2.1:5060", "tcp:192.0.2.1:5060", "tcp:192.0.2.2:5060"]));
+}

@@ -1,0 +1,309 @@
+//! What somebody at the control socket wants of the disk, done on the worker's thread with the client's own socket, so
+//! that whole backups pass in small pieces and never through the loop.
+//!
+//! Storing waits meanwhile, so a client has to be quick: each read and write has [`PIECE_TIMEOUT`], a check
+//! [`CHECK_TIMEOUT`].
+//!
+//! On the socket, after the line that asks, numbers are big-endian:
+//!
+//! - `backup`: pieces, each with its length before it (32 bits), up to one of length 0. Then a line says how it went.
+//! - `restore`: the server asks for parts of the backup, which it reads twice, by offset (64 bits) and length (32 bits,
+//!   not 0); the client answers with a length, shorter only at the end, and so many bytes. Length 0 ends it. Then a line
+//!   says how it went.
+//! - `check`: the server says `ready` and its directory, and leaves the disk alone until the client closes.
+//!
+//! A line that begins with `error: ` says that it did not go well.
+
+use crate::runtime::disk::DiskError;
+use crate::spool::backup::{self, BackupProblem, Count};
+use crate::spool::{Disk, Problem, Spool};
+use core::fmt;
+use embedded_io::SeekFrom;
+use rustix::io::Errno;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// A wish and who has it.
+pub struct Job {
+    /// What is wished.
+    pub task: Task,
+    /// The client, who waits.
+    pub client: UnixStream,
+}
+
+/// What can be wished.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// All records and blobs.
+    Backup,
+    /// The client sends a backup; what is missing is added.
+    Restore,
+    /// The client reads the directory itself, and nothing is to change until it is done.
+    Check,
+}
+
+impl Job {
+    /// Does it, and tells the client how it went. Says how many records are new. `buffer` takes the longest payload and
+    /// [`backup::BUFFER_BYTES`].
+    ///
+    /// # Errors
+    /// What the spool says. A client that fails is no error.
+    pub fn work<D: Disk>(
+        mut self,
+        directory: &str,
+        spool: &mut Spool<'_, D>,
+        buffer: &mut [u8],
+    ) -> Result<usize, Problem<D::Error>> {
+        let result = match self.prepare() {
+            Ok(()) => match self.task {
+                Task::Backup => self.backup(spool, buffer),
+                Task::Restore => self.restore(spool, buffer),
+                Task::Check => self.hold(directory, spool).map(|()| 0),
+            },
+            Err(error) => {
+                log::debug!("control client: {error}");
+                Ok(0)
+            }
+        };
+        result
+    }
+
+    fn backup<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<usize, Problem<D::Error>> {
+        let mut pieces = Pieces::new(&self.client);
+        let result = backup::write(spool, &mut pieces, buffer);
+        let result = result.and_then(|count| pieces.finish().map(|()| count).map_err(BackupProblem::Stream));
+        if result.is_err() {
+            // Whatever was sent, it is not all; the line says why.
+            let _ = self.client.write_all(&[0; 4]);
+        }
+        self.conclude("backed up", result).map(|_| 0)
+    }
+
+    fn restore<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<usize, Problem<D::Error>> {
+        let result = backup::read(spool, &mut Parts::new(&self.client), buffer);
+        let _ = self.client.write_all(&[0; ASK_BYTES]);
+        self.conclude("added", result)
+    }
+
+    /// The last line: how it went.
+    fn conclude<E: fmt::Display>(
+        &mut self,
+        verb: &str,
+        result: Result<Count, BackupProblem<E, DiskError>>,
+    ) -> Result<usize, Problem<E>> {
+        match result {
+            Ok(Count { records, present, damaged }) => {
+                self.say(format_args!("{records} records {verb}, {present} were there, {damaged} damaged"));
+                Ok(records)
+            }
+            Err(problem) => {
+                self.say(format_args!("error: {problem}"));
+                match problem {
+                    BackupProblem::Spool(problem) => Err(problem),
+                    _ => Ok(0),
+                }
+            }
+        }
+    }
+
+    /// Tells the client that nothing was done.
+    pub fn refuse(mut self, why: &str) {
+        if self.prepare().is_ok() {
+            // A client that expects something else before the line is told that there is none.
+            let none: &[u8] = match self.task {
+                Task::Backup => &[0; 4],
+                Task::Restore => &[0; ASK_BYTES],
+                Task::Check => &[],
+            };
+            let _ = self.client.write_all(none);
+            self.say(format_args!("error: {why}"));
+        }
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        self.client.set_nonblocking(false)?;
+        self.client.set_write_timeout(Some(PIECE_TIMEOUT))?;
+        self.client.set_read_timeout(Some(PIECE_TIMEOUT))
+    }
+
+    fn say(&mut self, line: fmt::Arguments<'_>) {
+        if let Err(error) = writeln!(self.client, "{line}") {
+            log::debug!("control client: {error}");
+        }
+    }
+
+    fn hold<D: Disk>(&mut self, directory: &str, spool: &mut Spool<'_, D>) -> Result<(), Problem<D::Error>> {
+        if let Err(problem) = spool.commit() {
+            self.say(format_args!("error: {problem}"));
+            return Err(problem);
+        }
+        self.say(format_args!("ready {directory}"));
+        // The client closes when it has read everything.
+        let _ = self.client.set_read_timeout(Some(CHECK_TIMEOUT));
+        let _ = self.client.read(&mut [0]);
+        Ok(())
+    }
+}
+
+/// Writes pieces with their lengths.
+pub struct Pieces<'c> {
+    client: &'c UnixStream,
+    piece: [u8; 4 + PIECE_BYTES],
+    len: usize,
+}
+
+impl<'c> Pieces<'c> {
+    /// To this client.
+    pub fn new(client: &'c UnixStream) -> Self {
+        Self { client, piece: [0; 4 + PIECE_BYTES], len: 0 }
+    }
+
+    /// Sends what is left, and that this is all.
+    ///
+    /// # Errors
+    /// When the client does not take it.
+    pub fn finish(mut self) -> Result<(), DiskError> {
+        self.send().and_then(|()| self.client.write_all(&[0; 4])).map_err(|error| of_client(&error))
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        if self.len > 0 {
+            self.piece[..4].copy_from_slice(&(self.len as u32).to_be_bytes());
+            self.client.write_all(&self.piece[..4 + self.len])?;
+            self.len = 0;
+        }
+        Ok(())
+    }
+}
+
+impl embedded_io::ErrorType for Pieces<'_> {
+    type Error = DiskError;
+}
+
+impl embedded_io::Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, DiskError> {
+        if self.len == PIECE_BYTES {
+            self.send().map_err(|error| of_client(&error))?;
+        }
+        let len = bytes.len().min(PIECE_BYTES - self.len);
+        self.piece[4 + self.len..][..len].copy_from_slice(&bytes[..len]);
+        self.len += len;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> Result<(), DiskError> {
+        self.send().map_err(|error| of_client(&error))
+    }
+}
+
+/// Copies a backup that comes in pieces to `out`.
+///
+/// # Errors
+/// When the server ends early, or `out` takes no more.
+pub fn copy_pieces(server: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
+    let mut piece = [0; PIECE_BYTES];
+    loop {
+        let mut len = [0; 4];
+        server.read_exact(&mut len)?;
+        let len = u32::from_be_bytes(len) as usize;
+        let Some(piece) = piece.get_mut(..len) else { return Err(io::ErrorKind::InvalidData.into()) };
+        if len == 0 {
+            return Ok(());
+        }
+        server.read_exact(piece)?;
+        out.write_all(piece)?;
+    }
+}
+
+/// A file that the client reads for us, part by part.
+pub struct Parts<'c> {
+    client: &'c UnixStream,
+    offset: u64,
+}
+
+impl<'c> Parts<'c> {
+    /// From its start.
+    pub fn new(client: &'c UnixStream) -> Self {
+        Self { client, offset: 0 }
+    }
+
+    fn ask(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(PIECE_BYTES);
+        let mut ask = [0; ASK_BYTES];
+        ask[..8].copy_from_slice(&self.offset.to_be_bytes());
+        ask[8..].copy_from_slice(&(wanted as u32).to_be_bytes());
+        self.client.write_all(&ask)?;
+        let mut len = [0; 4];
+        self.client.read_exact(&mut len)?;
+        let part = buffer.get_mut(..u32::from_be_bytes(len) as usize).ok_or(io::ErrorKind::InvalidData)?;
+        self.client.read_exact(part)?;
+        self.offset += part.len() as u64;
+        Ok(part.len())
+    }
+}
+
+impl embedded_io::ErrorType for Parts<'_> {
+    type Error = DiskError;
+}
+
+impl embedded_io::Read for Parts<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        self.ask(buffer).map_err(|error| of_client(&error))
+    }
+}
+
+impl embedded_io::Seek for Parts<'_> {
+    /// The end is not known.
+    fn seek(&mut self, to: SeekFrom) -> Result<u64, DiskError> {
+        let offset = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(by) => self.offset.checked_add_signed(by),
+            SeekFrom::End(_) => None,
+        };
+        self.offset = offset.ok_or(DiskError(Errno::INVAL))?;
+        Ok(self.offset)
+    }
+}
+
+/// Answers the server's asking for parts of a backup.
+///
+/// # Errors
+/// When the server ends early, or `file` can't be read.
+pub fn serve_parts(server: &mut (impl Read + Write), file: &mut (impl Read + io::Seek)) -> io::Result<()> {
+    let mut part = [0; 4 + PIECE_BYTES];
+    loop {
+        let mut ask = [0; ASK_BYTES];
+        server.read_exact(&mut ask)?;
+        let offset = ask[..8].iter().fold(0, |offset, byte| offset << 8 | u64::from(*byte));
+        let wanted = ask[8..].iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
+        if wanted == 0 {
+            return Ok(());
+        }
+        file.seek(io::SeekFrom::Start(offset))?;
+        let mut len = 0;
+        while len < wanted.min(PIECE_BYTES) {
+            match file.read(&mut part[4 + len..4 + wanted.min(PIECE_BYTES)])? {
+                0 => break,
+                read => len += read,
+            }
+        }
+        part[..4].copy_from_slice(&(len as u32).to_be_bytes());
+        server.write_all(&part[..4 + len])?;
+    }
+}
+
+fn of_client(error: &io::Error) -> DiskError {
+    DiskError(Errno::from_io_error(error).unwrap_or(Errno::IO))
+}
+
+/// A client that does not go on for so long is given up.
+pub const PIECE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Reading a whole spool takes no longer than that, or is not waited for.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+const PIECE_BYTES: usize = 4096;
+/// Offset and length.
+const ASK_BYTES: usize = 12;

@@ -1,0 +1,218 @@
+//! What a spool has to have: a model that follows each call and says, after any accident, what may be there.
+
+use std::collections::BTreeMap;
+
+use pcsd::spool::{Disk, Filter, Key, Kind, Limits, Meta, Problem, Report, Spool};
+
+use crate::disk::{Fault, SimDisk};
+use crate::random::Rng;
+
+pub const AGE_S: u32 = 1000;
+pub const LIMITS: Limits = Limits { owner_bytes: 1 << 40, owner_records: 1 << 20, age_s: AGE_S };
+
+pub type Outcome<T> = Result<T, Problem<Fault>>;
+
+/// A record with all that belongs to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Value {
+    pub owner: u32,
+    pub at: u32,
+    pub payload: Vec<u8>,
+    pub blob: Vec<u8>,
+}
+
+/// What is known of a key.
+#[derive(Clone, Default, Debug)]
+struct Track {
+    /// What a commit has acknowledged.
+    durable: Option<Value>,
+    /// What came since: any of it may have reached the medium. The last is what a reader sees.
+    since: Vec<Option<Value>>,
+}
+
+#[derive(Clone, Default)]
+pub struct Model {
+    tracks: BTreeMap<(u8, u64), Track>,
+    /// Counts the values, so that no two are the same.
+    version: u64,
+    /// The keys in the order in which they were put.
+    order: Vec<(u8, u64)>,
+}
+
+pub fn key(kind: Kind, id: u64) -> Key {
+    Key { kind, id }
+}
+
+impl Model {
+    /// What a reader sees.
+    pub fn visible(&self) -> BTreeMap<(u8, u64), Value> {
+        let seen = |track: &Track| track.since.last().unwrap_or(&track.durable).clone();
+        self.tracks.iter().filter_map(|(key, track)| Some((*key, seen(track)?))).collect()
+    }
+
+    pub fn put<D: Disk<Error = Fault>>(
+        &mut self,
+        spool: &mut Spool<'_, D>,
+        key: Key,
+        len: usize,
+        at: u32,
+    ) -> Outcome<()> {
+        let value = self.value(key, len, at, 0);
+        self.put_value(spool, key, value)
+    }
+
+    /// A voice message with a new id.
+    pub fn put_voice<D: Disk<Error = Fault>>(
+        &mut self,
+        spool: &mut Spool<'_, D>,
+        len: usize,
+        blob: usize,
+    ) -> Outcome<()> {
+        let key = key(Kind::Voice, self.version + 1000);
+        let value = self.value(key, len, 0, blob);
+        spool.blob_create(key.id)?;
+        for part in value.blob.chunks(100) {
+            spool.blob_write(key.id, part)?;
+        }
+        assert_eq!(spool.blob_finish(key.id)? as usize, blob);
+        self.put_value(spool, key, value).inspect_err(|_| {
+            let _ = spool.blob_drop(key.id);
+        })
+    }
+
+    fn value(&mut self, key: Key, len: usize, at: u32, blob: usize) -> Value {
+        self.version += 1;
+        let mut rng = Rng::new(self.version);
+        let payload = (0..len).map(|_| rng.next() as u8).collect();
+        let blob = (0..blob).map(|_| rng.next() as u8).collect();
+        Value { owner: (key.id % 3) as u32, at, payload, blob }
+    }
+
+    fn put_value<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>, key: Key, value: Value) -> Outcome<()> {
+        let meta = Meta { key, owner: value.owner, at: value.at, blob_bytes: value.blob.len() as u32 };
+        let result = spool.put(&meta, &value.payload);
+        // After an error of the disk it may be there; what was refused for another reason is not.
+        if matches!(result, Ok(()) | Err(Problem::Disk(_))) {
+            self.note(key, Some(value));
+        }
+        result
+    }
+
+    pub fn remove<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>, key: Key) -> Outcome<bool> {
+        let is_there = self.visible().contains_key(&(key.kind.to_byte(), key.id));
+        let result = spool.remove(key);
+        if is_there && matches!(result, Ok(_) | Err(Problem::Disk(_))) {
+            self.note(key, None);
+        }
+        if let Ok(was_there) = result {
+            assert_eq!(was_there, is_there, "removal of {key:?}");
+        }
+        result
+    }
+
+    pub fn commit<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>) -> Outcome<()> {
+        spool.commit()?;
+        for track in self.tracks.values_mut() {
+            if let Some(last) = track.since.pop() {
+                track.durable = last;
+                track.since.clear();
+            }
+        }
+        Ok(())
+    }
+
+    pub fn expire<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>, now: u32) -> Outcome<()> {
+        let is_old = |value: &Value| value.at != 0 && now.saturating_sub(value.at) > AGE_S;
+        let visible = self.visible();
+        let old = visible.iter().filter(|(key, value)| Kind::from_byte(key.0).is_message() && is_old(value));
+        let old: Vec<(u8, u64)> = old.map(|(key, _)| *key).collect();
+        let (mut removed, mut error) = (0, None);
+        loop {
+            match spool.expire(now) {
+                Ok((some, is_done)) => {
+                    removed += some;
+                    if is_done {
+                        break;
+                    }
+                }
+                Err(problem) => {
+                    error = Some(problem);
+                    break;
+                }
+            }
+        }
+        for (kind, id) in &old {
+            self.note(key(Kind::from_byte(*kind), *id), None);
+        }
+        match error {
+            Some(problem) => Err(problem),
+            None => {
+                assert_eq!(removed as usize, old.len(), "expired");
+                Ok(())
+            }
+        }
+    }
+
+    fn note(&mut self, key: Key, value: Option<Value>) {
+        let name = (key.kind.to_byte(), key.id);
+        self.order.retain(|other| *other != name);
+        if value.is_some() {
+            self.order.push(name);
+        }
+        self.tracks.entry(name).or_default().since.push(value);
+    }
+
+    /// Reads the whole spool; while nothing happened it is exactly what the model sees.
+    pub fn check<D: Disk<Error = Fault>>(&self, spool: &mut Spool<'_, D>) {
+        let (found, order) = read_all(spool);
+        assert_eq!(found.keys().collect::<Vec<_>>(), self.visible().keys().collect::<Vec<_>>(), "the keys");
+        assert_eq!(found, self.visible());
+        assert_eq!(order, self.order, "the order");
+    }
+
+    /// After an accident and a mount: all that was acknowledged is there, and nothing but what was asked for. What is
+    /// there now counts as acknowledged.
+    pub fn check_after_accident<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>, report: &Report) {
+        assert_eq!((report.damaged_bytes, report.lost_segments, report.gone_blobs), (0, 0, 0), "false alarm: {report}");
+        let (found, order) = read_all(spool);
+        for (key, value) in &found {
+            assert!(self.tracks.contains_key(key), "{key:?} was never put, and is {value:?}");
+        }
+        for (key, track) in &mut self.tracks {
+            let now = found.get(key).cloned();
+            let fits = now == track.durable || track.since.contains(&now);
+            assert!(fits, "{key:?}: found {now:?}\n durable {:?}\n since {:?}", track.durable, track.since);
+            *track = Track { durable: now, since: Vec::new() };
+        }
+        self.tracks.retain(|_, track| track.durable.is_some());
+        self.order = order;
+    }
+}
+
+/// All records, and their order. No key is told twice, and every blob is whole.
+pub fn read_all<D: Disk<Error = Fault>>(spool: &mut Spool<'_, D>) -> (BTreeMap<(u8, u64), Value>, Vec<(u8, u64)>) {
+    let (mut found, mut order) = (BTreeMap::new(), Vec::new());
+    let mut buffer = vec![0; 100_000];
+    let damaged = spool.each(&Filter::default(), &mut buffer, &mut |meta, payload| {
+        let name = (meta.key.kind.to_byte(), meta.key.id);
+        let blob = vec![0; meta.blob_bytes as usize];
+        let value = Value { owner: meta.owner, at: meta.at, payload: payload.to_vec(), blob };
+        assert!(found.insert(name, value).is_none(), "{name:?} twice");
+        order.push(name);
+    });
+    assert_eq!(damaged, Ok(0), "records that can't be read");
+    for ((kind, id), value) in &mut found {
+        if *kind == Kind::Voice.to_byte() {
+            let len = value.blob.len();
+            assert_eq!(spool.blob_read(*id, 0, &mut value.blob), Ok(len));
+        }
+    }
+    (found, order)
+}
+
+/// The blobs on the disk are those that records name.
+pub fn check_blobs(disk: &SimDisk, model: &Model) {
+    let on_disk = disk.names().iter().filter(|name| name.starts_with("blob-")).count();
+    let named = model.visible().values().filter(|value| !value.blob.is_empty()).count();
+    assert_eq!(on_disk, named, "blobs on the disk and in records");
+}
