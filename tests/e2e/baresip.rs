@@ -74,8 +74,9 @@ impl<'a> Setup<'a> {
             modules.iter().find(|folder| Path::new(folder).exists()).unwrap_or(&modules[0]),
         );
         let answer_mode = if self.answers { "auto" } else { "manual" };
+        // Parameters of its own address would go into those that it calls.
         let account = format!(
-            "<sip:{user}@{domain};transport={transport}>;auth_user={user};auth_pass={password};\
+            "<sip:{user}@{domain}>;auth_user={user};auth_pass={password};\
              outbound=\"sip:{server};transport={transport}\";regint=3600;answermode={answer_mode};\
              audio_codecs=pcma{more}\n"
         );

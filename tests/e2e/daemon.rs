@@ -211,14 +211,6 @@ fn configure(directory: &Path, listen: &[std::string::String], people: &[Person<
     let mut text = format!(
         "config pcsd 'main'\n\toption domain '{DOMAIN}'\n\toption log_level 'debug'\n\toption socket '{at}/control'\n\
          \toption state '{at}/state'\n\toption run_dir '{at}/run'\n"
-=======
-fn configure(directory: &std::path::Path, listen: &std::vec::Vec<std::string::String>, people: &[Person<'_>]) {
-    let state = directory.join("state").display().to_string();
-    let mut text = format!(
-        "config pcsd 'main'\n\toption domain '{DOMAIN}'\n\toption socket '{}'\n\toption log_level 'debug'\n\
-         \toption state '{state}'\n\toption run_dir '{state}'\n",
-        directory.join("control").display()
->>>>>>> main
     );
     for address in listen {
         let _ = writeln!(text, "\tlist listen '{address}'");

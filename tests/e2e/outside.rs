@@ -32,9 +32,7 @@ impl Phones {
         let carls = format!("sip:carl@{OTHER_DOMAIN}");
         for ended_by_caller in [true, false] {
             step!(place, "Alice calls Carl; the caller ends it: {ended_by_caller}");
-            let from = kamailio.program.output.len();
             call(alice, &carls, carl, ended_by_caller);
-            kamailio.program.await_line(from, &format!(">> INVITE carl by {transport}"));
 
             step!(place, "Carl calls Alice; the caller ends it: {ended_by_caller}");
             call(carl, &sip("alice"), alice, ended_by_caller);
