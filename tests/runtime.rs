@@ -52,7 +52,7 @@ impl Home {
              \toption state '{directory}/state'\n\toption run_dir '{directory}/run'\n\
              \tlist listen 'udp:127.0.0.1:{sip}'\n\tlist listen 'tcp:127.0.0.1:{sip}'\n{more}\n\
              config person 'alice'\n\toption password 'secret'\n",
-            socket.display()
+            socket.display(),
         );
         fs::write(self.config(), text).unwrap();
     }

@@ -10,6 +10,8 @@ use super::signal::{Wish, Wishes};
 use super::state::{Remembered, StateDirectory, boot_id};
 use super::storage::{Options, RecordStore};
 use super::syslog;
+use super::tls::Endpoint;
+use crate::base::net::Transport;
 use crate::config::{
     self,
     model::{Main, Model, SocketPath},
@@ -44,6 +46,7 @@ pub fn run(path: &Path) -> io::Result<()> {
     let records = RecordStore::start(storage_options(&model.main), Remembered::open(state))?;
     let surroundings = RefCell::new(Surroundings::default());
     surroundings.borrow_mut().resolv_file = model.main.resolv_file.as_str().into();
+    secure_at_start(model, &mut driver.borrow_mut())?;
     driver.borrow_mut().turn(Input::Configuration(model));
     surroundings.borrow_mut().check(&driver);
     // The sockets are bound, but nothing is read from them before it is known who was registered.
@@ -114,6 +117,24 @@ fn read_at_start(path: &Path, model: &mut Model) -> io::Result<()> {
         .map_err(|refusal| io::Error::other(format!("{}: {refusal}", path.display())))
 }
 
+/// Gives the driver our key, made now if this is the first start. A home whose configuration asks for TLS does not start
+/// without.
+fn secure_at_start(model: &Model, driver: &mut Driver) -> io::Result<()> {
+    match Endpoint::configured(model) {
+        Ok(Some(endpoint)) => driver.secure(endpoint),
+        Ok(None) => {}
+        Err(fault) if asks_for_tls(model) => return Err(io::Error::other(format!("no TLS: {fault}"))),
+        Err(fault) => log::warn!("no TLS: {fault}"),
+    }
+    Ok(())
+}
+
+fn asks_for_tls(model: &Model) -> bool {
+    !model.main.cert.is_empty()
+        || model.main.listen.iter().any(|listen| listen.transport == Transport::Tls)
+        || model.peers.iter().any(|peer| peer.transport == Transport::Tls)
+}
+
 /// Takes over a changed configuration, if it has no fault; whether it has none.
 fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) -> bool {
     let before = lasting_paths(&model.main);
@@ -122,6 +143,12 @@ fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) -> bool {
             syslog::configure(settings::filter(model.main.log_level), model.main.syslog);
             if lasting_paths(&model.main) != before {
                 log::warn!("the control socket and the directories stay where they are until the next start");
+            }
+            // A certificate may have been renewed. Connections that are up go on with what they began with.
+            match Endpoint::configured(model) {
+                Ok(Some(endpoint)) => driver.borrow_mut().secure(endpoint),
+                Ok(None) => {}
+                Err(fault) => log::error!("TLS goes on with the key and certificate it had: {fault}"),
             }
             driver.borrow_mut().turn(Input::Configuration(model));
             if let Some(records) = driver.borrow_mut().records() {
