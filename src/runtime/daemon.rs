@@ -10,7 +10,7 @@ use super::signal::{Wish, Wishes};
 use super::state::{Remembered, StateDirectory, boot_id};
 use super::storage::{Options, RecordStore};
 use super::syslog;
-use super::tls::Endpoint;
+use super::tls::{self, Endpoint};
 use crate::base::net::Transport;
 use crate::config::{
     self,
@@ -221,6 +221,16 @@ pub fn check(path: &Path, out: &mut impl Write) -> io::Result<bool> {
         Some(ref refusal) => writeln!(out, "{}: {refusal}", path.display())?,
     }
     Ok(refusal.is_none())
+}
+
+/// `pcsd pin`: prints the pin of our key; makes the key if there is none.
+///
+/// # Errors
+/// When the configuration has a fault, or there is no key.
+pub fn pin(path: &Path, out: &mut impl Write) -> io::Result<()> {
+    let model = settings::model();
+    read_at_start(path, model)?;
+    tls::print_pin(&model.main, out)
 }
 
 /// `pcsd footprint`: every table's capacity and bytes.

@@ -13,6 +13,7 @@ pub mod control;
 pub mod daemon;
 pub mod disk;
 pub mod driver;
+mod hush;
 pub mod maintenance;
 mod nameservers;
 mod poller;
