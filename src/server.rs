@@ -97,7 +97,7 @@ impl Server {
                 network.set_addresses(addresses, |index| schedule.wake(Task::Stream(index).id()));
                 core.plan_ports();
             }
-            Input::Nameservers(servers) => core.set_nameservers(servers),
+            Input::Nameservers(servers) => core.set_nameservers(now, servers),
             Input::WallClock(time) => core.clock = Some((time, now)),
             Input::Opened(port, outcome) if usize::from(port.0) >= PORTS => {
                 core.lookup_opened(now, port, outcome.is_ok());
@@ -109,7 +109,7 @@ impl Server {
                 if let Some(address) = core.stack.network.port(port).map(|state| state.address) {
                     core.registrar.port_opened(port, address);
                 }
-                core.configure_resolver();
+                core.configure_resolver(now);
             }
             Input::Datagram { port, from, bytes } if usize::from(port.0) >= PORTS => {
                 core.lookup_answered(now, port, from, bytes);
@@ -145,7 +145,8 @@ impl Server {
             {
                 match self.produce(now, Task::from_id(id), credits, buffer) {
                     Produced::Output(output) => return Some(output),
-                    Produced::Nothing => {}
+                    // It may have woken others, which stand behind those that are blocked.
+                    Produced::Nothing => blocked = 0,
                     Produced::Blocked => {
                         self.core.stack.schedule.wake(id);
                         blocked += 1;
@@ -154,7 +155,10 @@ impl Server {
                 continue;
             }
             match self.core.stack.schedule.pop_due(now) {
-                Some(id) => self.core.due(now, Task::from_id(id)),
+                Some(id) => {
+                    self.core.due(now, Task::from_id(id));
+                    blocked = 0;
+                }
                 None => return None,
             }
         }

@@ -1,7 +1,7 @@
 //! The state directory (option `state`): what has to survive a reboot without any disk.
 //!
-//! It lies on the router's flash, which wears out by being written. There are two files, both replaced as a whole
-//! (temporary file, fsync, rename, fsync of the directory):
+//! It lies on the router's flash, which wears out by being written. Its files are replaced as a whole (temporary file,
+//! fsync, rename, fsync of the directory). Besides those of TLS there are two:
 //!
 //! - `secret`: 32 random bytes in hexadecimal, made at the first start. Nonces and sealed routes of one run are good in
 //!   the next one because of it.
@@ -76,7 +76,7 @@ impl StateDirectory {
     }
 
     /// Replaces a file: whenever the power is cut, there is the old one or the new one.
-    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
         let directory =
             rustix::fs::open(&self.path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;

@@ -17,12 +17,15 @@
 mod baresip;
 mod calls;
 mod daemon;
+mod dns;
 mod harness;
+mod kamailio;
 mod linphone;
 mod messages;
 mod nat;
 mod network;
 mod noise;
+mod outside;
 mod registration;
 mod sipp;
 mod streams;
