@@ -41,7 +41,8 @@ impl Kamailio {
         // its workers along when it ends.
         let mut command = crate::network::command(None, &find("unshare"));
         command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-ec"]);
-        command.arg("mount --bind \"$1\" /etc/resolv.conf; cd \"$2\"; exec \"$3\" -f kamailio.cfg -DD -E -m 32 -M 4 -Y .");
+        command
+            .arg("mount --bind \"$1\" /etc/resolv.conf; cd \"$2\"; exec \"$3\" -f kamailio.cfg -DD -E -m 32 -M 4 -Y .");
         command.arg("kamailio").args([resolv_file, &directory, &find("kamailio")]);
         let program = Program::start("kamailio", &mut command);
         let this = Self { program, port, busy };
@@ -68,7 +69,8 @@ impl Kamailio {
 /// What TLS needs.
 fn secure(directory: &Path, identity: &Identity, port: u16) -> String {
     let (key, certificate) = (identity.key.display(), identity.certificate.display());
-    let profile = format!("method = TLSv1.2+\nprivate_key = {key}\ncertificate = {certificate}\nverify_certificate = no\n");
+    let profile =
+        format!("method = TLSv1.2+\nprivate_key = {key}\ncertificate = {certificate}\nverify_certificate = no\n");
     let text = format!("[server:default]\n{profile}\n[client:default]\n{profile}");
     fs::write(directory.join("tls.cfg"), text).expect("a file for kamailio can be written");
     format!(

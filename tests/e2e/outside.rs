@@ -92,7 +92,11 @@ fn by_transport(name: &'static str, transport: &str) {
     dns.serve(&home_zone(transport, pcsd.port).domain(OTHER_DOMAIN, transport, port));
     let mut phones = Phones::start(&place, &pcsd, &kamailio);
     phones.talk(&place, &kamailio, transport);
-    assert_eq!(dns.asked(&format!("_sip._{transport}.{OTHER_DOMAIN} from 127.0.0.1")), 1, "it is asked once, then known");
+    assert_eq!(
+        dns.asked(&format!("_sip._{transport}.{OTHER_DOMAIN} from 127.0.0.1")),
+        1,
+        "it is asked once, then known"
+    );
     pcsd.await_rest();
 }
 
