@@ -11,6 +11,7 @@ use super::state::{Remembered, StateDirectory, boot_id};
 use super::storage::{Options, RecordStore};
 use super::syslog;
 use super::tls::{self, Endpoint};
+use crate::base::limits::SPOOL_RECORDS;
 use crate::base::net::Transport;
 use crate::config::{
     self,
@@ -18,7 +19,7 @@ use crate::config::{
 };
 use crate::server::Server;
 use crate::server::contract::{Input, Seed};
-use crate::spool::Limits;
+use crate::spool::{Limits, Memory};
 use core::cell::RefCell;
 use core::pin::pin;
 use core::time::Duration;
@@ -239,8 +240,12 @@ pub fn pin(path: &Path, out: &mut impl Write) -> io::Result<()> {
 /// When it can't be written.
 pub fn footprint(out: &mut impl Write) -> io::Result<()> {
     let rows = || {
-        let edge =
-            [("configuration as read", 1, size_of::<Model>()), ("runtime: sockets and buffer", 1, Driver::bytes())];
+        let edge = [
+            ("configuration as read", 1, size_of::<Model>()),
+            ("runtime: sockets and buffer", 1, Driver::bytes()),
+            ("spool: index and segments, on the disk", SPOOL_RECORDS, size_of::<Memory>()),
+            ("spool: the same in memory", SPOOL_RECORDS, size_of::<Memory>()),
+        ];
         Server::footprint().chain(edge)
     };
     let name_width = rows().map(|(name, ..)| name.len()).max().unwrap_or(0);

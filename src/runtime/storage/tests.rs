@@ -249,6 +249,8 @@ impl Client {
     }
 }
 
+/// Records that fit the smallest board's index.
+const IDS: u64 = 16;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn text(id: u64) -> Key {
@@ -300,7 +302,7 @@ fn a_burst_costs_one_fsync_and_a_stall_holds_nobody_up() {
     // Asking goes on until the queue is full, and is refused at once then.
     let began = Clock::now();
     let mut taken = 0;
-    while client.put(2 + taken, &[b'x'; 100]) {
+    while client.put(2 + taken % IDS, &[b'x'; 100]) {
         taken += 1;
     }
     assert_eq!(taken, exchange::REQUESTS_MAX as u64);
@@ -314,7 +316,7 @@ fn a_burst_costs_one_fsync_and_a_stall_holds_nobody_up() {
     assert_eq!(taps.syncs.load(Ordering::Relaxed) - syncs_before, 2, "one for the first, one for the burst");
     assert!(client.exchange.has_room());
     client.stop();
-    assert_eq!(records_in(&place.0.join("spool")).len() as u64, 2 + taken);
+    assert_eq!(records_in(&place.0.join("spool")).len() as u64, 2 + IDS);
 }
 
 #[test]
@@ -326,7 +328,7 @@ fn a_large_record_has_room_or_there_is_none() {
     for id in 0..50 {
         let len = if id % 2 == 0 { exchange::PAYLOAD_BYTES_MAX } else { 10 };
         let end = Clock::now() + PATIENCE;
-        while !client.put(id, &std::vec![id as u8; len]) {
+        while !client.put(id % IDS, &std::vec![id as u8; len]) {
             assert!(Clock::now() < end);
             thread::sleep(Duration::from_millis(1));
         }
@@ -487,7 +489,7 @@ fn a_small_disk_fills_up_keeps_what_it_has_and_takes_more_after_removals() {
     let mut kept = Vec::new();
     let refused = loop {
         let id = u64::from(client.next_ticket);
-        assert!(client.put(id, &[id as u8; 4000]));
+        assert!(client.put(id, &[id as u8; 40_000]));
         match client.outcomes(id as u32)[..] {
             [Ok(())] => kept.push(id),
             [outcome] => break outcome,
@@ -495,7 +497,7 @@ fn a_small_disk_fills_up_keeps_what_it_has_and_takes_more_after_removals() {
         }
     };
     assert_eq!(refused, Err(StoreError::Full));
-    assert!(kept.len() > 100, "{} records", kept.len());
+    assert!(kept.len() > 10, "{} records", kept.len());
     // Full is not lost.
     assert!(!client.reports.contains(&Report::Absent));
     let from = client.next_ticket;
@@ -731,9 +733,9 @@ fn begin_spool(path: &Path, records: &[(Key, &[u8])]) {
 #[test]
 fn segments_are_as_large_as_the_spool_wants() {
     assert_eq!(worker::segment_bytes(0), 256 * 1024);
-    assert_eq!(worker::segment_bytes(4 << 20), 256 * 1024);
     assert_eq!(worker::segment_bytes(u64::MAX), 16 << 20);
     let segments = crate::base::limits::SPOOL_SEGMENTS as u64;
+    assert_eq!(worker::segment_bytes(segments * 256 * 1024), 256 * 1024);
     assert_eq!(u64::from(worker::segment_bytes(segments << 20)), 1 << 20);
-    assert!(u64::from(worker::segment_bytes(segments * 3 << 20)) <= 3 << 20);
+    assert!(u64::from(worker::segment_bytes((segments * 3) << 20)) <= 3 << 20);
 }

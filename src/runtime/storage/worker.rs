@@ -211,10 +211,10 @@ impl<F: Finder> Worker<F> {
             if let Err(problem) = result {
                 return Lost::Failed(problem.to_string());
             }
-            if let Some(job) = self.exchange.take_job() {
-                if let Err(lost) = self.work(spool, job) {
-                    return lost;
-                }
+            if let Some(job) = self.exchange.take_job()
+                && let Err(lost) = self.work(spool, job)
+            {
+                return lost;
             }
             if !goes_on {
                 return Lost::Stopping;
@@ -276,11 +276,11 @@ impl<F: Finder> Worker<F> {
         spool.set_limits(self.exchange.limits());
         let mut has_more = harmless(spool.tend())?.unwrap_or(false);
         let now = clock::wall_clock_if_sure();
-        if now > 0 {
-            if let Some((removed, is_done)) = harmless(spool.expire(now))? {
-                harmless(if removed > 0 { spool.commit() } else { Ok(()) })?;
-                has_more |= !is_done;
-            }
+        if now > 0
+            && let Some((removed, is_done)) = harmless(spool.expire(now))?
+        {
+            harmless(if removed > 0 { spool.commit() } else { Ok(()) })?;
+            has_more |= !is_done;
         }
         if self.shown_at.elapsed() >= IDLE_INTERVAL {
             self.show(spool);
