@@ -143,6 +143,13 @@ impl World {
         }
     }
 
+    /// A connection breaks in the middle: both ends learn of it at once.
+    pub fn break_conn(&mut self, conn: usize) {
+        self.ended(conn, 0, true);
+        self.conns[conn].is_open = true;
+        self.ended(conn, 1, true);
+    }
+
     fn open(&mut self, ends: [End; 2], remotes: [SocketAddr; 2], transport: Transport) -> usize {
         self.conns.push(Conn {
             ends,

@@ -27,5 +27,6 @@ mod script;
 mod stick;
 mod storage;
 mod streams;
+mod tls;
 mod trust;
 mod world;
