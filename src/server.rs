@@ -145,7 +145,8 @@ impl Server {
             {
                 match self.produce(now, Task::from_id(id), credits, buffer) {
                     Produced::Output(output) => return Some(output),
-                    Produced::Nothing => {}
+                    // It may have woken others, which stand behind those that are blocked.
+                    Produced::Nothing => blocked = 0,
                     Produced::Blocked => {
                         self.core.stack.schedule.wake(id);
                         blocked += 1;
@@ -154,7 +155,10 @@ impl Server {
                 continue;
             }
             match self.core.stack.schedule.pop_due(now) {
-                Some(id) => self.core.due(now, Task::from_id(id)),
+                Some(id) => {
+                    self.core.due(now, Task::from_id(id));
+                    blocked = 0;
+                }
                 None => return None,
             }
         }

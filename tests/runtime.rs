@@ -191,14 +191,14 @@ fn check_prints_faults_with_the_file() {
     let faults = text(&bad.stdout).lines().collect::<Vec<_>>();
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert!(
-        faults[0].starts_with(&format!("{file}: line 6")) && faults[1].starts_with(&format!("{file}: line 7")),
+        faults[0].starts_with(&format!("{file}: line 8")) && faults[1].starts_with(&format!("{file}: line 9")),
         "{faults:?}"
     );
 
     let run = pcsd(&["run", "--config", file]);
     assert_eq!(run.status.code(), Some(1));
     assert!(
-        text(&run.stderr).contains(": line 6") && text(&run.stderr).ends_with("has 2 faults\n"),
+        text(&run.stderr).contains(": line 8") && text(&run.stderr).ends_with("has 2 faults\n"),
         "{}",
         text(&run.stderr)
     );
@@ -260,7 +260,7 @@ fn reload_keeps_running_on_a_fault() {
     let daemon = Daemon::start(&home.config());
     home.configure("\toption bogus 'x'");
     daemon.signal(rustix::process::Signal::HUP);
-    daemon.await_line(": line 6");
+    daemon.await_line(": line 8");
     daemon.await_line("has 1 fault: the running configuration is kept");
     assert_eq!(home.pcsctl(&["status"]).status.code(), Some(0));
     fs::remove_file(home.config()).unwrap();

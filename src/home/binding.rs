@@ -69,8 +69,8 @@ pub struct Kept<'b> {
     pub epoch: Epoch,
     /// The person, as a seal.
     pub person: u32,
-    /// The device section, as a seal; 0 for none.
-    pub device: u32,
+    /// Who registered it: person, device section and secrets, as a seal.
+    pub login: u32,
     /// When it ends, milliseconds since the boot.
     pub expires_ms: u64,
     /// How long before that this was written.
@@ -108,7 +108,7 @@ impl<'b> Kept<'b> {
     pub fn of(
         now: Instant,
         epoch: Epoch,
-        (person, device): (u32, u32),
+        (person, login): (u32, u32),
         binding: &Binding,
         store: &'b Store,
     ) -> Option<Self> {
@@ -119,7 +119,7 @@ impl<'b> Kept<'b> {
         Some(Self {
             epoch,
             person,
-            device,
+            login,
             expires_ms: binding.expires_at.millis(),
             remaining_ms: binding.expires_at.since(now),
             refreshed_ms: binding.refreshed_at.millis(),

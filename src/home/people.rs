@@ -5,7 +5,7 @@
 use crate::base::limits::{DEVICES, PEOPLE};
 use crate::base::random::{Purpose, Random};
 use crate::base::table::Index;
-use crate::config::model::{Model, Secret};
+use crate::config::model::{Model, Name, Secret};
 use crate::sip::transport::Network;
 use crate::wire::sip::{SipUri, same_name, unescape};
 
@@ -93,12 +93,22 @@ impl People {
         same_name(host, self.model.main.domain.as_bytes())
     }
 
-    /// A hash that names a device section, as [`People::seal`] does a person.
-    pub fn device_seal(&self, random: &Random, device: usize) -> u32 {
-        let mut hash = random.hash(Purpose::Token);
-        hash.put(b"device");
-        hash.put(self.model.devices.get(device).map_or(b"", |device| device.id.as_bytes()));
-        (hash.finish() as u32).max(1)
+    /// A hash that names who registered: the person, the device section if it has one, and the secrets these proved. It
+    /// is another when any of that changes, as in [`Registrar::renumber`](crate::home::registrar::Registrar::renumber).
+    pub fn login_seal(&self, random: &Random, person: usize, device: Option<usize>) -> u32 {
+        let mut hash = random.hash(Purpose::Journal);
+        let mut put = |id: &Name, secret: &Secret| {
+            hash.put(id.as_bytes());
+            hash.put(secret.md5.as_ref().map_or(&[], |it| it));
+            hash.put(secret.sha256.as_ref().map_or(&[], |it| it));
+        };
+        if let Some(person) = self.model.people.get(person) {
+            put(&person.id, &person.secret);
+        }
+        if let Some(device) = device.and_then(|device| self.model.devices.get(device)) {
+            put(&device.id, &device.secret);
+        }
+        hash.finish() as u32
     }
 
     /// A hash that names a person outside the core; it stays the same when the order of the configuration changes.

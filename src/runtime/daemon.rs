@@ -143,6 +143,8 @@ fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) -> bool {
             syslog::configure(settings::filter(model.main.log_level), model.main.syslog);
             if lasting_paths(&model.main) != before {
                 log::warn!("the control socket and the directories stay where they are until the next start");
+                // The key is in one of them.
+                model.main.state.clone_from(&before.0[1]);
             }
             // A certificate may have been renewed. Connections that are up go on with what they began with.
             match Endpoint::configured(model) {

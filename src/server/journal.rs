@@ -100,8 +100,9 @@ impl Core {
         let key = Key { kind: Kind::Binding, id: index as u64 };
         let record = binding.and_then(|binding| {
             let person = people.seal(&stack.random, usize::from(binding.person));
-            let device = binding.device.map_or(0, |device| people.device_seal(&stack.random, usize::from(device)));
-            Kept::of(now, journal.epoch, (person, device), binding, &stack.store)
+            let device = binding.device.map(usize::from);
+            let login = people.login_seal(&stack.random, usize::from(binding.person), device);
+            Kept::of(now, journal.epoch, (person, login), binding, &stack.store)
         });
         let ticket = journal.ticket();
         let output = match record {
@@ -160,16 +161,14 @@ impl Core {
         }
         let count = people.model.people.len();
         let Some(person) = (0..count).find(|index| people.seal(&stack.random, *index) == kept.person) else { return };
-        let device = match kept.device {
-            0 => None,
-            seal => {
-                let count = people.model.devices.len();
-                match (0..count).find(|index| people.device_seal(&stack.random, *index) == seal) {
-                    Some(device) => Some(device as u16),
-                    None => return,
-                }
-            }
+        // A device that is another person's now, or whoever has a new password, has to prove it.
+        let devices = people.model.devices.iter().enumerate();
+        let own = devices.filter(|(_, device)| usize::from(device.person) == person).map(|(index, _)| Some(index));
+        let mut logins = core::iter::once(None).chain(own);
+        let Some(device) = logins.find(|it| people.login_seal(&stack.random, person, *it) == kept.login) else {
+            return;
         };
+        let device = device.map(|device| device as u16);
         let restored = kept.restore(now, journal.epoch, (person as u16, device), &stack.network, &mut stack.store);
         if let Some(binding) = restored {
             registrar.restore(stack, people, binding);

@@ -14,14 +14,21 @@ use pcsd::base::limits::SERVER_TRANSACTIONS;
 /// Everything that was asked and answered.
 #[derive(Default)]
 pub struct Ledger {
-    asked: BTreeMap<(usize, String, String), Asked>,
+    asked: BTreeMap<(Life, String, String), Asked>,
     accepted_in: BTreeSet<(usize, String, String)>,
     accepted_out: BTreeSet<(usize, String, String)>,
     /// Branches of which the links ate at least one message.
     pub eaten: BTreeSet<String>,
     /// Servers whose source limit is being tried: silence is an answer there.
     pub is_limited: bool,
+    /// Starts of each server that have ended.
+    ended: BTreeMap<usize, usize>,
+    /// Calls that were being set up when a server ended.
+    interrupted: BTreeSet<String>,
 }
+
+/// A server, and which start of it.
+type Life = (usize, usize);
 
 struct Asked {
     at: u64,
@@ -32,6 +39,8 @@ struct Asked {
     call_id: String,
     /// Whether it came without credentials: it is then refused without keeping anything.
     is_unproven: bool,
+    /// Whether the server ended before it answered.
+    is_lost: bool,
 }
 
 impl Ledger {
@@ -39,10 +48,11 @@ impl Ledger {
     pub fn reached(&mut self, now: u64, server: usize, conn: Option<usize>, msg: &Msg) {
         match msg.status() {
             None if msg.method() != "ACK" && !msg.branch().is_empty() => {
-                let key = (server, msg.branch(), msg.method().to_string());
+                let key = (self.life(server), msg.branch(), msg.method().to_string());
                 let is_unproven = msg.get("Proxy-Authorization").is_empty() && msg.get("Authorization").is_empty();
                 let call_id = msg.get("Call-ID").into();
-                let asked = Asked { at: now, first_at: None, finals: Vec::new(), conn, call_id, is_unproven };
+                let (first_at, finals, is_lost) = (None, Vec::new(), false);
+                let asked = Asked { at: now, first_at, finals, conn, call_id, is_unproven, is_lost };
                 self.asked.entry(key).or_insert(asked);
             }
             Some(200..=299) if msg.method() == "INVITE" => {
@@ -52,13 +62,29 @@ impl Ledger {
         }
     }
 
+    /// A server has ended in the midst of it all: it owes no answers any more, and the next start of it none either.
+    pub fn ended(&mut self, server: usize) {
+        let life = self.life(server);
+        *self.ended.entry(server).or_default() += 1;
+        let owed = |it: &(&(Life, String, String), &mut Asked)| it.0.0 == life && it.1.finals.is_empty();
+        for ((_, branch, _), asked) in self.asked.iter_mut().filter(owed) {
+            asked.is_lost = true;
+            self.eaten.insert(branch.clone());
+            self.interrupted.insert(asked.call_id.clone());
+        }
+    }
+
+    fn life(&self, server: usize) -> Life {
+        (server, self.ended.get(&server).copied().unwrap_or(0))
+    }
+
     /// A message left a server.
     pub fn left(&mut self, now: u64, server: usize, msg: &Msg) {
         let Some(status) = msg.status() else { return };
         if msg.method() == "INVITE" && (200..300).contains(&status) {
             self.accepted_out.insert((server, msg.get("Call-ID").into(), msg.tag("To").into()));
         }
-        let key = (server, msg.branch(), msg.method().to_string());
+        let key = (self.life(server), msg.branch(), msg.method().to_string());
         let Some(asked) = self.asked.get_mut(&key) else {
             if status == 513 {
                 // Refused before all of it was there.
@@ -76,7 +102,7 @@ impl Ledger {
     pub fn check(&self, is_open: impl Fn(usize) -> bool) {
         for ((_, branch, method), asked) in &self.asked {
             let is_invite = method == "INVITE";
-            let has_way = asked.conn.is_none_or(&is_open) && !self.is_limited;
+            let has_way = asked.conn.is_none_or(&is_open) && !self.is_limited && !asked.is_lost;
             let what = format!("{method} {branch} at {} ms", asked.at);
             let Some((status, _, at)) = asked.finals.first() else {
                 assert!(!has_way, "{what}: no final answer");
@@ -101,7 +127,7 @@ impl Ledger {
         }
         for accepted in &self.accepted_in {
             let is_cut_off = |it: &Asked| it.call_id == accepted.1 && it.conn.is_some_and(|conn| !is_open(conn));
-            let has_way = !self.asked.values().any(is_cut_off);
+            let has_way = !self.asked.values().any(is_cut_off) && !self.interrupted.contains(&accepted.1);
             assert!(!has_way || self.accepted_out.contains(accepted), "a 2xx to INVITE stayed here: {accepted:?}");
         }
     }

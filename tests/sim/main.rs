@@ -5,17 +5,27 @@
 //! `SIM_RUNS=N` tries seeds 1 to N.
 
 mod calls;
+mod conns;
 mod dialogs;
 mod digest;
+#[path = "../spool/disk.rs"]
+#[allow(dead_code, reason = "the spool's own tests use the rest")]
+mod disk;
 mod full;
+mod host;
 mod ledger;
 mod message;
 mod messages;
+mod names;
+mod outside;
 mod phone;
 mod random;
 mod registration;
+mod restart;
 mod routing;
 mod script;
+mod stick;
+mod storage;
 mod streams;
 mod trust;
 mod world;

@@ -156,13 +156,13 @@ pub fn uri_of(value: &str) -> &str {
     }
 }
 
-/// Host and port of a URI with an IPv4 address, and whether it asks for TCP.
+/// Host and port of a URI with an IPv4 address, and whether it asks for a stream.
 pub fn address_of(uri: &str) -> Option<(std::net::SocketAddr, bool)> {
-    let rest = uri.strip_prefix("sip:")?;
+    let rest = uri.strip_prefix("sip:").or(uri.strip_prefix("sips:"))?;
     let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let host = rest.split([';', '?']).next()?;
     let address = host.parse().or_else(|_| format!("{host}:5060").parse()).ok()?;
-    Some((address, rest.contains(";transport=tcp")))
+    Some((address, rest.contains(";transport=tcp") || rest.contains(";transport=tls")))
 }
 
 /// Splits a list at its commas, but not within quotes or angle brackets.

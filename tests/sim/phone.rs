@@ -29,6 +29,8 @@ pub struct Phone {
     pub nat: Option<usize>,
     /// Whether it uses TCP.
     pub is_tcp: bool,
+    /// Whether that is TLS.
+    pub is_tls: bool,
     /// Whether it takes connections.
     pub listens: bool,
     /// Whether it has no power.
@@ -210,6 +212,7 @@ impl Phone {
             address: address.parse().unwrap(),
             nat: None,
             is_tcp: false,
+            is_tls: false,
             listens: true,
             is_off: false,
             is_sink: false,
@@ -239,6 +242,13 @@ impl Phone {
     /// The same over TCP.
     pub fn tcp(mut self) -> Self {
         self.is_tcp = true;
+        self
+    }
+
+    /// The same over TLS.
+    pub fn tls(mut self) -> Self {
+        (self.is_tcp, self.is_tls, self.listens) = (true, true, false);
+        self.proxy.set_port(5061);
         self
     }
 
@@ -372,7 +382,7 @@ impl Phone {
 
     /// A request with everything it needs.
     pub fn request(&mut self, method: &str, uri: &str, to: &str) -> Msg {
-        let via = format!("SIP/2.0/{} {};branch=;rport", if self.is_tcp { "TCP" } else { "UDP" }, self.address);
+        let via = format!("SIP/2.0/{} {};branch=;rport", self.transport().to_uppercase(), self.address);
         let from_tag = self.token();
         let from = format!("<{}>;tag={from_tag}", self.aor);
         let (call_id, contact) = (self.token(), format!("<{}>", self.contact_uri()));
@@ -545,8 +555,16 @@ impl Phone {
 
     /// Where it says it is.
     pub fn contact_uri(&self) -> String {
-        let transport = if self.is_tcp { ";transport=tcp" } else { "" };
+        let transport = if self.is_tcp { format!(";transport={}", self.transport()) } else { String::new() };
         format!("sip:{}@{}{transport}", self.login.0, self.address)
+    }
+
+    fn transport(&self) -> &'static str {
+        match (self.is_tls, self.is_tcp) {
+            (true, _) => "tls",
+            (false, true) => "tcp",
+            (false, false) => "udp",
+        }
     }
 
     fn way_for(&self, request: &Msg) -> Way {

@@ -9,15 +9,18 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::conns::Conn;
+use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::message::Msg;
+use crate::names::NameServer;
 use crate::phone::{Act, Phone};
 use crate::random::Rng;
-use pcsd::base::net::{LocalAddress, Port, PortSet, Stream, Transport};
-use pcsd::base::time::{Instant, UnixTime};
-use pcsd::config::model::Model;
+use crate::storage::Job;
+use pcsd::base::net::{Port, PortSet, Transport};
+use pcsd::base::time::Instant;
 use pcsd::server::Server;
-use pcsd::server::contract::{Credits, Input, Output, Reason, Seed};
+use pcsd::server::contract::{Credits, Input, Output};
 
 /// The home server's address on its LAN and towards the world.
 pub const LAN: &str = "192.168.1.1:5060";
@@ -40,6 +43,8 @@ pub struct World {
     pub servers: Vec<Host>,
     /// Phones.
     pub phones: Vec<Phone>,
+    /// Name servers.
+    pub names: Vec<NameServer>,
     /// Streams.
     pub conns: Vec<Conn>,
     /// What must hold.
@@ -91,47 +96,12 @@ struct Mapping {
 
 const MAPPING_MS: u64 = 30_000;
 
-/// A machine with a server on it.
-pub struct Host {
-    /// The server.
-    pub server: Box<Server>,
-    /// Its sockets.
-    pub ports: BTreeMap<u8, (Transport, SocketAddr)>,
-    /// Its addresses.
-    pub ips: Vec<IpAddr>,
-    /// Sockets that can be written.
-    pub credits: PortSet,
-}
-
-/// A stream between two ends.
-pub struct Conn {
-    /// Who.
-    pub ends: [End; 2],
-    /// As each end sees the other.
-    pub remotes: [SocketAddr; 2],
-    /// Whether it is there still.
-    pub is_open: bool,
-    /// Whether an end takes nothing more.
-    pub stalled: [bool; 2],
-    inbox: [VecDeque<u8>; 2],
-    seen: [Vec<u8>; 2],
-    last_at: [u64; 2],
-}
-
-/// An end of a stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    /// A server, with its handle.
-    Server(usize, Stream),
-    /// A phone.
-    Phone(usize),
-}
-
-enum Event {
+/// Something that happens at a time.
+pub(crate) enum Event {
     Datagram { to: SocketAddr, from: SocketAddr, bytes: Vec<u8> },
     Syn { conn: usize, listener: SocketAddr },
     Up { conn: usize, local: SocketAddr },
-    Refused { server: usize, stream: Stream },
+    Group { server: usize, life: usize, jobs: usize },
     Bytes { conn: usize, end: usize, bytes: Vec<u8> },
     Fin { conn: usize, end: usize, is_reset: bool },
 }
@@ -165,6 +135,7 @@ impl World {
             nats: Vec::new(),
             servers: Vec::new(),
             phones: Vec::new(),
+            names: Vec::new(),
             conns: Vec::new(),
             ledger: Ledger::default(),
             seed,
@@ -179,42 +150,6 @@ impl World {
         };
         world.host(HOME, &[("192.168.1.1", 24, false), ("192.0.2.1", 24, true)]);
         world
-    }
-
-    /// Adds a server with this configuration and these addresses (with prefix, and whether the world is there).
-    pub fn host(&mut self, text: &str, addresses: &[(&str, u8, bool)]) -> usize {
-        let mut model = Box::new(Model::new());
-        let faults = model.read(text.as_bytes(), &mut |fault| eprintln!("{fault}"));
-        assert_eq!(faults, 0, "the configuration is right");
-        let locals: Vec<LocalAddress> = addresses
-            .iter()
-            .map(|(ip, prefix, default_route)| LocalAddress {
-                ip: ip.parse().unwrap(),
-                prefix: *prefix,
-                default_route: *default_route,
-            })
-            .collect();
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&self.random.next().to_le_bytes());
-        key[8..].copy_from_slice(&self.random.next().to_le_bytes());
-        let now = Instant::from_millis(self.now);
-        let mut server = Box::new(Server::new());
-        server.seed(now, &Seed { key, lasting: key, boot: 1 });
-        server.handle(now, Input::WallClock(UnixTime(1_700_000_000)));
-        server.handle(now, Input::Configuration(&model));
-        server.handle(now, Input::Addresses(&locals));
-        let ips = locals.iter().map(|local| local.ip).collect();
-        self.servers.push(Host { server, ports: BTreeMap::new(), ips, credits: PortSet::ALL });
-        let index = self.servers.len() - 1;
-        self.drain(index);
-        index
-    }
-
-    /// Gives a server another configuration.
-    pub fn configure(&mut self, index: usize, text: &str) {
-        let mut model = Box::new(Model::new());
-        assert_eq!(model.read(text.as_bytes(), &mut |fault| eprintln!("{fault}")), 0);
-        self.input(index, Input::Configuration(&model));
     }
 
     /// Adds a phone; its index.
@@ -243,7 +178,7 @@ impl World {
 
     /// The present as the server knows it.
     pub fn instant(&self) -> Instant {
-        Instant::from_millis(self.now)
+        self.clock(0)
     }
 
     /// Number of bindings of the first server.
@@ -280,7 +215,11 @@ impl World {
     /// Ends the run: the phones let go of everything, all deadlines pass, and nothing may be left.
     pub fn finish(mut self) {
         self.link = Link::GOOD;
-        self.servers.iter_mut().for_each(|host| host.credits = PortSet::ALL);
+        for server in 0..self.servers.len() {
+            self.servers[server].credits = PortSet::ALL;
+            (self.servers[server].store.failing, self.servers[server].store.delay) = (0, (0, 1));
+            self.unstall(server);
+        }
         self.phones.iter_mut().for_each(Phone::retire);
         // Longer than the longest call rings.
         self.run(450_000);
@@ -291,11 +230,16 @@ impl World {
         }
         self.ledger.check(|conn| self.conns[conn].is_open);
         self.run(8_000_000);
-        for host in &self.servers {
-            let status = host.server.status(Instant::from_millis(self.now));
+        for server in 0..self.servers.len() {
+            let now = self.clock(server);
+            let host = &mut self.servers[server];
+            let status = host.server.status(now);
             assert_eq!(status.bindings, 0, "bindings are left");
             assert!(host.server.is_at_rest(), "not at rest: {status}");
             assert_eq!(host.server.poll_timeout(), None, "a deadline is left");
+            assert_eq!(host.store.waiting(), 0, "records are left on their way");
+            let kept = host.store.current(&mut self.random);
+            assert!(kept.is_empty() || host.store.has_failed, "records are left: {kept:?}");
         }
     }
 
@@ -313,7 +257,7 @@ impl World {
         } else if let Some(server) = self.due_server() {
             self.input(server, Input::Timeout);
             let next = self.servers[server].server.poll_timeout();
-            assert!(next.is_none_or(|next| next.millis() > self.now), "a deadline that has come is left over");
+            assert!(next.is_none_or(|next| next > self.clock(server)), "a deadline that has come is left over");
         } else if let Some(phone) =
             self.phones.iter().position(|phone| phone.next_at().is_some_and(|at| at <= self.now))
         {
@@ -340,81 +284,26 @@ impl World {
         self.push(self.now, Event::Datagram { to, from, bytes: bytes.to_vec() });
     }
 
-    /// Opens a connection from a phone to a server's listener; its index.
-    pub fn connect(&mut self, phone: usize, to: SocketAddr) -> usize {
-        let port = 30_000 + self.conns.len() as u16;
-        let from = match self.phones[phone].nat {
-            Some(nat) => SocketAddr::new(self.nats[nat].ip, port),
-            None => SocketAddr::new(self.phones[phone].address.ip(), port),
-        };
-        let nobody = End::Phone(usize::MAX);
-        let conn = self.open([End::Phone(phone), nobody], [to, from]);
-        let at = self.now + self.link.delay.0;
-        self.conns[conn].last_at = [at; 2];
-        self.push(at, Event::Syn { conn, listener: to });
-        self.phones[phone].connected(conn, to);
-        conn
-    }
-
-    /// Ends a connection from one end, in order or by a reset. The other end learns of it.
-    pub fn hang_up(&mut self, conn: usize, end: usize, is_reset: bool) {
-        if is_reset {
-            self.conns[conn].inbox[1 - end].clear();
-        }
-        let at = (self.now + self.link.delay.0).max(self.conns[conn].last_at[1 - end]);
-        self.conns[conn].last_at[1 - end] = at;
-        if let End::Phone(phone) = self.conns[conn].ends[end] {
-            self.phones[phone].disconnected(conn);
-        }
-        self.push(at, Event::Fin { conn, end: 1 - end, is_reset });
-    }
-
-    /// A phone ends a connection of its own.
-    pub fn hang_up_of(&mut self, phone: usize, conn: usize, is_reset: bool) {
-        self.hang_up(conn, self.end_of(conn, phone), is_reset);
-    }
-
-    /// Sends bytes from one end of a connection.
-    pub fn send_bytes(&mut self, conn: usize, end: usize, bytes: &[u8]) {
-        let Link { delay, piece, .. } = self.link;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let most = rest.len().min(piece);
-            let len = if piece == usize::MAX { most } else { 1 + self.random.below(most as u64) as usize };
-            let at = self.now + delay.0 + self.random.below(delay.1 - delay.0 + 1);
-            let at = at.max(self.conns[conn].last_at[1 - end]);
-            self.conns[conn].last_at[1 - end] = at;
-            self.push(at, Event::Bytes { conn, end: 1 - end, bytes: rest[..len].to_vec() });
-            rest = &rest[len..];
-        }
-    }
-
-    fn open(&mut self, ends: [End; 2], remotes: [SocketAddr; 2]) -> usize {
-        self.conns.push(Conn {
-            ends,
-            remotes,
-            is_open: true,
-            stalled: [false; 2],
-            inbox: Default::default(),
-            seen: Default::default(),
-            last_at: [self.now; 2],
-        });
-        self.conns.len() - 1
-    }
-
-    fn next_at(&self) -> Option<u64> {
+    /// When the next thing happens.
+    pub fn next_at(&self) -> Option<u64> {
         let queued = self.queue.peek().map(|Reverse((at, _))| *at);
-        let servers = self.servers.iter().filter_map(|host| host.server.poll_timeout().map(Instant::millis));
+        let servers = (0..self.servers.len()).filter_map(|server| self.due_at(server));
         let phones = self.phones.iter().filter_map(Phone::next_at);
         queued.into_iter().chain(servers).chain(phones).min()
     }
 
-    fn due_server(&self) -> Option<usize> {
-        let is_due = |host: &Host| host.server.poll_timeout().is_some_and(|at| at.millis() <= self.now);
-        self.servers.iter().position(is_due)
+    /// When a server has something to do by itself.
+    fn due_at(&self, server: usize) -> Option<u64> {
+        let host = self.servers.get(server).filter(|host| host.is_up)?;
+        let since_boot = self.clock(server).millis();
+        Some(self.now - since_boot + host.server.poll_timeout()?.millis())
     }
 
-    fn push(&mut self, at: u64, event: Event) {
+    fn due_server(&self) -> Option<usize> {
+        (0..self.servers.len()).find(|server| self.due_at(*server).is_some_and(|at| at <= self.now))
+    }
+
+    pub(crate) fn push(&mut self, at: u64, event: Event) {
         self.sequence += 1;
         self.queue.push(Reverse((at, self.sequence)));
         self.events.insert(self.sequence, event);
@@ -425,29 +314,9 @@ impl World {
             Event::Datagram { to, from, bytes } => self.arrive(to, from, &bytes),
             Event::Syn { conn, listener } => self.accept(conn, listener),
             Event::Up { conn, local } => self.established(conn, local),
-            Event::Refused { server, stream } => self.input(server, Input::Closed(stream, Reason::NotConnected)),
-            Event::Bytes { conn, end, bytes } if self.conns[conn].is_open => {
-                self.conns[conn].inbox[end].extend(bytes);
-                match self.conns[conn].ends[end] {
-                    End::Phone(phone) => {
-                        let bytes: Vec<u8> = self.conns[conn].inbox[end].drain(..).collect();
-                        self.phones[phone].streamed(self.now, conn, &bytes);
-                    }
-                    End::Server(..) => self.read_into_server(conn),
-                }
-            }
-            Event::Bytes { .. } => {}
-            Event::Fin { conn, end, is_reset } if self.conns[conn].is_open => {
-                self.conns[conn].is_open = false;
-                match self.conns[conn].ends[end] {
-                    End::Phone(phone) => self.phones[phone].disconnected(conn),
-                    End::Server(server, stream) => {
-                        let reason = if is_reset { Reason::Broken } else { Reason::PeerClosed };
-                        self.input(server, Input::Closed(stream, reason));
-                    }
-                }
-            }
-            Event::Fin { .. } => {}
+            Event::Group { server, life, jobs } => self.group_done(server, life, jobs),
+            Event::Bytes { conn, end, bytes } => self.received(conn, end, bytes),
+            Event::Fin { conn, end, is_reset } => self.ended(conn, end, is_reset),
         }
     }
 
@@ -467,12 +336,19 @@ impl World {
         };
         let server = self.servers.iter().position(|host| host.ips.contains(&to.ip()));
         if let Some(server) = server {
-            let port = self.servers[server].ports.iter().find(|(_, port)| **port == (Transport::Udp, to));
-            let Some(port) = port.map(|(port, _)| Port(*port)) else { return };
+            let is_it = |port: &(Transport, SocketAddr)| {
+                let is_address = port.1 == to || port.1.ip().is_unspecified() && port.1.port() == to.port();
+                port.0 == Transport::Udp && is_address
+            };
+            let port = self.servers[server].ports.iter().find(|(_, port)| is_it(port));
+            let Some(port) = port.map(|(port, _)| Port(*port)) else { return self.eat(bytes) };
             if let Some((msg, _)) = readable(bytes) {
                 self.ledger.reached(now, server, None, &msg);
             }
             return self.input(server, Input::Datagram { port, from, bytes });
+        }
+        if let Some(names) = self.names.iter().position(|names| names.address == to) {
+            return self.ask(names, from, bytes);
         }
         let phone = self.phones.iter().position(|phone| phone.address == to && !phone.is_off);
         match phone {
@@ -481,160 +357,50 @@ impl World {
         }
     }
 
-    fn accept(&mut self, conn: usize, listener: SocketAddr) {
-        let server =
-            self.servers.iter().position(|host| host.ports.values().any(|it| *it == (Transport::Tcp, listener)));
-        let is_cut = self.cut.contains(&listener.ip());
-        let stream = server.filter(|_| !is_cut).and_then(|server| self.servers[server].server.vacant_stream());
-        let (Some(server), Some(stream)) = (server, stream) else {
-            self.note(format!("connection {conn} is refused"));
-            self.conns[conn].is_open = false;
-            if let End::Phone(phone) = self.conns[conn].ends[0] {
-                self.phones[phone].disconnected(conn);
-            }
-            return;
-        };
-        self.conns[conn].ends[1] = End::Server(server, stream);
-        let from = self.conns[conn].remotes[1];
-        let ports = &self.servers[server].ports;
-        let port =
-            ports.iter().find(|(_, it)| **it == (Transport::Tcp, listener)).map(|(port, _)| Port(*port)).unwrap();
-        self.input(server, Input::Accepted { stream, listener: port, from });
-    }
-
-    fn established(&mut self, conn: usize, local: SocketAddr) {
-        let End::Server(server, stream) = self.conns[conn].ends[0] else { return };
-        match self.conns[conn].ends[1] {
-            End::Phone(phone) => self.phones[phone].connected(conn, local),
-            End::Server(other, listener_stream) => {
-                let to = self.conns[conn].remotes[0];
-                let ports = &self.servers[other].ports;
-                let port =
-                    ports.iter().find(|(_, it)| **it == (Transport::Tcp, to)).map(|(port, _)| Port(*port)).unwrap();
-                self.input(other, Input::Accepted { stream: listener_stream, listener: port, from: local });
-            }
-        }
-        self.input(server, Input::Connected { stream, local });
-    }
-
-    /// Gives the server what has arrived, as far as it takes it.
-    fn read_into_server(&mut self, conn: usize) {
-        for end in 0..2 {
-            let End::Server(server, stream) = self.conns[conn].ends[end] else { continue };
-            while self.conns[conn].is_open && !self.conns[conn].inbox[end].is_empty() {
-                let inbox = &mut self.conns[conn].inbox[end];
-                let window = self.servers[server].server.receive_window(stream);
-                let n = window.len().min(inbox.len()).min(self.link.piece);
-                if n == 0 {
-                    break;
-                }
-                let bytes: Vec<u8> = inbox.drain(..n).collect();
-                window[..n].copy_from_slice(&bytes);
-                self.conns[conn].seen[end].extend(&bytes);
-                for msg in messages(&mut self.conns[conn].seen[end]) {
-                    self.note(format!("#{conn} read {} ({}) {}", msg.start, msg.get("CSeq"), msg.branch()));
-                    if let End::Server(other, _) = self.conns[conn].ends[1 - end] {
-                        self.ledger.left(self.now, other, &msg);
-                    }
-                    self.ledger.reached(self.now, server, Some(conn), &msg);
-                }
-                self.input(server, Input::Received(stream, n));
-            }
-        }
-    }
-
     /// One turn of a server.
     pub fn input(&mut self, server: usize, input: Input<'_>) {
-        let now = Instant::from_millis(self.now);
+        let now = self.clock(server);
         self.servers[server].server.handle(now, input);
         self.drain(server);
     }
 
-    fn drain(&mut self, server: usize) {
-        let now = Instant::from_millis(self.now);
+    /// Does what a server wants done.
+    pub(crate) fn drain(&mut self, server: usize) {
+        let now = self.clock(server);
         let mut buffer = std::mem::take(&mut self.buffer);
         for turn in 0.. {
             assert!(turn < 20_000, "a server that never comes to an end");
-            let credits = Credits { ports: self.servers[server].credits, storage: true };
+            let Host { credits: ports, store, .. } = &self.servers[server];
+            let credits = Credits { ports: *ports, storage: store.has_room() };
             let Some(output) = self.servers[server].server.poll(now, credits, &mut buffer) else { break };
             match output {
                 Output::Datagram { port, to, len } => {
-                    let (_, from) = self.servers[server].ports[&port.0];
+                    let from = self.source_of(server, port, to);
                     if let Some((msg, _)) = readable(&buffer[..len]) {
                         self.ledger.left(self.now, server, &msg);
                     }
                     self.transmit(from, to, &buffer[..len]);
                 }
-                Output::Connect { stream, to, .. } => self.connect_from(server, stream, to),
+                Output::Connect { stream, to, transport } => self.connect_from(server, stream, to, transport),
                 Output::Flush(stream) => self.flush(server, stream),
-                Output::Close(stream) => {
-                    self.flush(server, stream);
-                    if let Some((conn, end)) = self.conn_of(server, stream) {
-                        self.conns[conn].inbox[end].clear();
-                        self.hang_up(conn, end, false);
-                    }
-                    self.servers[server].server.handle(now, Input::Closed(stream, Reason::Asked));
-                }
+                Output::Close(stream) => self.close_from(server, stream),
                 Output::OpenPort { port, transport, address } => {
+                    let number =
+                        if address.port() == 0 { 50_000 + self.random.below(10_000) as u16 } else { address.port() };
+                    let address = SocketAddr::new(address.ip(), number);
                     self.servers[server].ports.insert(port.0, (transport, address));
                     self.servers[server].server.handle(now, Input::Opened(port, Ok(address)));
                 }
-                Output::Store { .. } | Output::Forget { .. } => panic!("there is no storage"),
+                Output::Store { ticket, key, len, .. } => {
+                    self.store(server, Job { ticket, key, bytes: Some(buffer[..len].to_vec()) });
+                }
+                Output::Forget { ticket, key } => self.store(server, Job { ticket, key, bytes: None }),
                 Output::ClosePort(port) => {
                     self.servers[server].ports.remove(&port.0);
                 }
             }
         }
         self.buffer = buffer;
-    }
-
-    fn flush(&mut self, server: usize, stream: Stream) {
-        let now = Instant::from_millis(self.now);
-        let Some((conn, end)) = self.conn_of(server, stream) else { return };
-        while !self.conns[conn].stalled[1 - end] {
-            let window = self.servers[server].server.transmit_window(stream);
-            if window.is_empty() {
-                break;
-            }
-            let n = window.len().min(self.link.piece);
-            let bytes = window[..n].to_vec();
-            self.servers[server].server.transmitted(now, stream, n);
-            if let End::Phone(_) = self.conns[conn].ends[1 - end] {
-                self.conns[conn].seen[1 - end].extend(&bytes);
-                for msg in messages(&mut self.conns[conn].seen[1 - end]) {
-                    self.note(format!("#{conn} <= {} ({})", msg.start, msg.get("CSeq")));
-                    self.ledger.left(self.now, server, &msg);
-                }
-            }
-            self.send_bytes(conn, end, &bytes);
-        }
-    }
-
-    fn conn_of(&self, server: usize, stream: Stream) -> Option<(usize, usize)> {
-        let is_it = |end: &End| *end == End::Server(server, stream);
-        let found = self.conns.iter().enumerate().rev().filter(|(_, conn)| conn.is_open);
-        found.filter_map(|(index, conn)| Some((index, conn.ends.iter().position(is_it)?))).next()
-    }
-
-    fn connect_from(&mut self, server: usize, stream: Stream, to: SocketAddr) {
-        let ip = self.servers[server].ips.iter().find(|ip| same_net(**ip, to.ip()));
-        let ip = *ip.unwrap_or(self.servers[server].ips.last().unwrap());
-        let local = SocketAddr::new(ip, 40_000 + self.conns.len() as u16);
-        let at = self.now + self.link.delay.0;
-        let is_cut = self.cut.contains(&to.ip());
-        let phone =
-            self.phones.iter().position(|phone| phone.address == to && phone.listens && !phone.is_off && !is_cut);
-        let other = self.servers.iter().position(|host| host.ports.values().any(|it| *it == (Transport::Tcp, to)));
-        let other = other.filter(|other| *other != server && !is_cut);
-        let other = other.and_then(|other| Some((other, self.servers[other].server.vacant_stream()?)));
-        let end = match (phone, other) {
-            (Some(phone), _) => End::Phone(phone),
-            (_, Some((other, handle))) => End::Server(other, handle),
-            _ => return self.push(at, Event::Refused { server, stream }),
-        };
-        let conn = self.open([End::Server(server, stream), end], [to, local]);
-        self.conns[conn].last_at = [at; 2];
-        self.push(at, Event::Up { conn, local });
     }
 
     fn act(&mut self, phone: usize, act: Act) {
@@ -658,8 +424,12 @@ impl World {
         }
     }
 
-    fn end_of(&self, conn: usize, phone: usize) -> usize {
-        self.conns[conn].ends.iter().position(|end| *end == End::Phone(phone)).expect("the phone's own connection")
+    /// The address a server's datagram comes from.
+    fn source_of(&self, server: usize, port: Port, to: SocketAddr) -> SocketAddr {
+        let host = &self.servers[server];
+        let (_, bound) = host.ports[&port.0];
+        let ip = host.ips.iter().find(|ip| same_net(**ip, to.ip())).or(host.ips.last()).copied().unwrap();
+        if bound.ip().is_unspecified() { SocketAddr::new(ip, bound.port()) } else { bound }
     }
 
     /// The address a phone's datagram seems to come from.
@@ -682,7 +452,7 @@ impl World {
         SocketAddr::new(nat.ip, outer)
     }
 
-    fn transmit(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    pub(crate) fn transmit(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         self.note_bytes(&format!("{from} -> {to}"), bytes);
         let Link { loss, duplicate, delay, .. } = self.link;
         if self.cut.contains(&from.ip()) || self.cut.contains(&to.ip()) || self.random.chance(loss) {
@@ -716,7 +486,7 @@ impl World {
         self.fingerprint
     }
 
-    fn note(&mut self, line: String) {
+    pub(crate) fn note(&mut self, line: String) {
         let mut mixed = Rng::new(self.fingerprint ^ self.now);
         self.fingerprint =
             line.bytes().fold(mixed.next(), |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
@@ -746,7 +516,7 @@ fn readable(bytes: &[u8]) -> Option<(Msg, usize)> {
 }
 
 /// Takes the whole messages off the front.
-fn messages(seen: &mut Vec<u8>) -> Vec<Msg> {
+pub(crate) fn messages(seen: &mut Vec<u8>) -> Vec<Msg> {
     let mut found = Vec::new();
     loop {
         let blank = seen.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -761,7 +531,7 @@ fn messages(seen: &mut Vec<u8>) -> Vec<Msg> {
     }
 }
 
-fn same_net(a: IpAddr, b: IpAddr) -> bool {
+pub(crate) fn same_net(a: IpAddr, b: IpAddr) -> bool {
     match (a, b) {
         (IpAddr::V4(a), IpAddr::V4(b)) => a.octets()[..3] == b.octets()[..3],
         _ => false,
