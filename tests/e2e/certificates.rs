@@ -37,8 +37,10 @@ impl Authority {
             fs::write(directory.join(file), text).expect("a file for openssl can be written");
         }
         let this = Self { directory };
-        this.openssl("req -config openssl.cnf -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
-                      -keyout ca.key -out ca.crt -subj /CN=authority -addext basicConstraints=critical,CA:TRUE");
+        this.openssl(
+            "req -config openssl.cnf -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
+                      -keyout ca.key -out ca.crt -subj /CN=authority -addext basicConstraints=critical,CA:TRUE",
+        );
         this
     }
 

@@ -36,7 +36,8 @@ impl Kamailio {
         // its workers along when it ends.
         let mut command = crate::network::command(None, &find("unshare"));
         command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-ec"]);
-        command.arg("mount --bind \"$1\" /etc/resolv.conf; cd \"$2\"; exec \"$3\" -f kamailio.cfg -DD -E -m 32 -M 4 -Y .");
+        command
+            .arg("mount --bind \"$1\" /etc/resolv.conf; cd \"$2\"; exec \"$3\" -f kamailio.cfg -DD -E -m 32 -M 4 -Y .");
         command.arg("kamailio").args([resolv_file, &directory, &find("kamailio")]);
         let program = Program::start("kamailio", &mut command);
         let this = Self { program, port, busy, secure_ports };
@@ -69,7 +70,8 @@ impl Kamailio {
 fn secure(directory: &Path, identities: &[Identity], ports: &[u16]) -> String {
     let Some(first) = identities.first() else { return String::new() };
     let file = directory.join("tls.cfg");
-    let mut listen = format!("enable_tls=yes\nloadmodule \"tls.so\"\nmodparam(\"tls\", \"config\", \"{}\")\n", file.display());
+    let mut listen =
+        format!("enable_tls=yes\nloadmodule \"tls.so\"\nmodparam(\"tls\", \"config\", \"{}\")\n", file.display());
     let mut profiles = profile("client:default", first) + &profile("server:default", first);
     for (identity, port) in identities.iter().zip(ports) {
         profiles += &profile(&format!("server:127.0.0.1:{port}"), identity);

@@ -4,9 +4,9 @@ use crate::baresip::{Baresip, Setup};
 use crate::daemon::{DOMAIN, Daemon, Person, sip};
 use crate::dns::{Dns, Zone};
 use crate::harness::{Place, free_port, step};
+use crate::kamailio::{Kamailio, OTHER_DOMAIN};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
-use crate::kamailio::{Kamailio, OTHER_DOMAIN};
 
 const PROGRAMS: [&str; 5] = ["baresip", "kamailio", "dnsmasq", "unshare", "mount"];
 pub const ALICE: [Person; 1] = [Person::Md5("alice")];
@@ -51,7 +51,7 @@ impl Phones {
 }
 
 /// A call that is taken and ended; both see both.
-fn call(caller: &mut Baresip, address: &str, callee: &mut Baresip, ended_by_caller: bool) {
+pub fn call(caller: &mut Baresip, address: &str, callee: &mut Baresip, ended_by_caller: bool) {
     caller.dial(address);
     callee.await_event("CALL_INCOMING");
     callee.accept();
@@ -94,7 +94,11 @@ fn by_transport(name: &'static str, transport: &str) {
     dns.serve(&home_zone(transport, pcsd.port).domain(OTHER_DOMAIN, transport, port));
     let mut phones = Phones::start(&place, &pcsd, &kamailio);
     phones.talk(&place, &kamailio, transport);
-    assert_eq!(dns.asked(&format!("_sip._{transport}.{OTHER_DOMAIN} from 127.0.0.1")), 1, "it is asked once, then known");
+    assert_eq!(
+        dns.asked(&format!("_sip._{transport}.{OTHER_DOMAIN} from 127.0.0.1")),
+        1,
+        "it is asked once, then known"
+    );
     pcsd.await_rest();
 }
 
