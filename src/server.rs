@@ -97,7 +97,7 @@ impl Server {
                 network.set_addresses(addresses, |index| schedule.wake(Task::Stream(index).id()));
                 core.plan_ports();
             }
-            Input::Nameservers(servers) => core.set_nameservers(servers),
+            Input::Nameservers(servers) => core.set_nameservers(now, servers),
             Input::WallClock(time) => core.clock = Some((time, now)),
             Input::Opened(port, outcome) if usize::from(port.0) >= PORTS => {
                 core.lookup_opened(now, port, outcome.is_ok());
@@ -109,7 +109,7 @@ impl Server {
                 if let Some(address) = core.stack.network.port(port).map(|state| state.address) {
                     core.registrar.port_opened(port, address);
                 }
-                core.configure_resolver();
+                core.configure_resolver(now);
             }
             Input::Datagram { port, from, bytes } if usize::from(port.0) >= PORTS => {
                 core.lookup_answered(now, port, from, bytes);

@@ -93,13 +93,13 @@ impl Core {
     }
 
     /// Takes the name servers.
-    pub(super) fn set_nameservers(&mut self, servers: &[SocketAddr]) {
+    pub(super) fn set_nameservers(&mut self, now: Instant, servers: &[SocketAddr]) {
         self.nameservers = servers.iter().copied().take(NAME_SERVERS).collect();
-        self.configure_resolver();
+        self.configure_resolver(now);
     }
 
     /// Tells the resolver what can be asked and what can be used.
-    pub(super) fn configure_resolver(&mut self) {
+    pub(super) fn configure_resolver(&mut self, now: Instant) {
         let ports = || self.stack.network.open_ports().map(|(_, state)| state);
         let can = Families {
             v4: ports().any(|port| port.address.is_ipv4() && !port.address.ip().is_loopback()),
@@ -112,6 +112,8 @@ impl Core {
         };
         let offered = Offered { udp: true, tcp: true, tls: cfg!(feature = "tls") };
         self.stack.resolver.configure(&self.nameservers, can, offered);
+        // What is under way may ask others now, or have ended.
+        self.lookups_went_on(now);
     }
 
     /// A socket of a lookup was opened, or not.

@@ -20,10 +20,8 @@ pub struct Setup<'a> {
     pub password: &'a str,
     /// The server.
     pub server: SocketAddr,
-    /// `udp`, `tcp` or `tls`.
+    /// `udp`, `tcp` or `tls`, where it checks nobody's certificate.
     pub transport: &'a str,
-    /// Over TLS: what the server's certificate is checked against; else it is not checked.
-    pub authority: Option<&'a Path>,
     /// Its own address.
     pub ip: IpAddr,
     /// Whether it answers calls by itself.
@@ -48,7 +46,6 @@ impl<'a> Setup<'a> {
             password: PASSWORD,
             server,
             transport: "udp",
-            authority: None,
             ip,
             answers: false,
             tone_hz: 440,
@@ -68,9 +65,8 @@ impl<'a> Setup<'a> {
         tone::write(&tone, tone_hz, 30);
         let local = SocketAddr::new(ip, port);
         let (modules, tone, recorded) = (MODULES, tone.display(), recordings.display());
-        let authority = self.authority.map_or(String::new(), |path| format!("sip_cafile {}\n", path.display()));
         let config = format!(
-            "{authority}sip_listen {local}\nnet_interface {ip}\naudio_source aufile,{tone}\naudio_player aufile,null\n\
+            "sip_listen {local}\nnet_interface {ip}\naudio_source aufile,{tone}\naudio_player aufile,null\n\
              audio_srate 8000-8000\naudio_channels 1-1\nrtp_ports {rtp}-{}\nmodule_path {}\nmodule g711.so\n\
              module aufile.so\nmodule sndfile.so\nmodule uuid.so\nsnd_path {recorded}\nmodule_app account.so\nmodule_app contact.so\n\
              module_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",

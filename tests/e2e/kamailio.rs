@@ -20,13 +20,14 @@ pub struct Kamailio {
 }
 
 impl Kamailio {
-    /// Starts it with `resolv_file` for an /etc/resolv.conf, on UDP and TCP, and on a port over TLS for each identity. It answers
+    /// Starts it with `resolv_file` for an /etc/resolv.conf, on UDP and TCP, and on a port over TLS for each identity. Who comes or is called
+    /// over TLS has to have a certificate of `authority`, if there is one. It answers
     /// 503 to everything on the port [`Self::busy_port`].
-    pub fn start(place: &Place, resolv_file: &Path, identities: &[Identity]) -> Self {
+    pub fn start(place: &Place, resolv_file: &Path, identities: &[Identity], authority: Option<&Path>) -> Self {
         let directory = place.directory("kamailio");
         let (port, busy) = (free_port(), free_port());
         let secure_ports = identities.iter().map(|_| free_port()).collect::<Vec<_>>();
-        let secure = secure(&directory, identities, &secure_ports);
+        let secure = secure(&directory, identities, &secure_ports, authority);
         let text = CONFIG
             .replace("%SECURE%", &secure)
             .replace("%PORT%", &port.to_string())
@@ -67,23 +68,27 @@ impl Kamailio {
 }
 
 /// What TLS needs. As a client it shows the first identity.
-fn secure(directory: &Path, identities: &[Identity], ports: &[u16]) -> String {
+fn secure(directory: &Path, identities: &[Identity], ports: &[u16], authority: Option<&Path>) -> String {
     let Some(first) = identities.first() else { return String::new() };
     let file = directory.join("tls.cfg");
     let mut listen =
         format!("enable_tls=yes\nloadmodule \"tls.so\"\nmodparam(\"tls\", \"config\", \"{}\")\n", file.display());
-    let mut profiles = profile("client:default", first) + &profile("server:default", first);
+    let mut profiles = profile("client:default", first, authority) + &profile("server:default", first, authority);
     for (identity, port) in identities.iter().zip(ports) {
-        profiles += &profile(&format!("server:127.0.0.1:{port}"), identity);
+        profiles += &profile(&format!("server:127.0.0.1:{port}"), identity, authority);
         listen += &format!("listen=tls:127.0.0.1:{port}\n");
     }
     fs::write(file, profiles).expect("a file for kamailio can be written");
     listen
 }
 
-fn profile(of: &str, identity: &Identity) -> String {
+fn profile(of: &str, identity: &Identity, authority: Option<&Path>) -> String {
     let (key, certificate) = (identity.key.display(), identity.certificate.display());
-    format!("[{of}]\nmethod = TLSv1.2+\nprivate_key = {key}\ncertificate = {certificate}\nverify_certificate = no\n\n")
+    let checks = match authority {
+        Some(path) => format!("verify_certificate = yes\nrequire_certificate = yes\nca_list = {}\n", path.display()),
+        None => "verify_certificate = no\n".into(),
+    };
+    format!("[{of}]\nmethod = TLSv1.2+\nprivate_key = {key}\ncertificate = {certificate}\n{checks}\n")
 }
 
 const CONFIG: &str = include_str!("kamailio.cfg");

@@ -88,7 +88,7 @@ fn by_transport(name: &'static str, transport: &str) {
     let Some(place) = Place::new(name, &PROGRAMS) else { return };
     let Some(mut dns) = Dns::new(&place) else { return };
     let pcsd = Daemon::start_with(&place, &ALICE, false, &resolv_option(&dns));
-    let kamailio = Kamailio::start(&place, &dns.resolv_file, &[]);
+    let kamailio = Kamailio::start(&place, &dns.resolv_file, &[], None);
     step!(place, "the name server knows both domains, by {transport} only");
     let port = kamailio.address().port();
     dns.serve(&home_zone(transport, pcsd.port).domain(OTHER_DOMAIN, transport, port));
@@ -106,7 +106,7 @@ fn by_transport(name: &'static str, transport: &str) {
 fn other_domain_without_dns() {
     let Some(place) = Place::new("other_domain_without_dns", &PROGRAMS) else { return };
     let Some(mut dns) = Dns::new(&place) else { return };
-    let kamailio = Kamailio::start(&place, &dns.resolv_file, &[]);
+    let kamailio = Kamailio::start(&place, &dns.resolv_file, &[], None);
     let peer = |transport: &str| {
         format!(
             "\toption resolv_file '/nonexistent'\n\nconfig peer 'carls'\n\toption domain '{OTHER_DOMAIN}'\n\t\
@@ -132,7 +132,7 @@ fn servers_that_fail() {
     let Some(place) = Place::new("servers_that_fail", &PROGRAMS) else { return };
     let Some(mut dns) = Dns::new(&place) else { return };
     let pcsd = Daemon::start_with(&place, &ALICE, false, &resolv_option(&dns));
-    let kamailio = Kamailio::start(&place, &dns.resolv_file, &[]);
+    let kamailio = Kamailio::start(&place, &dns.resolv_file, &[], None);
     let (port, busy) = (kamailio.address().port(), kamailio.busy_port());
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     silent.set_nonblocking(true).expect("a socket can be told not to wait");

@@ -1,6 +1,6 @@
 //! The spool's engine over the simulated disk, as a machine's disk in the simulated world.
 
-use crate::disk::{Faults, SimDisk};
+use crate::disk::SimDisk;
 use crate::random::Rng;
 use crate::storage::{Job, Records};
 use pcsd::server::contract::StoreError;
@@ -11,6 +11,8 @@ pub struct Stick {
     disk: SimDisk,
     /// The engine of this start; `None` before its first use.
     spool: Option<Spool<'static, SimDisk>>,
+    /// Mounts so far.
+    mounts: u64,
     /// Records that a mount said were damaged. None may be.
     pub damaged_bytes: u64,
 }
@@ -22,7 +24,7 @@ const UUID: [u8; 16] = [7; 16];
 impl Stick {
     /// A formatted, empty disk.
     pub fn new() -> Self {
-        let stick = Self { disk: SimDisk::new(), spool: None, damaged_bytes: 0 };
+        let stick = Self { disk: SimDisk::new(), spool: None, mounts: 0, damaged_bytes: 0 };
         let mut spool = Spool::new(stick.disk.clone(), leak(), Limits::NONE);
         spool.format_with(UUID, SEGMENT_BYTES).expect("an empty disk can be formatted");
         stick
@@ -66,15 +68,11 @@ impl Stick {
         self.disk = self.disk.after_power_cut(random);
     }
 
-    /// Has the power fail after so many bytes more: from then on nothing can be written.
-    pub fn fail_after(&mut self, bytes: u64) {
-        self.disk.set_faults(Faults { fuel: Some(bytes), ..Faults::default() });
-    }
-
     fn mounted(&mut self) -> Result<&mut Spool<'static, SimDisk>, Problem<crate::disk::Fault>> {
         if self.spool.is_none() {
             let mut spool = Spool::new(self.disk.clone(), leak(), Limits::NONE);
-            self.damaged_bytes += spool.mount()?.damaged_bytes;
+            self.mounts += 1;
+            self.damaged_bytes += spool.mount(self.mounts)?.damaged_bytes;
             self.spool = Some(spool);
         }
         self.spool.as_mut().ok_or(Problem::NotMounted)
