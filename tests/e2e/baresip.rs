@@ -20,7 +20,7 @@ pub struct Setup<'a> {
     pub password: &'a str,
     /// The server.
     pub server: SocketAddr,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp` or `tls`, where it checks nobody's certificate.
     pub transport: &'a str,
     /// Its own address.
     pub ip: IpAddr,

@@ -118,10 +118,15 @@ impl Daemon {
         configure(&self.directory, &self.listen, people, &self.more);
     }
 
-    /// Replaces the configuration beyond the people, and waits until it counts.
-    pub fn reconfigure(&mut self, people: &[Person<'_>], more: &str) {
+    /// Replaces the configuration beyond the people; it counts from the next SIGHUP or start on.
+    pub fn write_configuration(&mut self, people: &[Person<'_>], more: &str) {
         self.more = more.into();
         self.configure(people);
+    }
+
+    /// Replaces the configuration beyond the people, and waits until it counts.
+    pub fn reconfigure(&mut self, people: &[Person<'_>], more: &str) {
+        self.write_configuration(people, more);
         let from = self.program.output.len();
         self.program.signal(rustix::process::Signal::HUP);
         self.program.await_line(from, "configuration read again");

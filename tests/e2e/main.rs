@@ -16,6 +16,7 @@
 
 mod baresip;
 mod calls;
+mod certificates;
 mod daemon;
 mod dns;
 mod harness;
@@ -29,4 +30,5 @@ mod outside;
 mod registration;
 mod sipp;
 mod streams;
+mod tls;
 mod tone;
