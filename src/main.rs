@@ -34,6 +34,7 @@ fn obey(command: Command) -> io::Result<bool> {
             daemon::run(&config)?;
         }
         Command::Check { file } => return daemon::check(&file, &mut out),
+        Command::Pin { config } => daemon::pin(&config, &mut out)?,
         Command::Version => writeln!(out, "pcsd {}", env!("CARGO_PKG_VERSION"))?,
         Command::Footprint => daemon::footprint(&mut out)?,
         Command::Selftest { without } => return Ok(selftest::run(without.as_deref())),

@@ -1,6 +1,7 @@
 //! The program as its users meet it: command line, start, stop, reload, control socket. Each test has a directory and
 //! ports of its own; nothing sleeps: a test waits for log lines, answers, or the end of the process.
 
+use pcsd::spool::{Key, Kind, Limits, Memory, Meta, Spool};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -191,14 +192,14 @@ fn check_prints_faults_with_the_file() {
     let faults = text(&bad.stdout).lines().collect::<Vec<_>>();
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert!(
-        faults[0].starts_with(&format!("{file}: line 6")) && faults[1].starts_with(&format!("{file}: line 7")),
+        faults[0].starts_with(&format!("{file}: line 8")) && faults[1].starts_with(&format!("{file}: line 9")),
         "{faults:?}"
     );
 
     let run = pcsd(&["run", "--config", file]);
     assert_eq!(run.status.code(), Some(1));
     assert!(
-        text(&run.stderr).contains(": line 6") && text(&run.stderr).ends_with("has 2 faults\n"),
+        text(&run.stderr).contains(": line 8") && text(&run.stderr).ends_with("has 2 faults\n"),
         "{}",
         text(&run.stderr)
     );
@@ -254,13 +255,115 @@ fn starts_answers_and_stops() {
     assert!(UdpSocket::bind(("127.0.0.1", home.sip)).is_ok(), "the port is free again");
 }
 
+/// Puts texts into a spool that nobody uses.
+fn fill_spool(directory: &Path, texts: &[(u64, &[u8])]) {
+    let mut tables = Box::new(Memory::new());
+    let disk = pcsd::runtime::disk::make(directory).unwrap();
+    let mut spool = Spool::new(disk, &mut tables, Limits::NONE);
+    spool.mount(1).unwrap();
+    for (id, payload) in texts {
+        let meta = Meta { key: Key { kind: Kind::Text, id: *id }, owner: 1, at: 0, blob_bytes: 0 };
+        spool.put(&meta, payload).unwrap();
+    }
+    spool.commit().unwrap();
+}
+
+#[test]
+fn backup_restore_and_check() {
+    let home = Home::new("backup");
+    let path = |name: &str| home.directory.join(name).to_str().unwrap().to_string();
+    let (spool, file) = (path("spool"), path("backup"));
+    let init = pcsd(&["spool", "init", &spool]);
+    assert_eq!(init.status.code(), Some(0), "{}", text(&init.stderr));
+    let large = vec![0xa5; 60_000];
+    fill_spool(home.directory.join("spool").as_path(), &[(1, b"hello"), (2, &large), (3, b"")]);
+    home.configure(&format!("\toption spool '{spool}'"));
+    let daemon = Daemon::start(&home.config());
+    let status = home.pcsctl(&["status", "--json"]);
+    let status = text(&status.stdout);
+    assert!(status.contains("\"storage\":{\"place\":\"disk\"") && status.contains("\"records\":3"), "{status}");
+    let said = |output: Output| {
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout).trim_end().to_string()
+    };
+    let refused = |output: Output| {
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+        text(&output.stderr).trim_end().to_string()
+    };
+    assert!(said(home.pcsctl(&["backup", &file])).ends_with("3 records backed up, 0 were there, 0 damaged"));
+    assert!(!Path::new(&path("backup.tmp")).exists());
+    assert!(said(home.pcsctl(&["restore", &file])).ends_with("0 records added, 3 were there, 0 damaged"));
+    assert!(said(home.pcsctl(&["spool", "check"])).contains(": 3 records in 1 segments"));
+    // Somebody else's hands are kept off a spool in use.
+    assert!(refused(pcsd(&["spool", "init", &spool])).contains("the server uses it"));
+    daemon.signal(rustix::process::Signal::TERM);
+    daemon.wait();
+
+    // A new disk.
+    fs::rename(&spool, path("old")).unwrap();
+    said(pcsd(&["spool", "init", &spool]));
+    let daemon = Daemon::start(&home.config());
+    let bytes = fs::read(&file).unwrap();
+    fs::write(path("cut"), &bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(refused(home.pcsctl(&["restore", &path("cut")])), "the backup is cut off");
+    assert_eq!(refused(home.pcsctl(&["restore", &path("pcsd")])), "not a backup of pcsd");
+    assert!(refused(home.pcsctl(&["restore", &path("nowhere")])).contains("No such file"));
+    assert!(refused(home.pcsctl(&["backup", &path("nowhere/backup")])).contains("No such file"));
+    assert!(said(home.pcsctl(&["spool", "check"])).contains(": 0 records"));
+    assert!(said(home.pcsctl(&["restore", &file])).ends_with("3 records added, 0 were there, 0 damaged"));
+    daemon.signal(rustix::process::Signal::TERM);
+    daemon.wait();
+    assert!(said(pcsd(&["spool", "check", &spool])).contains(": 3 records in 1 segments"));
+    assert!(refused(pcsd(&["spool", "check", &path("state")])).contains("not a spool"));
+
+    // Damage is told, and nothing is repaired by looking. What nothing durable follows could be an unfinished write.
+    fill_spool(home.directory.join("spool").as_path(), &[(4, b"later")]);
+    let log = home.directory.join("spool/log-0000");
+    let mut bytes = fs::read(&log).unwrap();
+    let at = bytes.windows(5).position(|window| window == b"hello").expect("the text is there");
+    bytes[at] ^= 1;
+    fs::write(&log, &bytes).unwrap();
+    let checked = pcsd(&["spool", "check", &spool]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(text(&checked.stdout).contains("damaged bytes"), "{}", text(&checked.stdout));
+    assert_eq!(fs::read(&log).unwrap(), bytes);
+}
+
+#[test]
+fn without_a_disk_clients_of_the_spool_are_told() {
+    let home = Home::new("no-spool");
+    let daemon = Daemon::start(&home.config());
+    for (words, reason) in [
+        (&["backup", "/nonexistent/file"][..], "No such file"),
+        (&["restore", "/proc/self/cmdline"], "no spool is configured"),
+        (&["spool", "check"], "no spool is configured"),
+    ] {
+        let output = home.pcsctl(words);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(reason), "{}", text(&output.stderr));
+    }
+    drop(daemon);
+    let bare = home.directory.join("bare");
+    fs::create_dir(&bare).unwrap();
+    home.configure(&format!("\toption spool '{}'", bare.display()));
+    let daemon = Daemon::start(&home.config());
+    let status = home.pcsctl(&["status"]);
+    assert!(
+        text(&status.stdout).contains("no disk is mounted there; `pcsd spool init DIR`"),
+        "{}",
+        text(&status.stdout)
+    );
+    assert_eq!(fs::read_dir(&bare).unwrap().count(), 0, "a bare mount point stays bare");
+    drop(daemon);
+}
+
 #[test]
 fn reload_keeps_running_on_a_fault() {
     let home = Home::new("reload");
     let daemon = Daemon::start(&home.config());
     home.configure("\toption bogus 'x'");
     daemon.signal(rustix::process::Signal::HUP);
-    daemon.await_line(": line 6");
+    daemon.await_line(": line 8");
     daemon.await_line("has 1 fault: the running configuration is kept");
     assert_eq!(home.pcsctl(&["status"]).status.code(), Some(0));
     fs::remove_file(home.config()).unwrap();

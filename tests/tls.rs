@@ -2,7 +2,6 @@
 //! authority.
 
 #[path = "support/mod.rs"]
-#[allow(dead_code, reason = "what other tests need")]
 mod support;
 
 use pcsd::base::limits::{WINDOWS_8K, WINDOWS_64K};
@@ -305,7 +304,7 @@ impl Home {
         let (directory, domain, sip, tls) = (self.directory.display(), self.domain, self.sip, self.tls);
         let text = format!(
             "config pcsd 'main'\n\toption domain '{domain}'\n\toption socket '{directory}/control'\n\
-             \toption state '{directory}'\n\toption log_level debug\n\tlist unlimited '127.0.0.1'\n\tlist listen 'udp:127.0.0.1:{sip}'\n\
+             \toption state '{directory}'\n\toption run_dir '{directory}'\n\toption log_level debug\n\tlist unlimited '127.0.0.1'\n\tlist listen 'udp:127.0.0.1:{sip}'\n\
              \tlist listen 'tls:127.0.0.1:{tls}'\nconfig person 'alice'\n\toption password '{PASSWORD}'\n{more}"
         );
         fs::write(self.directory.join("pcsd"), text).unwrap();

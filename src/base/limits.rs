@@ -117,7 +117,7 @@ const _: () = {
     assert!(SPOOL_RECORDS >= 1 && SPOOL_RECORDS < 32_768, "the index counts in 16 bits and has two cells for each");
     assert!(SPOOL_OWNERS >= 1 && SPOOL_OWNERS < 32_768);
     assert!(SPOOL_SEGMENTS >= 4 && SPOOL_SEGMENTS <= 1024, "a head, two with records and one in reserve");
-    assert!(SPOOL_SEGMENT_BYTES >= 1024 && SPOOL_SEGMENT_BYTES <= 16 << 20 && SPOOL_SEGMENT_BYTES % 512 == 0);
+    assert!(SPOOL_SEGMENT_BYTES >= 1024 && SPOOL_SEGMENT_BYTES <= 16 << 20 && SPOOL_SEGMENT_BYTES.is_multiple_of(512));
     assert!(STREAMS < 65_535 && BINDINGS < 65_535 && SERVER_TRANSACTIONS < 65_535 && CLIENT_TRANSACTIONS < 65_535);
 };
 

@@ -21,6 +21,11 @@ pub enum Command {
         /// The configuration file.
         file: PathBuf,
     },
+    /// `pcsd pin`
+    Pin {
+        /// The configuration file.
+        config: PathBuf,
+    },
     /// `pcsd version`
     Version,
     /// `pcsd footprint`
@@ -105,7 +110,8 @@ type Parsed = Result<Command, String>;
 fn parse_pcsd(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
     let word = words.next().ok_or("no command")?;
     let command = match word.as_encoded_bytes() {
-        b"run" => return parse_run(words),
+        b"run" => return parse_with_config(words, |config| Command::Run { config }),
+        b"pin" => return parse_with_config(words, |config| Command::Pin { config }),
         b"selftest" => return parse_selftest(words),
         b"spool" => parse_spool(words)?,
         b"check" => Command::Check { file: words.next().ok_or("check needs a file")?.into() },
@@ -130,7 +136,7 @@ fn parse_spool(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
     }
 }
 
-fn parse_run(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
+fn parse_with_config(words: &mut dyn Iterator<Item = OsString>, command: fn(PathBuf) -> Command) -> Parsed {
     let mut config = PathBuf::from(CONFIG_DEFAULT);
     while let Some(word) = words.next() {
         match option(&word, "--config", words)? {
@@ -139,7 +145,7 @@ fn parse_run(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
             None => return Err(unknown(&word)),
         }
     }
-    Ok(Command::Run { config })
+    Ok(command(config))
 }
 
 fn parse_selftest(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
@@ -245,6 +251,7 @@ usage: pcsd run [--config FILE]   run the server (default file: /etc/config/pcsd
        pcsd check FILE            print every fault of a configuration file
        pcsd spool init DIR        make a directory a spool, wherever it lies
        pcsd spool check DIR       say what there is in a spool that nobody uses; writes nothing
+       pcsd pin [--config FILE]   print our key as others name it in their configuration
        pcsd footprint             print every table's capacity and bytes
        pcsd selftest [--without CHECK]   try timers, sockets and random numbers on this machine
        pcsd version               print the version
@@ -283,6 +290,7 @@ mod tests {
         assert_eq!(words("/usr/sbin/pcsd run --config /tmp/x"), Ok(Command::Run { config: "/tmp/x".into() }));
         assert_eq!(words("pcsd run --config=/tmp/x"), Ok(Command::Run { config: "/tmp/x".into() }));
         assert_eq!(words("pcsd check f"), Ok(Command::Check { file: "f".into() }));
+        assert_eq!(words("pcsd pin --config /tmp/x"), Ok(Command::Pin { config: "/tmp/x".into() }));
         assert_eq!(words("pcsd version"), Ok(Command::Version));
         assert_eq!(words("pcsd footprint"), Ok(Command::Footprint));
         for help in ["pcsd help", "pcsd --help", "pcsd run --help"] {

@@ -10,7 +10,8 @@ use super::signal::{Wish, Wishes};
 use super::state::{Remembered, StateDirectory, boot_id};
 use super::storage::{Options, RecordStore};
 use super::syslog;
-use super::tls::Endpoint;
+use super::tls::{self, Endpoint};
+use crate::base::limits::SPOOL_RECORDS;
 use crate::base::net::Transport;
 use crate::config::{
     self,
@@ -18,7 +19,7 @@ use crate::config::{
 };
 use crate::server::Server;
 use crate::server::contract::{Input, Seed};
-use crate::spool::Limits;
+use crate::spool::{Limits, Memory};
 use core::cell::RefCell;
 use core::pin::pin;
 use core::time::Duration;
@@ -143,6 +144,8 @@ fn reload(path: &Path, model: &mut Model, driver: &RefCell<Driver>) -> bool {
             syslog::configure(settings::filter(model.main.log_level), model.main.syslog);
             if lasting_paths(&model.main) != before {
                 log::warn!("the control socket and the directories stay where they are until the next start");
+                // The key is in one of them.
+                model.main.state.clone_from(&before.0[1]);
             }
             // A certificate may have been renewed. Connections that are up go on with what they began with.
             match Endpoint::configured(model) {
@@ -221,14 +224,28 @@ pub fn check(path: &Path, out: &mut impl Write) -> io::Result<bool> {
     Ok(refusal.is_none())
 }
 
+/// `pcsd pin`: prints the pin of our key; makes the key if there is none.
+///
+/// # Errors
+/// When the configuration has a fault, or there is no key.
+pub fn pin(path: &Path, out: &mut impl Write) -> io::Result<()> {
+    let model = settings::model();
+    read_at_start(path, model)?;
+    tls::print_pin(&model.main, out)
+}
+
 /// `pcsd footprint`: every table's capacity and bytes.
 ///
 /// # Errors
 /// When it can't be written.
 pub fn footprint(out: &mut impl Write) -> io::Result<()> {
     let rows = || {
-        let edge =
-            [("configuration as read", 1, size_of::<Model>()), ("runtime: sockets and buffer", 1, Driver::bytes())];
+        let edge = [
+            ("configuration as read", 1, size_of::<Model>()),
+            ("runtime: sockets and buffer", 1, Driver::bytes()),
+            ("spool: index and segments, on the disk", SPOOL_RECORDS, size_of::<Memory>()),
+            ("spool: the same in memory", SPOOL_RECORDS, size_of::<Memory>()),
+        ];
         Server::footprint().chain(edge)
     };
     let name_width = rows().map(|(name, ..)| name.len()).max().unwrap_or(0);

@@ -280,6 +280,7 @@ impl Durable for DiskFile {
 }
 
 impl Identity {
+    #[allow(clippy::unnecessary_cast, reason = "the types are others on other machines")]
     fn of(stat: &Stat) -> Self {
         Self { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
     }

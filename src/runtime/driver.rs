@@ -8,6 +8,7 @@
 //! there.
 
 use super::clock;
+use super::hush::Hush;
 use super::poller::{NO_EVENTS, Poller, Readiness, Token};
 use super::storage::{Event, RecordStore};
 use super::stream::{Accepted, Link, Listener, Stage};
@@ -32,6 +33,7 @@ use std::collections::VecDeque;
 use std::format;
 use std::io;
 use std::net::TcpStream;
+use std::string::String;
 use std::sync::Arc;
 use std::task::Wake;
 use std::time::Duration;
@@ -51,6 +53,8 @@ pub struct Driver {
     /// What TLS needs; without it there is none.
     endpoint: Option<Endpoint>,
     turnstile: Turnstile,
+    /// Failed handshakes of those who came to us.
+    strangers: Hush,
     credits: Credits,
     /// What the core is to be told about its outputs, once it has no more of them.
     answers: VecDeque<Answer>,
@@ -120,6 +124,7 @@ impl Driver {
             socket_deadline: None,
             endpoint: None,
             turnstile: Turnstile::default(),
+            strangers: Hush::default(),
             credits: Credits { ports: PortSet::ALL, storage: false },
             answers: VecDeque::with_capacity(SOCKETS + STREAMS),
             records: None,
@@ -625,12 +630,17 @@ impl Driver {
         let Some(link) = self.link(stream) else { return };
         let reason = if link.is_outgoing { Reason::NotConnected } else { Reason::Broken };
         if link.transport == Transport::Tls {
-            let peer = link.peer();
+            let (peer, is_outgoing) = (link.peer(), link.is_outgoing);
             let expected = self.server.expected(stream).map(|expected| expected.domain).unwrap_or_default();
             match peer {
-                Some(peer) => {
-                    log::warn!("no TLS with {expected}{}{peer}: {why}", if expected.is_empty() { "" } else { " at " })
+                // Whoever scans the ports of the world fails here, too.
+                Some(peer) if !is_outgoing => {
+                    if let Some(untold) = self.strangers.admit(clock::now()) {
+                        let more = if untold > 0 { std::format!(" (and {untold} others)") } else { String::new() };
+                        log::warn!("no TLS with {peer}: {why}{more}");
+                    }
                 }
+                Some(peer) => log::warn!("no TLS with {expected} at {peer}: {why}"),
                 None => log::warn!("no TLS with {expected}: {why}"),
             }
         }

@@ -1,6 +1,6 @@
 //! Floor 5: the world around the core. The only place with sockets, files, signals, clocks and threads.
 //!
-//! Two threads run. The *loop thread* ([`driver`]) waits for readiness of the server's own sockets and makes turns. The
+//! Two threads run, and a third where a disk is configured ([`storage`]), which may stall for seconds and holds nobody up. The *loop thread* ([`driver`]) waits for readiness of the server's own sockets and makes turns. The
 //! services beside it (signals, the control socket, the watch over addresses and clock) are smol tasks on that same
 //! thread, polled between turns; what *they* wait for is watched by smol's own reactor thread, which rings a bell when
 //! one of them can go on. So a SIP message costs exactly the system calls that move it, and the services cost nothing
@@ -13,6 +13,7 @@ pub mod control;
 pub mod daemon;
 pub mod disk;
 pub mod driver;
+mod hush;
 pub mod maintenance;
 mod nameservers;
 mod poller;

@@ -1,7 +1,8 @@
 //! What stands in the place of `tls` when the program is built without it: types of which there is no value.
 
 use crate::base::net::PeerIdentity;
-use crate::config::model::{Model, Peer};
+use crate::config::model::{Main, Model, Peer};
+use std::io::{self, Write};
 
 /// See `tls::fault`.
 pub mod fault {
@@ -103,4 +104,12 @@ impl Endpoint {
     pub fn server(&self) -> Result<session::Session, fault::Fault> {
         match self.0 {}
     }
+}
+
+/// There is no key.
+///
+/// # Errors
+/// Says so.
+pub fn print_pin(_: &Main, _: &mut impl Write) -> io::Result<()> {
+    Err(io::Error::other("this program is built without TLS"))
 }

@@ -25,7 +25,8 @@ use smol::{Async, Timer};
 /// Returns within [`PATIENCE`] per check even if timers never fire: the checks run on a thread of their own, and the
 /// waiting here does not depend on smol.
 pub fn run(without: Option<&str>) -> bool {
-    let checks: [(&str, Check); 7] = [
+    let checks: [(&str, Check); 8] = [
+        ("clock", clock),
         ("timers", || smol::block_on(timers())),
         ("udp 127.0.0.1", || smol::block_on(udp_echo(Ipv4Addr::LOCALHOST.into()))),
         ("tcp 127.0.0.1", || smol::block_on(tcp_echo(Ipv4Addr::LOCALHOST.into()))),
@@ -181,6 +182,19 @@ async fn deadline<T>() -> io::Result<T> {
 }
 
 /// Two draws differ: a source of randomness that gives the same bytes twice is none.
+/// The clock since the boot against what the kernel says in text: a timespec of the wrong width shows here.
+fn clock() -> Outcome {
+    let own_s = super::clock::now().millis() / 1000;
+    let uptime = std::fs::read_to_string("/proc/uptime");
+    match uptime.as_deref().ok().and_then(|text| text.split('.').next()?.parse::<u64>().ok()) {
+        None => Outcome::Skipped("no /proc/uptime".to_string()),
+        Some(uptime_s) if uptime_s.abs_diff(own_s) > 5 => {
+            Outcome::Failed(format!("{own_s} s since the boot, but /proc/uptime says {uptime_s} s"))
+        }
+        Some(_) => Outcome::Passed(format!("{own_s} s since the boot")),
+    }
+}
+
 fn random() -> Outcome {
     let (mut first, mut second) = ([0; 16], [0; 16]);
     match getrandom::fill(&mut first).and_then(|()| getrandom::fill(&mut second)) {

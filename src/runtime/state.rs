@@ -1,7 +1,7 @@
 //! The state directory (option `state`): what has to survive a reboot without any disk.
 //!
-//! It lies on the router's flash, which wears out by being written. There are two files, both replaced as a whole
-//! (temporary file, fsync, rename, fsync of the directory):
+//! It lies on the router's flash, which wears out by being written. Its files are replaced as a whole (temporary file,
+//! fsync, rename, fsync of the directory). Besides those of TLS there are two:
 //!
 //! - `secret`: 32 random bytes in hexadecimal, made at the first start. Nonces and sealed routes of one run are good in
 //!   the next one because of it.
@@ -76,7 +76,7 @@ impl StateDirectory {
     }
 
     /// Replaces a file: whenever the power is cut, there is the old one or the new one.
-    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
         let directory =
             rustix::fs::open(&self.path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
@@ -107,8 +107,12 @@ pub(super) fn sync_directory(directory: impl rustix::fd::AsFd) -> Result<(), Err
 /// A number for this boot of the machine: another after each reboot. Random when the kernel does not say.
 pub fn boot_id() -> u64 {
     let id = fs::read("/proc/sys/kernel/random/boot_id").or_else(|_| random().map(|bytes| bytes.to_vec()));
-    let digest = Sha256::digest(id.unwrap_or_default());
-    digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte))
+    fingerprint(&id.unwrap_or_default())
+}
+
+/// Bytes as a number that no others are likely to give.
+pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
+    Sha256::digest(bytes).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// A UUID nobody has (RFC 9562 §5.4, version 4).
@@ -330,3 +334,142 @@ const SECRET_FILE: &str = "secret";
 const REMEMBERED_FILE: &str = "remembered";
 const HEADER: &str = "pcsd remembered 1\n";
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A state directory that goes with the test.
+    struct Home(PathBuf);
+
+    impl Home {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("pcsd-state-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            Self(path)
+        }
+
+        fn state(&self) -> StateDirectory {
+            StateDirectory::new(&self.0.join("state"))
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            self.0.join("state").join(name)
+        }
+    }
+
+    impl Drop for Home {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const fn key(kind: Kind, id: u64) -> Key {
+        Key { kind, id }
+    }
+
+    fn ids(remembered: &Remembered) -> Vec<u64> {
+        remembered.each().map(|(meta, _)| meta.key.id).collect()
+    }
+
+    #[test]
+    fn the_secret_lasts_and_is_for_the_owner_only() {
+        let home = Home::new("secret");
+        let secret = home.state().secret().unwrap();
+        assert_eq!(home.state().secret().unwrap(), secret);
+        let metadata = fs::metadata(home.file("secret")).unwrap();
+        assert_eq!((metadata.permissions().mode() & 0o777, metadata.len()), (0o600, 65));
+        assert!(!home.file("secret.new").exists());
+        // What is no secret is replaced.
+        fs::write(home.file("secret"), "short").unwrap();
+        let other = home.state().secret().unwrap();
+        assert!(other != secret && home.state().secret().unwrap() == other);
+    }
+
+    #[test]
+    fn without_a_directory_there_is_a_secret_for_this_run() {
+        let home = Home::new("nowhere");
+        fs::create_dir_all(&home.0).unwrap();
+        fs::write(home.0.join("state"), "a file").unwrap();
+        let secret = home.state().secret().unwrap();
+        assert_ne!(secret, [0; SECRET_BYTES]);
+        assert_ne!(home.state().secret().unwrap(), secret);
+    }
+
+    #[test]
+    fn boot_id_is_the_same_within_a_boot() {
+        assert_eq!(boot_id(), boot_id());
+        assert_ne!(boot_id(), 0);
+    }
+
+    #[test]
+    fn remembered_round_trips_and_is_written_rarely() {
+        let home = Home::new("remembered");
+        let mut remembered = Remembered::open(home.state());
+        let at = Instant::from_millis;
+        remembered.tend(at(0));
+        assert!(!home.file("remembered").exists(), "nothing changed, nothing is written");
+        remembered.put(key(Kind::Setting, 1), 0xdead_beef, 1_700_000_000, b"on \n\xff");
+        remembered.put(key(Kind::Authorisation, 2), 7, 0, b"");
+        remembered.tend(at(1000));
+        let first = fs::read(home.file("remembered")).unwrap();
+        remembered.put(key(Kind::Setting, 1), 0xdead_beef, 1_700_000_001, b"on \n\xff");
+        remembered.flush(at(2000));
+        assert_eq!(fs::read(home.file("remembered")).unwrap(), first, "the same value is no change");
+        remembered.put(key(Kind::Setting, 3), 0, 0, b"new");
+        remembered.tend(at(1000 + WRITE_INTERVAL_MS - 1));
+        assert_eq!(fs::read(home.file("remembered")).unwrap(), first, "too soon");
+        remembered.tend(at(1000 + WRITE_INTERVAL_MS));
+        remembered.remove(key(Kind::Authorisation, 2));
+        remembered.flush(at(1000 + WRITE_INTERVAL_MS));
+
+        let again = Remembered::open(home.state());
+        let records: Vec<_> = again.each().collect();
+        let meta = Meta { key: key(Kind::Setting, 1), owner: 0xdead_beef, at: 1_700_000_000, blob_bytes: 0 };
+        assert_eq!(records[0], (meta, &b"on \n\xff"[..]));
+        assert_eq!(ids(&again), [1, 3]);
+        assert!(!again.is_changed);
+    }
+
+    #[test]
+    fn damage_costs_the_damaged_lines_only() {
+        let home = Home::new("damaged");
+        let mut remembered = Remembered::open(home.state());
+        (0..4).for_each(|id| remembered.put(key(Kind::Setting, id), 0, 0, b"payload"));
+        remembered.flush(Instant::ZERO);
+        let whole = fs::read(home.file("remembered")).unwrap();
+        for at in HEADER.len()..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(home.file("remembered"), &damaged).unwrap();
+            let read = Remembered::open(home.state());
+            assert!(read.records.len() >= 2, "a changed line end costs two lines");
+            assert!(read.each().all(|(meta, payload)| meta.key.id < 4 && payload == b"payload"), "byte {at}");
+            fs::write(home.file("remembered"), &whole[..at]).unwrap();
+            assert!(Remembered::open(home.state()).each().all(|(_, payload)| payload == b"payload"));
+        }
+        fs::write(home.file("remembered"), "pcsd remembered 2\n").unwrap();
+        assert_eq!(ids(&Remembered::open(home.state())), [0; 0]);
+    }
+
+    #[test]
+    fn it_does_not_grow_without_end() {
+        let home = Home::new("full");
+        let mut remembered = Remembered::open(home.state());
+        remembered.put(key(Kind::Setting, 0), 0, 0, &[1; PAYLOADS_BYTES_MAX]);
+        remembered.put(key(Kind::Setting, 1), 0, 0, b"too much");
+        assert_eq!(ids(&remembered), [0]);
+        remembered.flush(Instant::ZERO);
+        assert_eq!(ids(&Remembered::open(home.state())), [0], "the fullest file can be read");
+        // A new value that does not fit leaves no old one behind that would be wrong.
+        remembered.put(key(Kind::Setting, 0), 0, 0, &[1; PAYLOADS_BYTES_MAX + 1]);
+        assert_eq!(ids(&remembered), [0; 0]);
+        for id in 0..2 * RECORDS_MAX as u64 {
+            remembered.put(key(Kind::Setting, id), u32::MAX, u32::MAX, &[2; PAYLOADS_BYTES_MAX / RECORDS_MAX]);
+        }
+        assert_eq!(remembered.records.len(), RECORDS_MAX);
+        remembered.flush(Instant::ZERO);
+        assert_eq!(Remembered::open(home.state()).records.len(), RECORDS_MAX);
+    }
+}

@@ -14,6 +14,8 @@
 pub mod exchange;
 pub mod job;
 pub mod status;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 use super::disk::{self, StdDisk};
@@ -34,6 +36,7 @@ use std::string::ToString;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use std::vec::Vec;
 use worker::{Folder, Worker, mount_or_format};
 
 /// What became of a request.
@@ -68,12 +71,15 @@ pub struct RecordStore {
     /// Reports of the worker and how far they were gone through: reports and bytes.
     reports: Reports,
     reports_done: (usize, usize),
+    /// What was forgotten while there was no disk: a disk that comes may still have it.
+    forgotten: Vec<Key>,
     /// To be told next.
     has_moved: bool,
 }
 
 struct Pending {
-    ticket: Ticket,
+    /// `None`: nobody waits for it.
+    ticket: Option<Ticket>,
     key: Key,
     /// `None`: the worker has it.
     outcome: Option<Outcome>,
@@ -98,16 +104,24 @@ impl RecordStore {
     /// When the machine refuses a thread or a descriptor. A directory that can't be used is none.
     pub fn start(options: Options, remembered: Remembered) -> io::Result<Self> {
         static TABLES: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
+        Self::start_with(options, remembered, TABLES.take(), disk_tables())
+    }
+
+    fn start_with(
+        options: Options,
+        remembered: Remembered,
+        memory: &'static mut Memory,
+        disk: &'static mut Memory,
+    ) -> io::Result<Self> {
         let directory = options.spool.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
         let exchange = Arc::new(Exchange::new(options.limits, &directory)?);
         if let Some(path) = &options.spool {
             let worker = Worker::new(exchange.clone(), Folder::new(path), options.spool_bytes);
-            let tables = disk_tables();
-            thread::Builder::new().name("spool".into()).stack_size(STACK_BYTES).spawn(move || worker.run(tables))?;
+            thread::Builder::new().name("spool".into()).stack_size(STACK_BYTES).spawn(move || worker.run(disk))?;
         }
         let has_worker = options.spool.is_some();
         let mut this = Self::new(exchange, has_worker, options, remembered);
-        this.mount_memory(TABLES.take());
+        this.mount_memory(memory);
         Ok(this)
     }
 
@@ -123,6 +137,7 @@ impl RecordStore {
             restored: VecDeque::new(),
             reports: Reports::default(),
             reports_done: (0, 0),
+            forgotten: Vec::new(),
             has_moved: false,
         }
     }
@@ -146,7 +161,7 @@ impl RecordStore {
         } else {
             self.restore_remembered();
         }
-        if !self.reports.list.contains(&Report::Ready) {
+        if !self.is_disk_known() {
             self.move_to_memory();
         }
     }
@@ -177,7 +192,10 @@ impl RecordStore {
             Storage::Memory if !key.kind.is_message() => Some(self.in_memory(|spool| spool.put(&meta, payload))),
             Storage::Memory | Storage::Absent => Some(Err(StoreError::NoDisk)),
         };
-        self.pending.push_back(Pending { ticket, key, outcome });
+        if self.place != Storage::Disk && outcome == Some(Ok(())) {
+            self.forgotten.retain(|forgotten| *forgotten != key);
+        }
+        self.pending.push_back(Pending { ticket: Some(ticket), key, outcome });
     }
 
     /// Forgets a record; answered by [`Event::Stored`].
@@ -191,7 +209,13 @@ impl RecordStore {
             Storage::Memory => Some(self.in_memory(|spool| spool.remove(key).map(drop))),
             Storage::Absent => Some(Err(StoreError::NoDisk)),
         };
-        self.pending.push_back(Pending { ticket, key, outcome });
+        if self.place != Storage::Disk && self.has_worker && !self.forgotten.contains(&key) {
+            if self.forgotten.len() >= FORGOTTEN_MAX {
+                self.forgotten.remove(0);
+            }
+            self.forgotten.push(key);
+        }
+        self.pending.push_back(Pending { ticket: Some(ticket), key, outcome });
     }
 
     /// Takes what the worker has to say, to be told by [`RecordStore::next`].
@@ -228,6 +252,9 @@ impl RecordStore {
                 Report::Found(meta, len) => {
                     let from = self.reports_done.1;
                     self.reports_done.1 += len;
+                    if self.forgotten.contains(&meta.key) {
+                        continue;
+                    }
                     buffer[..len].copy_from_slice(&self.reports.bytes[from..from + len]);
                     if Remembered::takes(meta.key.kind) {
                         self.remembered.put(meta.key, meta.owner, meta.at, &buffer[..len]);
@@ -237,6 +264,7 @@ impl RecordStore {
                 Report::Ready => {
                     self.place = Storage::Disk;
                     self.has_moved = true;
+                    self.forget_on_disk();
                 }
                 Report::Absent => self.move_to_memory(),
             }
@@ -286,9 +314,21 @@ impl RecordStore {
 /// Tickets.
 impl RecordStore {
     fn next_answer(&mut self) -> Option<Event> {
-        let outcome = self.pending.front()?.outcome?;
-        let pending = self.pending.pop_front()?;
-        Some(Event::Stored(pending.ticket, outcome))
+        loop {
+            let outcome = self.pending.front()?.outcome?;
+            if let Some(ticket) = self.pending.pop_front()?.ticket {
+                return Some(Event::Stored(ticket, outcome));
+            }
+        }
+    }
+
+    /// What was forgotten while there was no disk is forgotten on the one that came.
+    fn forget_on_disk(&mut self) {
+        for key in core::mem::take(&mut self.forgotten) {
+            if self.exchange.ask(NOBODY, Request::Remove(key), &[]) {
+                self.pending.push_back(Pending { ticket: None, key, outcome: None });
+            }
+        }
     }
 
     /// The worker has answered its oldest ticket.
@@ -296,7 +336,7 @@ impl RecordStore {
         let Some(pending) = self.pending.iter_mut().find(|pending| pending.outcome.is_none()) else {
             return log::error!("spool: an answer to nothing asked");
         };
-        debug_assert_eq!(pending.ticket, ticket, "answers come in order");
+        debug_assert!(pending.ticket.is_none_or(|asked| asked == ticket), "answers come in order");
         pending.outcome = Some(outcome);
         let key = pending.key;
         if outcome.is_ok() && self.memory.as_ref().is_some_and(|spool| spool.find(key).is_some()) {
@@ -396,6 +436,10 @@ fn is_fatal<E>(problem: &Problem<E>) -> bool {
     matches!(problem, Problem::Disk(_) | Problem::Failed | Problem::NotMounted)
 }
 
+/// The ticket of what nobody waits for.
+const NOBODY: Ticket = Ticket(u32::MAX);
+/// Fewer than fit the queue to the worker, which is empty when a disk comes.
+const FORGOTTEN_MAX: usize = exchange::REQUESTS_MAX / 2;
 /// Segments in memory are small: memory is dear.
 const MEMORY_SEGMENT_BYTES: u32 = 16 * 1024;
 /// The worker goes deep nowhere.

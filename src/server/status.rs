@@ -6,11 +6,12 @@ use core::net::SocketAddr;
 use serde::{Serialize, Serializer};
 
 use super::{Core, Server};
-use crate::base::limits::PORTS;
+use crate::base::limits::{PEERS, PORTS};
 use crate::base::net::Transport;
 use crate::base::text::Printable;
 use crate::base::time::Instant;
 use crate::home::binding::{Binding, Text};
+use crate::sip::resolver;
 use crate::sip::stack::Counters;
 
 /// The state of the server as a whole.
@@ -38,8 +39,23 @@ pub struct Status<'s> {
     pub blocks: [(usize, usize, usize); 4],
     /// Sockets.
     pub listening: heapless::Vec<Listening, PORTS>,
+    /// Connections with peers that have proven who they are.
+    pub proven: heapless::Vec<Proven<'s>, PEERS>,
+    /// Names being looked up, and outcomes that are known.
+    pub names: (usize, usize),
+    /// Counts of lookups since the start.
+    pub lookups: resolver::Counters,
     /// Counts since the start.
     pub counters: Counters,
+}
+
+/// A peer that is connected.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Proven<'s> {
+    /// Its domain.
+    pub domain: &'s str,
+    /// Its address.
+    pub address: Address,
 }
 
 /// An open socket.
@@ -110,6 +126,14 @@ impl Server {
             listening: listening
                 .map(|(_, port)| Listening { transport: port.transport, address: port.address })
                 .collect(),
+            proven: stack
+                .network
+                .proven()
+                .map(|(domain, address)| Proven { domain, address: Address(address) })
+                .take(PEERS)
+                .collect(),
+            names: stack.resolver.usage(),
+            lookups: stack.resolver.counters(),
             counters: stack.counters,
         }
     }
@@ -160,6 +184,13 @@ impl fmt::Display for Status<'_> {
         for port in &self.listening {
             writeln!(f, "listening     {}:{}", port.transport, port.address)?;
         }
+        for peer in &self.proven {
+            writeln!(f, "peer          {} at {}", peer.domain, peer.address.0)?;
+        }
+        let resolver::Counters { lookups, hits, timeouts, refused: unwilling, wrong, .. } = self.lookups;
+        let (under_way, known) = self.names;
+        writeln!(f, "names         {under_way} being looked up, {known} known; {lookups} lookups, {hits} from memory")?;
+        writeln!(f, "name servers  {timeouts} timeouts, {unwilling} refusals, {wrong} wrong answers")?;
         let Counters { requests, responses, malformed, limited, stray, overloaded, refused, missed_messages } =
             self.counters;
         writeln!(f, "messages in   {requests} requests, {responses} answers")?;

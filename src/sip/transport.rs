@@ -441,6 +441,12 @@ impl Network {
         names.into_iter().find(|name| !name.is_empty()).map(|name| name.as_str())
     }
 
+    /// The peers that have proven who they are, by domain, with their addresses.
+    pub fn proven(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        let up = self.streams.iter().filter(|state| state.is_usable() && !state.proved.is_empty());
+        up.map(|state| (state.proved.as_str(), state.remote))
+    }
+
     /// The stream in a slot, while it can carry messages.
     pub fn stream_at(&self, index: usize) -> Option<Stream> {
         let state = self.streams.get(index).filter(|state| state.is_usable())?;

@@ -84,6 +84,7 @@ const END: u8 = b'e';
 const HEAD_BYTES_MAX: usize = 1 + 2 + 10 + 5 + 5 + 5;
 
 type Outcome<T, E, F> = Result<T, BackupProblem<E, F>>;
+type Tell<'t, E, F> = dyn FnMut(Item<'_>) -> Outcome<(), E, F> + 't;
 
 /// Writes a backup. `buffer` takes the longest payload and [`BUFFER_BYTES`].
 pub fn write<D: Disk, W: Write>(
@@ -280,7 +281,7 @@ enum Item<'b> {
 fn read_items<E, R: Read>(
     input: &mut R,
     buffer: &mut [u8],
-    tell: &mut dyn FnMut(Item<'_>) -> Outcome<(), E, R::Error>,
+    tell: &mut Tell<'_, E, R::Error>,
 ) -> Outcome<(), E, R::Error> {
     let mut start = [0; MAGIC.len() + 1];
     let len = fill(input, &mut start)?;

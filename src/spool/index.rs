@@ -22,7 +22,7 @@ impl Place {
     const OFFSET_BITS: u32 = 22;
 
     pub const fn new(slot: u16, offset: u32) -> Self {
-        Self((slot as u32) << Self::OFFSET_BITS | offset / 4)
+        Self(((slot as u32) << Self::OFFSET_BITS) | (offset / 4))
     }
 
     pub const fn slot(self) -> u16 {

@@ -65,6 +65,9 @@ const MARKER_MAGIC: &[u8; 16] = b"pcsd spool file\n";
 /// Bytes of one of the two copies: a sector each.
 const MARKER_BYTES: usize = 512;
 
+/// Offset of a record, its header, and whether its payload is whole.
+type Found = (u32, Header, bool);
+
 /// What the survey found out about the newest segment.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Survey {
@@ -294,7 +297,7 @@ impl<D: Disk> Spool<'_, D> {
     }
 
     /// The next record in a segment.
-    fn next(&mut self, slot: u16, at: u32, end: u32) -> Result<Option<(u32, Header, bool)>, Problem<D::Error>> {
+    fn next(&mut self, slot: u16, at: u32, end: u32) -> Result<Option<Found>, Problem<D::Error>> {
         let header_seed = record::header_seed(self.seed, self.memory.slots[usize::from(slot)].life);
         let file = log::source(&mut self.disk, &mut self.reader, slot).map_err(Problem::Disk)?;
         let file = file.ok_or(Problem::Damaged)?;

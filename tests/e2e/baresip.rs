@@ -14,11 +14,13 @@ use std::thread;
 pub struct Setup<'a> {
     /// Its person.
     pub user: &'a str,
+    /// The domain it belongs to.
+    pub domain: &'a str,
     /// The password it has.
     pub password: &'a str,
     /// The server.
     pub server: SocketAddr,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp` or `tls`, where it checks nobody's certificate.
     pub transport: &'a str,
     /// Its own address.
     pub ip: IpAddr,
@@ -28,7 +30,7 @@ pub struct Setup<'a> {
     pub tone_hz: u32,
     /// Parameters of its account, each with its semicolon.
     pub more: &'a str,
-    /// Whom it writes to.
+    /// Whom it writes to: a person of the home, or `user@domain`.
     pub contact: &'a str,
     /// The network namespace; there it has no control port.
     pub namespace: Option<&'a str>,
@@ -40,6 +42,7 @@ impl<'a> Setup<'a> {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Self {
             user,
+            domain: DOMAIN,
             password: PASSWORD,
             server,
             transport: "udp",
@@ -57,7 +60,7 @@ impl<'a> Setup<'a> {
         let directory = place.directory(name);
         let recordings = place.directory(&format!("{name}/recordings"));
         let (port, rtp, control) = (free_port(), free_port(), free_port());
-        let Self { user, password, server, transport, ip, tone_hz, more, contact, .. } = self;
+        let Self { user, domain, password, server, transport, ip, tone_hz, more, contact, .. } = self;
         let tone = directory.join("tone.wav");
         tone::write(&tone, tone_hz, 30);
         let local = SocketAddr::new(ip, port);
@@ -71,12 +74,14 @@ impl<'a> Setup<'a> {
             modules.iter().find(|folder| Path::new(folder).exists()).unwrap_or(&modules[0]),
         );
         let answer_mode = if self.answers { "auto" } else { "manual" };
+        // Parameters of its own address would go into those that it calls.
         let account = format!(
-            "<sip:{user}@{DOMAIN};transport={transport}>;auth_user={user};auth_pass={password};\
+            "<sip:{user}@{domain}>;auth_user={user};auth_pass={password};\
              outbound=\"sip:{server};transport={transport}\";regint=3600;answermode={answer_mode};\
              audio_codecs=pcma{more}\n"
         );
-        let files = [("config", config), ("accounts", account), ("contacts", format!("\"them\" <{}>\n", sip(contact)))];
+        let contact = if contact.contains('@') { format!("sip:{contact}") } else { sip(contact) };
+        let files = [("config", config), ("accounts", account), ("contacts", format!("\"them\" <{contact}>\n"))];
         for (file, text) in files {
             fs::write(directory.join(file), text).expect("a file for baresip can be written");
         }
@@ -150,7 +155,7 @@ impl Baresip {
     /// Waits until it has registered for the first time.
     pub fn await_registered(&self) {
         // The event comes before anybody can listen to it.
-        self.program.await_line(0, "} 200 OK () [");
+        self.program.await_line(0, "} 200 OK (");
     }
 
     /// Waits for the next event that has this in it, after those that were waited for before.

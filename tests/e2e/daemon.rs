@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The home's domain.
@@ -20,8 +20,11 @@ pub const PASSWORD: &str = "secret";
 pub struct Daemon {
     /// The process.
     pub program: Program,
-    directory: PathBuf,
+    /// What is its own: the configuration, the directories `state` and `run`.
+    pub directory: PathBuf,
+    namespace: Option<std::string::String>,
     listen: std::vec::Vec<std::string::String>,
+    more: std::string::String,
     /// The port it listens on, on each address, over UDP and TCP.
     pub port: u16,
 }
@@ -74,26 +77,69 @@ impl Daemon {
 
     /// Starts it on some addresses (IPv6 in brackets), in a network namespace if one is named.
     pub fn start_on(place: &Place, addresses: &[&str], people: &[Person<'_>], namespace: Option<&str>) -> Self {
-        let directory = place.directory("pcsd");
         let port = free_port();
         let listen = addresses.iter().flat_map(|ip| [format!("udp:{ip}:{port}"), format!("tcp:{ip}:{port}")]).collect();
+        Self::start_as(place, port, listen, people, namespace, "")
+    }
+
+    /// Starts it on 127.0.0.1 with `more` configuration: options of the main section, then whole sections. It is on the
+    /// port over UDP and TCP, and on the next one over TLS if `is_secure`.
+    pub fn start_with(place: &Place, people: &[Person<'_>], is_secure: bool, more: &str) -> Self {
+        let port = free_port();
+        let mut listen = std::vec![format!("udp:127.0.0.1:{port}"), format!("tcp:127.0.0.1:{port}")];
+        if is_secure {
+            listen.push(format!("tls:127.0.0.1:{}", port + 1));
+        }
+        Self::start_as(place, port, listen, people, None, more)
+    }
+
+    fn start_as(
+        place: &Place,
+        port: u16,
+        listen: std::vec::Vec<std::string::String>,
+        people: &[Person<'_>],
+        namespace: Option<&str>,
+        more: &str,
+    ) -> Self {
+        let directory = place.directory("pcsd");
         symlink(env!("CARGO_BIN_EXE_pcsd"), directory.join("pcsctl")).expect("a link named pcsctl");
-        configure(&directory, &listen, people);
-        let mut command = crate::network::command(namespace, env!("CARGO_BIN_EXE_pcsd").as_ref());
-        command.args(["run", "--config"]).arg(directory.join("pcsd.uci"));
-        let program = Program::start("pcsd", &mut command);
-        program.await_line(0, "started");
-        Self { program, directory, listen, port }
+        configure(&directory, &listen, people, more);
+        let program = start(&directory, namespace);
+        Self { program, directory, namespace: namespace.map(Into::into), listen, more: more.into(), port }
+    }
+
+    /// Starts it again after its end, with the configuration that lies there.
+    pub fn start_again(&mut self) {
+        self.program = start(&self.directory, self.namespace.as_deref());
     }
 
     /// Writes the configuration anew; it counts from the next SIGHUP on.
     pub fn configure(&self, people: &[Person<'_>]) {
-        configure(&self.directory, &self.listen, people);
+        configure(&self.directory, &self.listen, people, &self.more);
+    }
+
+    /// Replaces the configuration beyond the people; it counts from the next SIGHUP or start on.
+    pub fn write_configuration(&mut self, people: &[Person<'_>], more: &str) {
+        self.more = more.into();
+        self.configure(people);
+    }
+
+    /// Replaces the configuration beyond the people, and waits until it counts.
+    pub fn reconfigure(&mut self, people: &[Person<'_>], more: &str) {
+        self.write_configuration(people, more);
+        let from = self.program.output.len();
+        self.program.signal(rustix::process::Signal::HUP);
+        self.program.await_line(from, "configuration read again");
     }
 
     /// Where it listens on 127.0.0.1.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Where it listens on 127.0.0.1 over TLS.
+    pub fn secure_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port + 1))
     }
 
     /// What `pcsctl devices` shows, for people.
@@ -157,16 +203,24 @@ pub fn sip(person: &str) -> std::string::String {
     format!("sip:{person}@{DOMAIN}")
 }
 
-fn configure(directory: &std::path::Path, listen: &std::vec::Vec<std::string::String>, people: &[Person<'_>]) {
-    let state = directory.join("state").display().to_string();
+fn start(directory: &Path, namespace: Option<&str>) -> Program {
+    let mut command = crate::network::command(namespace, env!("CARGO_BIN_EXE_pcsd").as_ref());
+    command.args(["run", "--config"]).arg(directory.join("pcsd.uci"));
+    let program = Program::start("pcsd", &mut command);
+    program.await_line(0, "started");
+    program
+}
+
+fn configure(directory: &Path, listen: &[std::string::String], people: &[Person<'_>], more: &str) {
+    let at = directory.display();
     let mut text = format!(
-        "config pcsd 'main'\n\toption domain '{DOMAIN}'\n\toption socket '{}'\n\toption log_level 'debug'\n\
-         \toption state '{state}'\n\toption run_dir '{state}'\n",
-        directory.join("control").display()
+        "config pcsd 'main'\n\toption domain '{DOMAIN}'\n\toption log_level 'debug'\n\toption socket '{at}/control'\n\
+         \toption state '{at}/state'\n\toption run_dir '{at}/run'\n"
     );
     for address in listen {
         let _ = writeln!(text, "\tlist listen '{address}'");
     }
+    text.push_str(more);
     for person in people {
         let _ = match person {
             Person::Modern(name) => writeln!(text, "\nconfig person '{name}'\n\toption password '{PASSWORD}'"),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -47,6 +47,15 @@ impl Place {
         Some(Self { name, directory, begun: Instant::now() })
     }
 
+    /// Says that this machine does not allow the test, and why. With `E2E_STRICT` set the test fails.
+    ///
+    /// # Panics
+    /// With the reason, when every test has to run.
+    pub fn skip(&self, reason: &str) {
+        assert!(std::env::var_os("E2E_STRICT").is_none(), "{}: not possible here: {reason}", self.name);
+        println!("{}: skipped: {reason}", self.name);
+    }
+
     /// A directory in this one.
     pub fn directory(&self, name: &str) -> PathBuf {
         let directory = self.directory.join(name);
@@ -76,7 +85,7 @@ impl Drop for Place {
 /// When it is missing, with the Debian package to install.
 pub fn find(program: &str) -> PathBuf {
     const FOLDERS: [&str; 5] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
-    const PACKAGES: [(&str, &str); 9] = [
+    const PACKAGES: [(&str, &str); 14] = [
         ("baresip", "baresip-core"),
         ("sipp", "sip-tester"),
         ("linphonec", "linphone-cli"),
@@ -85,6 +94,11 @@ pub fn find(program: &str) -> PathBuf {
         ("ss", "iproute2"),
         ("sysctl", "procps"),
         ("setpriv", "util-linux"),
+        ("unshare", "util-linux"),
+        ("mount", "mount"),
+        ("dnsmasq", "dnsmasq-base"),
+        ("kamailio", "kamailio"),
+        ("openssl", "openssl"),
         ("stdbuf", "coreutils"),
     ];
     let found = FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
@@ -129,6 +143,25 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// An address of the loopback that no other test has, here or in another run, with port 53 free.
+///
+/// # Errors
+/// With the reason, when this machine lets nobody have port 53.
+pub fn free_address_for_names() -> Result<Ipv4Addr, String> {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let run = std::process::id();
+    let mut reason = String::new();
+    for _ in 0..ADDRESSES_TRIED {
+        let last = NEXT.fetch_add(1, Ordering::Relaxed) % 250 + 1;
+        let address = Ipv4Addr::new(127, 64 + (run / 250 % 128) as u8, (run % 250) as u8, last as u8);
+        match UdpSocket::bind((address, 53)).and_then(|_| TcpListener::bind((address, 53))) {
+            Ok(_) => return Ok(address),
+            Err(error) => reason = format!("port 53 on {address}: {error}"),
+        }
+    }
+    Err(reason)
 }
 
 /// Whether somebody has the port, over UDP or TCP.
@@ -267,3 +300,4 @@ impl Drop for Program {
 }
 
 const LINES_SHOWN: usize = 60;
+const ADDRESSES_TRIED: usize = 5;

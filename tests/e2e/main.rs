@@ -16,14 +16,19 @@
 
 mod baresip;
 mod calls;
+mod certificates;
 mod daemon;
+mod dns;
 mod harness;
+mod kamailio;
 mod linphone;
 mod messages;
 mod nat;
 mod network;
 mod noise;
+mod outside;
 mod registration;
 mod sipp;
 mod streams;
+mod tls;
 mod tone;

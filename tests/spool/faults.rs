@@ -17,7 +17,7 @@ fn filled() -> SimDisk {
     let mut spool = mounted(&disk, &mut memory);
     for id in 0..RECORDS {
         let meta = Meta { key: key(Kind::Text, id), owner: 1, at: 0, blob_bytes: 0 };
-        spool.put(&meta, &[id as u8; 80]).unwrap();
+        spool.put(&meta, &[id as u8; 40]).unwrap();
         spool.commit().unwrap();
     }
     disk
@@ -28,7 +28,7 @@ fn readable(spool: &mut Spool<'_, SimDisk>) -> Vec<u64> {
     let mut ids = Vec::new();
     let _ = spool.each(&Filter::default(), &mut [0; 2000], &mut |meta, payload| {
         if meta.key.kind == Kind::Text {
-            assert_eq!(payload, [meta.key.id as u8; 80]);
+            assert_eq!(payload, [meta.key.id as u8; 40]);
             ids.push(meta.key.id);
         }
     });
@@ -74,7 +74,7 @@ fn damage_under_a_mounted_spool_is_told() {
     let mut memory = memory();
     let mut spool = mounted(&disk, &mut memory);
     let mut bytes = disk.file("log-0000").unwrap();
-    let payload = bytes.windows(80).position(|bytes| bytes == [0; 80]).unwrap_or(150);
+    let payload = bytes.windows(40).position(|bytes| bytes == [0; 40]).unwrap_or(150);
     bytes[payload.max(150)] ^= 255;
     disk.set_file("log-0000", bytes);
     let mut spool_again = {
@@ -164,9 +164,9 @@ fn a_stick_pulled_out_and_put_back() {
     let mut spool = mounted(&disk, &mut memory);
     let meta = Meta { key: key(Kind::Text, 3), owner: 1, at: 0, blob_bytes: 0 };
     disk.set_faults(Faults { is_gone: true, ..Faults::default() });
-    assert!(matches!(spool.put(&meta, &[3; 80]), Err(Problem::Disk(_))));
+    assert!(matches!(spool.remove(meta.key), Err(Problem::Disk(_))));
     assert!(spool.state().is_failed);
-    assert!(matches!(spool.load(meta.key, &mut [0; 80]), Err(Problem::Failed)));
+    assert!(matches!(spool.load(meta.key, &mut [0; 40]), Err(Problem::Failed)));
     assert!(matches!(spool.mount(nonce()), Err(Problem::Disk(_))));
     disk.set_faults(Faults::default());
     let report = spool.mount(nonce()).unwrap();

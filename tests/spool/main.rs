@@ -16,7 +16,7 @@ use disk::SimDisk;
 use model::{LIMITS, Outcome};
 use pcsd::spool::{Memory, Spool};
 
-pub const UUID: [u8; 16] = *b"a spool's number";
+const UUID: [u8; 16] = *b"a spool's number";
 
 /// The tables of a spool; large, so not on the stack.
 fn memory() -> Box<Memory> {

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use pcsd::spool::{Disk, Filter, Key, Kind, Limits, Meta, Problem, Report, Spool};
 
 use crate::disk::{Fault, SimDisk};
+use crate::is_refused;
 use crate::random::Rng;
 
 pub const AGE_S: u32 = 1000;
 pub const LIMITS: Limits = Limits { owner_bytes: 1 << 40, owner_records: 1 << 20, age_s: AGE_S };
 
 pub type Outcome<T> = Result<T, Problem<Fault>>;
+
+/// Kind and id.
+type Name = (u8, u64);
 
 /// A record with all that belongs to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,9 +79,11 @@ impl Model {
             spool.blob_write(key.id, part)?;
         }
         assert_eq!(spool.blob_finish(key.id)? as usize, blob);
-        self.put_value(spool, key, value).inspect_err(|_| {
-            let _ = spool.blob_drop(key.id);
-        })
+        let result = self.put_value(spool, key, value);
+        if is_refused(&result) {
+            spool.blob_drop(key.id)?;
+        }
+        result
     }
 
     fn value(&mut self, key: Key, len: usize, at: u32, blob: usize) -> Value {
@@ -190,7 +196,7 @@ impl Model {
 }
 
 /// All records, and their order. No key is told twice, and every blob is whole.
-pub fn read_all<D: Disk<Error = Fault>>(spool: &mut Spool<'_, D>) -> (BTreeMap<(u8, u64), Value>, Vec<(u8, u64)>) {
+pub fn read_all<D: Disk<Error = Fault>>(spool: &mut Spool<'_, D>) -> (BTreeMap<Name, Value>, Vec<Name>) {
     let (mut found, mut order) = (BTreeMap::new(), Vec::new());
     let mut buffer = vec![0; 100_000];
     let damaged = spool.each(&Filter::default(), &mut buffer, &mut |meta, payload| {

@@ -55,7 +55,7 @@ impl Job {
         spool: &mut Spool<'_, D>,
         buffer: &mut [u8],
     ) -> Result<usize, Problem<D::Error>> {
-        let result = match self.prepare() {
+        match self.prepare() {
             Ok(()) => match self.task {
                 Task::Backup => self.backup(spool, buffer),
                 Task::Restore => self.restore(spool, buffer),
@@ -65,8 +65,7 @@ impl Job {
                 log::debug!("control client: {error}");
                 Ok(0)
             }
-        };
-        result
+        }
     }
 
     fn backup<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<usize, Problem<D::Error>> {

@@ -82,6 +82,16 @@ impl DiskStatus {
         &self.directory
     }
 
+    /// UUID of the spool that was mounted last.
+    pub fn uuid(&self) -> Option<[u8; 16]> {
+        self.uuid
+    }
+
+    /// What went wrong last.
+    pub fn problem_text(&self) -> Option<&str> {
+        self.last_error.as_ref().map(|(_, text)| text.as_str())
+    }
+
     /// The disk is mounted.
     pub fn mounted(&mut self, uuid: [u8; 16], report: &spool::Report) {
         let (directory, name) = (&self.directory, uuid_text(&uuid));

@@ -13,9 +13,11 @@ use crate::runtime::clock;
 use crate::runtime::disk::{self, Absence, StdDisk};
 use crate::runtime::state;
 use crate::server::contract::{StoreError, Ticket};
-use crate::spool::{self, Disk, Filter, Kind, Memory, Problem, Spool, backup};
+use crate::spool::{self, Disk, FileName, Filter, Kind, Memory, Problem, Spool, backup};
 use core::time::Duration;
 use std::boxed::Box;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::sync::Arc;
@@ -38,6 +40,9 @@ pub trait Finder {
 
     /// Bytes that the file system has left.
     fn free_bytes(&self, disk: &Self::Disk) -> Option<u64>;
+
+    /// What the marker says that the path leads to, as a number; `None` when there is none.
+    fn mark(&self) -> Option<u64>;
 }
 
 /// A directory of a real file system.
@@ -66,6 +71,13 @@ impl Finder for Folder {
     fn free_bytes(&self, disk: &StdDisk) -> Option<u64> {
         disk.free_bytes()
     }
+
+    fn mark(&self) -> Option<u64> {
+        let mut bytes = Vec::new();
+        let file = File::open(self.path.join(FileName::Marker.to_string())).ok()?;
+        file.take(MARKER_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        Some(state::fingerprint(&bytes))
+    }
 }
 
 /// The worker.
@@ -77,6 +89,8 @@ pub struct Worker<F: Finder> {
     outcomes: Vec<(Ticket, Outcome)>,
     payload: Box<[u8]>,
     status: DiskStatus,
+    /// What the marker said when the disk was mounted.
+    mark: Option<u64>,
     looked_at: Instant,
     shown_at: Instant,
 }
@@ -103,6 +117,7 @@ impl<F: Finder> Worker<F> {
             requests: Requests::default(),
             outcomes: Vec::with_capacity(REQUESTS_MAX),
             payload: std::vec![0; PAYLOAD_BYTES_MAX + backup::BUFFER_BYTES].into_boxed_slice(),
+            mark: None,
             looked_at: Instant::now(),
             shown_at: Instant::now(),
         }
@@ -157,6 +172,7 @@ impl<F: Finder> Worker<F> {
 
     /// Tells the journal, then that the disk is ready.
     fn tell(&mut self, spool: &mut Spool<'_, F::Disk>, report: &spool::Report) -> Result<(), DiskProblem<F>> {
+        self.mark = self.finder.mark();
         self.status.mounted(spool.uuid(), report);
         self.show(spool);
         self.tell_journal(spool)
@@ -195,10 +211,10 @@ impl<F: Finder> Worker<F> {
             if let Err(problem) = result {
                 return Lost::Failed(problem.to_string());
             }
-            if let Some(job) = self.exchange.take_job() {
-                if let Err(lost) = self.work(spool, job) {
-                    return lost;
-                }
+            if let Some(job) = self.exchange.take_job()
+                && let Err(lost) = self.work(spool, job)
+            {
+                return lost;
             }
             if !goes_on {
                 return Lost::Stopping;
@@ -208,13 +224,13 @@ impl<F: Finder> Worker<F> {
 
     /// Looks whether the disk is still where it was: before each batch, and now and then.
     fn look(&mut self, spool: &mut Spool<'_, F::Disk>, is_needed: bool) -> Result<(), Lost> {
-        if is_needed || self.looked_at.elapsed() >= LOOK_INTERVAL {
+        let is_due = self.looked_at.elapsed() >= LOOK_INTERVAL;
+        if is_due {
             self.looked_at = Instant::now();
-            if !self.finder.is_in_place(spool.disk()) {
-                return Err(Lost::Gone);
-            }
         }
-        Ok(())
+        let is_there = !(is_due || is_needed) || self.finder.is_in_place(spool.disk());
+        let is_same = !is_due || self.finder.mark() == self.mark;
+        if is_there && is_same { Ok(()) } else { Err(Lost::Gone) }
     }
 
     /// Writes the batch with one commit, and answers it.
@@ -260,11 +276,11 @@ impl<F: Finder> Worker<F> {
         spool.set_limits(self.exchange.limits());
         let mut has_more = harmless(spool.tend())?.unwrap_or(false);
         let now = clock::wall_clock_if_sure();
-        if now > 0 {
-            if let Some((removed, is_done)) = harmless(spool.expire(now))? {
-                harmless(if removed > 0 { spool.commit() } else { Ok(()) })?;
-                has_more |= !is_done;
-            }
+        if now > 0
+            && let Some((removed, is_done)) = harmless(spool.expire(now))?
+        {
+            harmless(if removed > 0 { spool.commit() } else { Ok(()) })?;
+            has_more |= !is_done;
         }
         if self.shown_at.elapsed() >= IDLE_INTERVAL {
             self.show(spool);
@@ -375,6 +391,8 @@ const JOURNAL: [Kind; 5] = [Kind::Setting, Kind::Authorisation, Kind::Place, Kin
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// The longest rest after mounts that failed.
 const REST_MAX: Duration = Duration::from_secs(60);
+/// More than a marker has.
+const MARKER_BYTES_MAX: u64 = 4096;
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// A record may take a third of a segment, and the largest message is to fit.
 const SEGMENT_BYTES_MIN: u64 = 256 * 1024;

@@ -8,6 +8,7 @@
 use super::certificate;
 use super::fault::Fault;
 use crate::config::model::Main;
+use crate::runtime::state::StateDirectory;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use rustls::crypto::ring::sign::any_supported_type;
@@ -15,9 +16,9 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::string::{String, ToString};
 use std::sync::Arc;
@@ -71,7 +72,7 @@ impl Keys {
             None => {
                 let certificate = certificate::sign(&pair, &to_be_signed)?;
                 let text = certificate::pem("CERTIFICATE", &certificate);
-                write_file(folder, CERTIFICATE_FILE, text.as_bytes(), 0o644)?;
+                write_file(folder, CERTIFICATE_FILE, text.as_bytes())?;
                 std::vec![CertificateDer::from(certificate)]
             }
         };
@@ -130,10 +131,8 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 fn make_key(folder: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
         .map_err(|_| Fault::NoRandomNumbers)?;
-    // Nobody else has to see what is in it. Why it can't be made is said when the file can't.
-    let _ = fs::DirBuilder::new().mode(0o700).create(folder);
     let text = certificate::pem("PRIVATE KEY", document.as_ref());
-    write_file(folder, KEY_FILE, text.as_bytes(), 0o600)?;
+    write_file(folder, KEY_FILE, text.as_bytes())?;
     log::info!("a new key was made: {}", folder.join(KEY_FILE).display());
     Ok(PrivatePkcs8KeyDer::from(document.as_ref().to_vec()).into())
 }
@@ -188,22 +187,9 @@ fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
-/// Puts a file into its place in one step, so that after a power cut it is there as a whole or not at all.
-fn write_file(folder: &Path, name: &str, text: &[u8], mode: u32) -> Result<(), Fault> {
-    let (path, temporary) = (folder.join(name), folder.join(std::format!("{name}.new")));
-    let write = || -> io::Result<()> {
-        // Left over from a start that was cut short. It may have another mode.
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|error| fault(&path, &std::format!("can't be written: {error}")))
+fn write_file(folder: &Path, name: &str, text: &[u8]) -> Result<(), Fault> {
+    let written = StateDirectory::new(folder).replace(name, text);
+    written.map_err(|error| fault(&folder.join(name), &std::format!("can't be written: {error}")))
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -330,13 +316,12 @@ mod tests {
         // Too open is said, not refused: a telephone that is silent helps nobody.
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(Keys::own(&folder, &NAMES).unwrap().pin(), keys.pin());
-        let made = folder.join("state");
-        Keys::own(&made, &NAMES).unwrap();
-        assert_eq!(mode(&made), 0o700);
-        let missing = folder.join("missing/state");
-        let Err(Fault::File(path, what)) = Keys::own(&missing, &NAMES) else { panic!("there is no such folder") };
-        assert_eq!(path, missing.join(KEY_FILE));
-        assert!(what.starts_with("can't be written: "), "{what}");
+        // A folder that is not there is made; one that can't be there is a fault.
+        Keys::own(&folder.join("new/state"), &NAMES).unwrap();
+        let impossible = key.join("state");
+        let Err(Fault::File(path, what)) = Keys::own(&impossible, &NAMES) else { panic!("a folder in a file") };
+        assert_eq!(path, impossible.join(KEY_FILE));
+        assert!(what.starts_with("can't be "), "{what}");
         // A folder in the place of the key.
         fs::remove_file(&key).unwrap();
         fs::create_dir(&key).unwrap();

@@ -103,10 +103,27 @@ impl Bench {
                 spent.server_longest.as_micros()
             );
         }
+        println!("to find no authority in the system's bundle: {:.1} us", us_of_an_unknown_issuer(self, times));
         let before = resident_kb();
         let sessions: Vec<_> = (0..100).map(|_| self.shake_hands(&mut Spent::default())).collect();
         println!("{} pairs of sessions: {} KB resident each pair", sessions.len(), (resident_kb() - before) / 100);
     }
+}
+
+/// What a client spends on a server whose issuer it looks for in vain.
+fn us_of_an_unknown_issuer(bench: &mut Bench, times: u32) -> f64 {
+    let expected = Expected { pins: Vec::new(), ..bench.expected.clone() };
+    let mut spent = Duration::ZERO;
+    for _ in 0..times {
+        let (mut up, mut down) = (Pipe::default(), Pipe::default());
+        let mut client = Session::client(&mut bench.client, &expected).expect("a session");
+        let mut server = Session::server(&bench.server).expect("a session");
+        client.push(&mut up).expect("pipes do not fail");
+        turn(&mut server, &mut up, &mut down);
+        client.pull(&mut down).expect("pipes do not fail");
+        assert!(timed(&mut spent, || client.advance()).is_err());
+    }
+    spent.as_micros() as f64 / f64::from(times)
 }
 
 fn timed<T>(spent: &mut Duration, step: impl FnOnce() -> T) -> T {
