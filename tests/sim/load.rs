@@ -195,7 +195,7 @@ fn a_restart_over_bad_links_loses_nothing() {
 fn a_spool_whose_power_is_cut_loses_nothing() {
     for seed in seeds(12) {
         let mut world = World::new(seed);
-        world.servers[0].store.disk = Disk::Spool(Stick::new());
+        world.servers[0].store.disk = Disk::Spool(Box::new(Stick::new()));
         world.servers[0].store.delay = (0, 20);
         world.keep_at(0, Storage::Disk);
         Load { steps: 30, power: seed % 3 != 0, ..Load::default() }.run(&mut world);

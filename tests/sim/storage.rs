@@ -42,7 +42,7 @@ pub enum Disk {
     /// One that does everything at once.
     Plain(Records),
     /// The spool's engine over a simulated one.
-    Spool(crate::stick::Stick),
+    Spool(Box<crate::stick::Stick>),
 }
 
 /// One record on its way: its bytes, or `None` to forget it.
