@@ -76,12 +76,18 @@ impl World {
         self.servers[index].model = model;
     }
 
-    /// Gives a machine other addresses.
+    /// Gives a machine other addresses while its server runs.
     pub fn readdress(&mut self, index: usize, addresses: &[Local<'_>]) {
-        let locals = locals(addresses);
-        self.servers[index].ips = locals.iter().map(|local| local.ip).collect();
-        self.servers[index].locals.clone_from(&locals);
+        self.set_addresses(index, addresses);
+        self.ledger.moved(index);
+        let locals = self.servers[index].locals.clone();
         self.input(index, Input::Addresses(&locals));
+    }
+
+    /// Gives a machine other addresses, of which the server learns at its start.
+    pub fn set_addresses(&mut self, index: usize, addresses: &[Local<'_>]) {
+        self.servers[index].locals = locals(addresses);
+        self.servers[index].ips = self.servers[index].locals.iter().map(|local| local.ip).collect();
     }
 
     /// Tells a server whom to ask for names.

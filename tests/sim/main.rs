@@ -16,6 +16,7 @@ mod host;
 mod ledger;
 mod message;
 mod messages;
+mod moving;
 mod names;
 mod outside;
 mod phone;
