@@ -175,7 +175,11 @@ impl Daemon {
         wait_until("nothing is being forked any more", || (self.status().forking == 0).then_some(()));
     }
 
-    fn pcsctl(&self, words: &[&str]) -> std::string::String {
+    /// What a command of `pcsctl` prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn pcsctl(&self, words: &[&str]) -> std::string::String {
         let mut command = Command::new(self.directory.join("pcsctl"));
         let output = command.arg("--socket").arg(self.directory.join("control")).args(words).output();
         let output = output.expect("pcsctl runs");
