@@ -8,9 +8,11 @@ use crate::harness::{Place, free_port, step, wait_until};
 use crate::outside::call;
 use crate::sipp::Sipp;
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const PEOPLE: [Person; 3] = [Person::Md5("alice"), Person::Md5("bob"), Person::Md5("carol")];
@@ -96,8 +98,8 @@ fn killed_under_load() {
     let names = (0..PERSONS).map(|number| format!("user{number}")).collect::<Vec<_>>();
     let people = names.iter().map(|name| Person::Md5(name)).collect::<Vec<_>>();
     let unlimited = "\tlist unlimited '127.0.0.1'\n";
-    let spool = new_spool(&place, "spool");
-    let more = [unlimited.to_string(), format!("{unlimited}{}", spool_option(&spool))];
+    let disk = new_spool(&place, "spool");
+    let more = [unlimited.to_string(), format!("{unlimited}{}", spool_option(&disk))];
     let mut pcsd = Daemon::start_with(&place, &people, false, unlimited);
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64);
     step!(place, "seed {seed}");
@@ -105,8 +107,8 @@ fn killed_under_load() {
     for round in 0..ROUNDS {
         // Each round has other devices, and every other one a disk.
         pcsd.program.kill();
-        let _ = std::fs::remove_dir_all(pcsd.directory.join("run"));
-        let _ = std::fs::remove_dir_all(&spool);
+        forget_memory(&pcsd);
+        let _ = fs::remove_dir_all(&disk);
         new_spool(&place, "spool");
         pcsd.write_configuration(&people, &more[round % 2]);
         pcsd.start_again();
@@ -115,7 +117,7 @@ fn killed_under_load() {
         let trace_bytes = LEAST_TRACE_BYTES << (random >> 33) % DOUBLINGS;
         let local = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let load = Sipp::new("register_load", &pcsd, "nobody", "nobody", local);
-        let load = load.start_load(&place, CALLS_PER_SECOND, &fields());
+        let load = load.start_load(&place, CALLS_PER_SECOND, &fields(), None);
         wait_until("the load has come so far", || (load.trace_len() >= trace_bytes).then_some(()));
         let since = Instant::now();
         pcsd.program.kill();
@@ -133,6 +135,119 @@ fn killed_under_load() {
     }
     step!(place, "{confirmed} devices in {ROUNDS} rounds");
     assert!(confirmed > ROUNDS * 5, "only {confirmed}");
+}
+
+#[test]
+fn disk_that_fills_up() {
+    let Some(place) = Place::new("disk_that_fills_up", &["sipp", "unshare", "mount"]) else { return };
+    let names = (0..PERSONS).map(|number| format!("user{number}")).collect::<Vec<_>>();
+    let people = names.iter().map(|name| Person::Md5(name)).collect::<Vec<_>>();
+    let pcsd = Daemon::start_with_small_disk(&place, &people, "\tlist unlimited '127.0.0.1'\n");
+    let local = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let register = |calls: usize| {
+        let load = Sipp::new("register_load", &pcsd, "nobody", "nobody", local);
+        load.start_load(&place, 2000, &fields(), Some(calls)).finish();
+        assert_eq!(pcsd.devices().len(), DEVICES);
+    };
+    let filler = pcsd.inside("disk/film");
+    let fill = || {
+        let mut film = fs::File::create(&filler).expect("a file on the disk");
+        assert!(io::copy(&mut io::repeat(0), &mut film).is_err(), "the disk is full");
+    };
+    let await_status = |part: &str| {
+        wait_until(&format!("the status says '{part}'"), || pcsd.pcsctl(&["status"]).contains(part).then_some(()));
+    };
+    step!(place, "the disk is full from the start");
+    fill();
+    register(DEVICES);
+    pcsd.program.await_line(0, "disk: no room now");
+    pcsd.program.await_line(0, "what is registered now may be lost by a restart");
+    await_status("disk error    no room now");
+    await_status(" 0 free on the disk");
+
+    step!(place, "there is room: more is registered than the disk would hold, were nothing cleaned");
+    fs::remove_file(&filler).expect("the filler goes");
+    register(CALLS);
+    let all = format!("spool         {DEVICES} records");
+    await_status(&all);
+
+    step!(place, "somebody else fills the disk; what the spool has is enough for it");
+    fill();
+    let from = pcsd.program.output.len();
+    register(CALLS / 4);
+    await_status(" 0 free on the disk");
+    await_status(&all);
+    assert!(!pcsd.program.output.since(from).iter().any(|line| line.contains("may be lost")));
+}
+
+#[test]
+fn spool_by_hand() {
+    let Some(place) = Place::new("spool_by_hand", &["sipp"]) else { return };
+    let names = (0..PERSONS).map(|number| format!("user{number}")).collect::<Vec<_>>();
+    let people = names.iter().map(|name| Person::Md5(name)).collect::<Vec<_>>();
+    let unlimited = "\tlist unlimited '127.0.0.1'\n";
+    let first = new_spool(&place, "first");
+    let mut pcsd = Daemon::start_with(&place, &people, false, &format!("{unlimited}{}", spool_option(&first)));
+    let load = Sipp::new("register_load", &pcsd, "nobody", "nobody", SocketAddr::from(([127, 0, 0, 1], free_port())));
+    load.start_load(&place, CALLS_PER_SECOND, &fields(), Some(DEVICES)).finish();
+    fs::write(first.join("photo.jpg"), "not ours").expect("a foreign file");
+    let all = format!("{DEVICES} records");
+    let (sound, backup) = (format!("{all} in 1 segments, 0 blobs"), place.directory("backup").join("backup"));
+    let backup = backup.to_str().expect("a path of ASCII");
+
+    step!(place, "checked and backed up while it runs");
+    assert!(pcsd.pcsctl(&["spool", "check"]).contains(&sound));
+    assert!(pcsd.pcsctl(&["backup", backup]).contains(&format!("{all} backed up")));
+    let devices = pcsd.devices();
+
+    step!(place, "another disk, with nothing in memory: nobody is known");
+    pcsd.program.kill();
+    let second = new_spool(&place, "second");
+    pcsd.write_configuration(&people, &format!("{unlimited}{}", spool_option(&second)));
+    forget_memory(&pcsd);
+    pcsd.start_again();
+    assert_eq!(pcsd.devices().len(), 0);
+
+    step!(place, "half a backup is refused, a whole one is taken, once");
+    let bytes = fs::read(backup).expect("the backup is there");
+    let half = format!("{backup}.half");
+    fs::write(&half, &bytes[..bytes.len() / 2]).expect("half a backup");
+    assert!(!pcsd.pcsctl_output(&["restore", &half]).status.success());
+    assert!(pcsd.pcsctl(&["spool", "check"]).contains("0 records"), "nothing of it was taken");
+    assert!(pcsd.pcsctl(&["restore", backup]).contains(&format!("{all} added, 0 were there")));
+    assert!(pcsd.pcsctl(&["restore", backup]).contains(&format!("0 records added, {DEVICES} were there")));
+    for _ in 0..2 {
+        let restored = wait_until("the devices are back", || {
+            let restored = pcsd.devices();
+            (restored.len() == DEVICES).then_some(restored)
+        });
+        assert!(devices.iter().all(|device| restored.iter().any(|it| it.contact == device.contact)));
+        step!(place, "and once more from the disk alone");
+        pcsd.program.kill();
+        forget_memory(&pcsd);
+        pcsd.start_again();
+    }
+
+    step!(place, "a byte of the first disk changes");
+    let files = fs::read_dir(&first).expect("the spool can be listed").map(|entry| entry.expect("an entry").path());
+    let contents = files.map(|path| (fs::read(&path).expect("a file of the spool"), path));
+    let place_in = |bytes: &[u8]| bytes.windows(12).position(|part| part == b"sip:device9@");
+    let (mut bytes, segment, at) =
+        contents.into_iter().find_map(|(bytes, path)| place_in(&bytes).map(|at| (bytes, path, at))).expect("a record");
+    bytes[at] ^= 1;
+    fs::write(segment, bytes).expect("a segment can be written");
+    let output = spool("check", &first);
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("  {said}");
+    assert!(!output.status.success() && said.contains("damaged") && !said.contains(&all), "{said}");
+    assert!(!spool("init", &second).status.success(), "the server uses it");
+    assert!(!spool("init", &first).status.success(), "it is one");
+    assert_eq!(fs::read(first.join("photo.jpg")).expect("the foreign file is there"), b"not ours");
+}
+
+/// As a reboot does.
+fn forget_memory(pcsd: &Daemon) {
+    fs::remove_dir_all(pcsd.directory.join("run")).expect("the directory in memory goes");
 }
 
 /// For each device, the longest time that was confirmed: later calls ask for more.
@@ -167,12 +282,17 @@ fn fields() -> String {
 }
 
 /// Makes a directory a spool, as an administrator does.
-fn new_spool(place: &Place, name: &str) -> std::path::PathBuf {
+fn new_spool(place: &Place, name: &str) -> PathBuf {
     let directory = place.directory(name);
-    let output = Command::new(env!("CARGO_BIN_EXE_pcsd")).args(["spool", "init"]).arg(&directory).output();
-    let output = output.expect("pcsd runs");
+    let output = spool("init", &directory);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     directory
+}
+
+/// What becomes of `pcsd spool` with a directory.
+fn spool(word: &str, directory: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pcsd"));
+    command.args(["spool", word]).arg(directory).output().expect("pcsd runs")
 }
 
 fn spool_option(directory: &Path) -> String {

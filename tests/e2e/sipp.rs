@@ -43,12 +43,19 @@ impl<'a> Sipp<'a> {
         self.start_with(place, &["-m", "1", "-l", "1", "-timeout", TIMEOUT, "-timeout_error"])
     }
 
-    /// Starts it as a load: so many calls each second, a few at a time, each with the next line of `fields`.
-    pub fn start_load(&self, place: &Place, calls_per_second: u32, fields: &str) -> Playing {
+    /// Starts it as a load: so many calls each second, a few at a time, each with the next line of `fields`; `calls` in
+    /// all, or without end.
+    pub fn start_load(&self, place: &Place, calls_per_second: u32, fields: &str, calls: Option<usize>) -> Playing {
         let file = place.directory(&format!("sipp-{}-fields", self.local.port())).join("fields.csv");
         fs::write(&file, fields).expect("a file for SIPp can be written");
         let rate = calls_per_second.to_string();
-        self.start_with(place, &["-inf", &file.display().to_string(), "-r", &rate, "-l", "16", "-deadcall_wait", "0"])
+        let file = file.display().to_string();
+        let mut words = vec!["-inf", &file, "-r", &rate, "-l", "16", "-deadcall_wait", "0"];
+        let calls = calls.map(|calls| calls.to_string());
+        if let Some(calls) = &calls {
+            words.extend(["-m", calls, "-timeout", TIMEOUT, "-timeout_error"]);
+        }
+        self.start_with(place, &words)
     }
 
     fn start_with(&self, place: &Place, more: &[&str]) -> Playing {
