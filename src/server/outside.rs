@@ -18,6 +18,8 @@ use crate::sip::transport::{StreamUser, port_of, transport_of};
 use crate::wire::sip::Fault;
 
 /// Where a request for another domain goes.
+// Without an allocator there is no smaller way to say it.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Destination {
     /// To these servers, one after the other; over TLS they have to prove to be the domain.
     At(Candidates, Name),

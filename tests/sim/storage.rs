@@ -38,6 +38,7 @@ pub struct Store {
 }
 
 /// A disk.
+#[allow(clippy::large_enum_variant, reason = "there is one for each simulated machine")]
 pub enum Disk {
     /// One that does everything at once.
     Plain(Records),
