@@ -66,6 +66,15 @@ pub struct Status {
     pub forking: usize,
     pub streams: usize,
     pub counters: Counters,
+    pub lookups: Lookups,
+}
+
+/// What the resolver counts.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Lookups {
+    pub hits: u64,
+    pub timeouts: u64,
+    pub truncated: u64,
 }
 
 /// Counts since the start.
