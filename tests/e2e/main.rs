@@ -28,6 +28,7 @@ mod network;
 mod noise;
 mod outside;
 mod registration;
+mod restart;
 mod sipp;
 mod streams;
 mod tls;

@@ -8,7 +8,7 @@ use crate::daemon::{DOMAIN, Daemon, Person, sip};
 use crate::dns::Dns;
 use crate::harness::{PATIENCE, Place, Program, find, step};
 use crate::kamailio::{Kamailio, OTHER_DOMAIN};
-use crate::outside::{ALICE, Phones, call, home_zone, resolv_option};
+use crate::outside::{ALICE, Phones, call, home_zone, killed_meanwhile, resolv_option};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
@@ -39,6 +39,8 @@ fn other_domain_by_pin() {
     pcsd.program.await_line(0, "has proven to be other.test");
 
     assert_eq!(pcsd.program.output.count(": TLSv1"), 1, "one connection carried it both ways (RFC 5923)");
+
+    killed_meanwhile(&place, &mut pcsd, &mut phones);
 
     step!(place, "another key is pinned");
     pcsd.write_configuration(&ALICE, &strange);
