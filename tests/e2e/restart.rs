@@ -114,7 +114,7 @@ fn killed_under_load() {
         pcsd.start_again();
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // Some in the first moments, some late.
-        let trace_bytes = LEAST_TRACE_BYTES << (random >> 33) % DOUBLINGS;
+        let trace_bytes = LEAST_TRACE_BYTES << ((random >> 33) % DOUBLINGS);
         let local = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let load = Sipp::new("register_load", &pcsd, "nobody", "nobody", local);
         let load = load.start_load(&place, CALLS_PER_SECOND, &fields(), None);
