@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::storage::Store;
+use crate::storage::{Job, Store};
 use crate::world::World;
 use pcsd::base::net::{LocalAddress, PeerIdentity, PortSet, Transport};
 use pcsd::base::time::{Instant, UnixTime};
 use pcsd::config::model::Model;
 use pcsd::server::Server;
-use pcsd::server::contract::{Input, Seed, Source, Storage};
+use pcsd::server::contract::{Input, Seed, Source, Storage, StoreError};
 
 /// A machine with a server on it.
 pub struct Host {
@@ -154,11 +154,17 @@ impl World {
 
     /// Records are kept elsewhere from now on.
     pub fn keep_at(&mut self, index: usize, place: Storage) {
-        self.servers[index].store.switch(place);
+        let left_over = self.servers[index].store.switch(place);
         if place == Storage::Disk {
             self.restore(index, Source::Disk);
         }
         self.input(index, Input::Storage(place));
+        // The edge may or may not say what became of what the old place had not finished.
+        if self.random.chance(500) {
+            for Job { ticket, .. } in left_over {
+                self.input(index, Input::Stored { ticket, outcome: Err(StoreError::NoDisk) });
+            }
+        }
     }
 
     fn restore(&mut self, index: usize, source: Source) {

@@ -14,6 +14,7 @@ mod disk;
 mod full;
 mod host;
 mod ledger;
+mod load;
 mod message;
 mod messages;
 mod moving;
