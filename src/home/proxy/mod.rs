@@ -327,6 +327,10 @@ impl Proxy {
         {
             // Whoever is next in that domain does not wait for it again.
             around.stack.resolver.report_failed(now, server.address, server.transport);
+            if message.is_none() && status == 503 && context.best.is_none() {
+                const NO_CONNECTION: Fault = Fault { status: 502, reason: "No Connection With That Domain" };
+                context.best = refusal(around.stack, context, NO_CONNECTION).map(|bytes| (502, bytes));
+            }
         }
         // The device itself has answered, or somebody behind the server: its other flows lead to the same answer.
         let is_behind = matches!(to, To::Server(_)) && message.is_some();
