@@ -13,8 +13,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 
-/// What a caller is told when no server of a domain could be reached.
-const UNREACHABLE: &str = "408 Request Timeout";
+/// What a caller is told when no server of a domain can be connected to.
+const UNREACHABLE: &str = "502 No Connection With That Domain";
 const PROGRAMS: [&str; 6] = ["baresip", "kamailio", "dnsmasq", "unshare", "mount", "openssl"];
 
 #[test]
