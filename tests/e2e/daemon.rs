@@ -72,7 +72,6 @@ pub struct Status {
 /// What the resolver counts.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Lookups {
-    pub hits: u64,
     pub timeouts: u64,
     pub truncated: u64,
 }

@@ -165,6 +165,7 @@ fn servers_that_fail() {
         .domain(OTHER_DOMAIN, "udp", port)
         .domain("refusing.test", "tcp", free_port())
         .server_at("refusing.test", "tcp", 20, "pbx.other.test", port)
+        .domain("deaf.test", "tcp", free_port())
         .domain("busy.test", "udp", busy)
         .server_at("busy.test", "udp", 20, "pbx.other.test", port)
         .domain("silent.test", "udp", silent_port)
@@ -210,6 +211,8 @@ fn servers_that_fail() {
     refused("nowhere.test", "404", 3);
     refused("nowhere.test", "404", 3);
     assert_eq!(dns.asked("query[A] nowhere.test"), 1, "that there is none is known then");
+    refused("deaf.test", "502", 3);
+
     step!(place, "nobody answers about names: what is known still goes");
     dns.stop();
     refused("unheard.test", "504", 14);

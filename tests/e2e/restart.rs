@@ -114,7 +114,7 @@ fn killed_under_load() {
         pcsd.start_again();
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // Some in the first moments, some late.
-        let trace_bytes = LEAST_TRACE_BYTES << (random >> 33) % DOUBLINGS;
+        let trace_bytes = LEAST_TRACE_BYTES << ((random >> 33) % DOUBLINGS);
         let local = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let load = Sipp::new("register_load", &pcsd, "nobody", "nobody", local);
         let load = load.start_load(&place, CALLS_PER_SECOND, &fields(), None);
@@ -181,6 +181,62 @@ fn disk_that_fills_up() {
     await_status(" 0 free on the disk");
     await_status(&all);
     assert!(!pcsd.program.output.since(from).iter().any(|line| line.contains("may be lost")));
+}
+
+#[test]
+fn disk_that_comes_and_goes() {
+    let Some(place) = Place::new("disk_that_comes_and_goes", &["sipp"]) else { return };
+    let names = (0..PERSONS).map(|number| format!("user{number}")).collect::<Vec<_>>();
+    let people = names.iter().map(|name| Person::Md5(name)).collect::<Vec<_>>();
+    let socket = place.directory("sticks").join("socket");
+    let option = format!("\tlist unlimited '127.0.0.1'\n{}", spool_option(&socket));
+    let mut pcsd = Daemon::start_with(&place, &people, false, &option);
+    let await_status = |pcsd: &Daemon, parts: &[&str]| {
+        wait_until(&format!("the status says {parts:?}"), || {
+            let status = pcsd.pcsctl(&["status"]);
+            parts.iter().all(|part| status.contains(part)).then_some(())
+        });
+    };
+    let restart = |pcsd: &mut Daemon, count: usize| {
+        pcsd.program.kill();
+        pcsd.start_again();
+        wait_until("the devices are back", || (pcsd.devices().len() == count).then_some(()));
+    };
+
+    step!(place, "no stick yet: what is registered outlives the server");
+    await_status(&pcsd, &["storage       memory", "absent for"]);
+    let local = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let load = Sipp::new("register_load", &pcsd, "nobody", "nobody", local);
+    load.start_load(&place, CALLS_PER_SECOND, &fields(), Some(DEVICES)).finish();
+    restart(&mut pcsd, DEVICES);
+
+    step!(place, "a stick: the journal moves there");
+    fs::rename(new_spool(&place, "first"), &socket).expect("a stick is put in");
+    await_status(&pcsd, &["storage       disk", "spool         64 records", "run: 0 records"]);
+    restart(&mut pcsd, DEVICES);
+
+    step!(place, "it is pulled out; a person signs off");
+    let first = place.directory("sticks").join("first");
+    fs::rename(&socket, &first).expect("the stick is pulled out");
+    await_status(&pcsd, &["storage       memory", "absent for", "run: 64 records"]);
+    Sipp::new("sign_off", &pcsd, "user0", "user0", SocketAddr::from(([127, 0, 0, 1], free_port()))).play(&place);
+    let left = DEVICES - DEVICES / PERSONS;
+    assert_eq!(pcsd.devices().len(), left);
+    restart(&mut pcsd, left);
+
+    step!(place, "another stick is put in, then the first one: who signed off does not come back");
+    fs::rename(new_spool(&place, "second"), &socket).expect("a stick is put in");
+    await_status(&pcsd, &["storage       disk", "spool         56 records", "run: 0 records"]);
+    let from = pcsd.program.output.len();
+    fs::rename(&socket, place.directory("sticks").join("second")).expect("the stick is pulled out");
+    fs::rename(&first, &socket).expect("a stick is put in");
+    pcsd.program.await_line(from, "another disk: UUID");
+    await_status(&pcsd, &["storage       disk", "spool         56 records", "run: 0 records"]);
+    assert_eq!(pcsd.devices().len(), left);
+    pcsd.program.kill();
+    forget_memory(&pcsd);
+    pcsd.start_again();
+    wait_until("the devices are back", || (pcsd.devices().len() == left).then_some(()));
 }
 
 #[test]
