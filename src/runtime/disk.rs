@@ -270,12 +270,13 @@ impl Seek for DiskFile {
 }
 
 impl Durable for DiskFile {
-    /// Never tried twice: after a failure the kernel has forgotten what it could not write.
+    /// The bytes and the length, not the times: in a preallocated segment no journal of the file system is written for
+    /// it. Never tried twice: after a failure the kernel has forgotten what it could not write.
     fn sync(&mut self) -> Result<(), DiskError> {
         if self.is_memory {
             return Ok(());
         }
-        Ok(rustix::fs::fsync(&self.file)?)
+        Ok(rustix::fs::fdatasync(&self.file)?)
     }
 }
 
