@@ -14,6 +14,7 @@ use crate::base::net::{Flow, Listen, LocalAddress, NOWHERE, Port, Stream, Transp
 use crate::base::store::{Bytes, Store};
 use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
+use crate::sip::limiter::source_of;
 use crate::wire::sip::{Host, SipUri, same_name};
 
 /// A stream without a binding may be silent for so long.
@@ -365,9 +366,10 @@ impl Network {
         self.streams.iter().filter(|state| state.phase != Phase::Vacant).count()
     }
 
-    /// Number of streams with an address.
+    /// Number of streams with a source: an address, or an IPv6 network.
     pub fn streams_from(&self, ip: IpAddr) -> usize {
-        self.streams.iter().filter(|state| state.is_usable() && state.remote.ip() == ip).count()
+        let source = source_of(ip);
+        self.streams.iter().filter(|state| state.is_usable() && source_of(state.remote.ip()) == source).count()
     }
 
     /// Begins a stream that a listener took.
