@@ -16,7 +16,7 @@ use core::net::{IpAddr, SocketAddr};
 use heapless::Vec;
 
 use crate::base::limits::{HELD, LOOKUPS, NAME_SERVERS, PORTS, STREAMS_PER_SOURCE};
-use crate::base::net::{Flow, PeerIdentity, Port, Stream};
+use crate::base::net::{Flow, PeerIdentity, Port, Stream, Transport};
 use crate::base::time::{Instant, UnixTime};
 use crate::config::model::{Model, Peer};
 use crate::home::people::People;
@@ -450,11 +450,12 @@ impl Core {
             return;
         }
         self.stack.reschedule_stream(usize::from(stream.index));
-        self.registrar.stream_closed(&mut self.stack, stream, reason == Reason::PeerClosed);
+        self.registrar.stream_closed(&mut self.stack, stream, is_plain && reason == Reason::PeerClosed);
         while let Some(client) = { self.stack.clients_on(stream).next() } {
             let (proxy, mut around) = self.split();
             proxy.broken(now, &mut around, client);
         }
+        let is_plain = network.transport(Flow::Stream(stream)) != Transport::Tls;
     }
 
     fn due(&mut self, now: Instant, task: Task) {

@@ -397,8 +397,9 @@ impl Registrar {
     }
 
     /// A stream is gone: the bindings that only it could reach are too (RFC 5626 §3). Those of a device on our network
-    /// that closed it in order stay, as a new connection can be made to their Contact.
-    pub fn stream_closed(&mut self, stack: &mut Stack, stream: Stream, is_orderly: bool) {
+    /// that closed it in order stay if a new connection can be made to their Contact: not over TLS, on which no device
+    /// could prove who it is.
+    pub fn stream_closed(&mut self, stack: &mut Stack, stream: Stream, can_be_made_anew: bool) {
         for index in 0..BINDINGS {
             let Some(handle) = self.bindings.handle_at(index) else { continue };
             let Some(binding) = self.bindings.get_mut(handle).filter(|it| it.flow == Flow::Stream(stream)) else {
@@ -406,7 +407,7 @@ impl Registrar {
             };
             let uri = binding.text(&stack.store, Text::Uri);
             let is_reachable = Uri::parse(uri).is_ok_and(|uri| uri.sip().is_some_and(|uri| uri.host.ip().is_some()));
-            if binding.is_outbound || !is_orderly || !is_reachable || binding.is_natted {
+            if binding.is_outbound || !can_be_made_anew || !is_reachable || binding.is_natted {
                 log::info!("a device of person {} is gone: its connection ended", binding.person);
                 self.remove(stack, handle);
             }

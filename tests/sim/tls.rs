@@ -119,6 +119,26 @@ fn nothing_is_said_to_somebody_else() {
 }
 
 #[test]
+fn a_phone_that_was_on_tls_is_not_there_without_its_connection() {
+    let (mut world, alice, _) = two_homes(None);
+    let mut bob = Phone::new("bob", "builder", "192.168.1.20:5061").tls();
+    // Its Contact does not say what it is reached by.
+    bob.listens = true;
+    let bob = world.add(bob);
+    let now = world.now;
+    let register = (bob, world.phones[bob].register_as(now, "<sip:bob@192.168.1.20:5061>", Some(600)));
+    assert_eq!(world.outcome_of(register), Some(200));
+    let conn = world.phones[bob].open_conns()[0];
+    world.hang_up_of(bob, conn, false);
+    world.run(100);
+    assert_eq!(world.bindings(), 1);
+    let call = world.message(alice, "sip:bob@home.example");
+    assert_eq!(world.outcome_of(call), Some(480));
+    assert_eq!(world.conns.iter().filter(|conn| conn.transport == Transport::Tcp).count(), 0);
+    world.finish();
+}
+
+#[test]
 fn who_has_not_proven_a_domain_gets_nothing_of_it() {
     let (mut world, alice, carl) = two_homes(Some((OURS, THEIRS)));
     // Eve comes over TLS, without a certificate, and says that she is their server.
