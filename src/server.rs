@@ -328,6 +328,15 @@ impl Core {
         }
         let at = |table: &[Option<usize>], index: usize| table.get(index).copied().flatten();
         self.registrar.renumber(&mut self.stack, |index| at(&people, index), |index| at(&devices, index));
+        let is_as_before = |domain: &str| {
+            let proof = |model: &Model| {
+                let peer = model.peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(domain));
+                peer.map(|peer| (peer.pins.clone(), peer.ca.clone()))
+            };
+            model.main.ca == old.main.ca && proof(model) == proof(old)
+        };
+        let Stack { network, schedule, .. } = &mut self.stack;
+        network.prove_anew(is_as_before, |index| schedule.wake(Task::Stream(index).id()));
         self.people.configure(model, &self.stack.random);
         self.stack.network.configure(&model.main.listen, &model.main.external);
         self.plan_ports();
@@ -446,6 +455,7 @@ impl Core {
             self.lookup_closed(now, index, stream);
         }
         let Stack { network, store, .. } = &mut self.stack;
+        let is_plain = network.transport(Flow::Stream(stream)) != Transport::Tls;
         if !network.closed(stream, store) {
             return;
         }
@@ -455,7 +465,6 @@ impl Core {
             let (proxy, mut around) = self.split();
             proxy.broken(now, &mut around, client);
         }
-        let is_plain = network.transport(Flow::Stream(stream)) != Transport::Tls;
     }
 
     fn due(&mut self, now: Instant, task: Task) {

@@ -449,6 +449,19 @@ impl Network {
         up.map(|state| (state.proved.as_str(), state.remote))
     }
 
+    /// What proves a domain may be something else now: what was proven otherwise counts no more, and connections on which
+    /// it does are closed; `changed` is told their slots.
+    pub fn prove_anew(&mut self, is_as_before: impl Fn(&str) -> bool, mut changed: impl FnMut(usize)) {
+        for (index, state) in self.streams.iter_mut().enumerate() {
+            let mut names = [&state.domain, &state.proved].into_iter().filter(|name| !name.is_empty());
+            if state.is_usable() && names.any(|name| !is_as_before(name)) {
+                log::info!("the connection with {} is closed: it has to prove anew who it is", state.remote);
+                state.phase = Phase::ToClose;
+                changed(index);
+            }
+        }
+    }
+
     /// The stream in a slot, while it can carry messages.
     pub fn stream_at(&self, index: usize) -> Option<Stream> {
         let state = self.streams.get(index).filter(|state| state.is_usable())?;

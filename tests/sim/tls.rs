@@ -119,6 +119,29 @@ fn nothing_is_said_to_somebody_else() {
 }
 
 #[test]
+fn another_key_counts_from_when_it_is_configured() {
+    let (mut world, alice, carl) = two_homes(Some((OURS, THEIRS)));
+    let configure = |world: &mut World, key| {
+        let listen = "    list listen 'tls:0.0.0.0:5061'\n";
+        let ours = HOME.replacen("config person", &format!("{listen}config person"), 1);
+        world.configure(0, &format!("{ours}{}", peer("other.test", "203.0.113.1:5061", key)));
+    };
+    let call = world.message(alice, CARL);
+    assert_eq!(world.outcome_of(call), Some(200));
+    // Nothing is new.
+    configure(&mut world, Some(THEIRS));
+    let call = world.message(alice, CARL);
+    assert_eq!((world.outcome_of(call), links(&world)), (Some(200), (1, 1)));
+    // The old key may be in the wrong hands.
+    configure(&mut world, Some([3; 32]));
+    world.run(100);
+    let call = world.message(alice, CARL);
+    assert!(matches!(world.outcome_of(call), Some(408 | 480)));
+    assert_eq!(world.count(carl, "MESSAGE"), 2);
+    world.finish();
+}
+
+#[test]
 fn a_phone_that_was_on_tls_is_not_there_without_its_connection() {
     let (mut world, alice, _) = two_homes(None);
     let mut bob = Phone::new("bob", "builder", "192.168.1.20:5061").tls();
