@@ -32,6 +32,8 @@ impl Core {
     pub(super) fn destination(&mut self, now: Instant, onward: &Onward<'_>) -> Destination {
         let uri = &onward.uri;
         let Ok(host) = core::str::from_utf8(uri.host_raw) else { return Destination::Nowhere(BAD_DOMAIN) };
+        // With a dot at the end it is the same domain, and has to be the same peer: else a pin would not count.
+        let host = host.strip_suffix('.').unwrap_or(host);
         let peer = self.people.model.peers.iter().find(|peer| match onward.domain {
             0 => peer.domain.eq_ignore_ascii_case(host),
             domain => Token::domain(&self.stack.random, &peer.domain) == domain,

@@ -119,6 +119,24 @@ fn nothing_is_said_to_somebody_else() {
 }
 
 #[test]
+fn a_dot_at_the_end_is_no_way_round_a_key() {
+    let (mut world, alice, carl) = two_homes(Some((OURS, THEIRS)));
+    world.add_names(
+        "198.51.100.53:53",
+        &[
+            ("_sip._udp.other.test", Record::service(1, 1, 5060, "other.test")),
+            ("other.test", Record::address("203.0.113.1")),
+        ],
+    );
+    world.ask_names_of(0, &["198.51.100.53:53"]);
+    let call = world.message(alice, "sip:carl@other.test.");
+    assert_eq!(world.outcome_of(call), Some(200));
+    let message = world.phones[carl].got("MESSAGE")[0].clone();
+    assert!(message.values("Via")[1].contains("SIP/2.0/TLS"), "{:?}", message.values("Via"));
+    world.finish();
+}
+
+#[test]
 fn another_key_counts_from_when_it_is_configured() {
     let (mut world, alice, carl) = two_homes(Some((OURS, THEIRS)));
     let configure = |world: &mut World, key| {
