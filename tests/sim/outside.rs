@@ -159,6 +159,24 @@ fn the_next_server_is_tried_when_the_first_is_dead_or_busy() {
 }
 
 #[test]
+fn a_server_that_was_given_up_answers_after_all() {
+    let (mut world, alice) = world_with(1, &two_servers());
+    // It says nothing for longer than is waited for it.
+    let slow = Manner { rings: false, ..Manner::answering(8_000, 200) };
+    let (one, two) = (far(&mut world, 21, slow), far(&mut world, 22, Manner::ringing()));
+    let call = world.invite(alice, CARL);
+    world.run(7_500);
+    assert_eq!((world.count(two, "INVITE"), world.outcome(call)), (1, None));
+    assert_eq!(world.outcome_of(call), Some(200));
+    world.run(1_000);
+    assert_eq!((world.count(one, "ACK"), world.count(two, "CANCEL")), (1, 1));
+    let bye = world.in_dialog(alice, 0, "BYE");
+    assert_eq!(world.outcome_of(bye), Some(200));
+    assert_eq!(world.count(one, "BYE"), 1);
+    world.finish();
+}
+
+#[test]
 fn a_refusal_is_final() {
     for status in [404, 486, 500, 603] {
         let (mut world, alice) = world_with(1, &two_servers());
