@@ -160,6 +160,40 @@ fn another_key_counts_from_when_it_is_configured() {
 }
 
 #[test]
+fn a_call_over_tls_stays_on_tls() {
+    let mut world = World::new(1);
+    let ours = HOME.replacen("config person", "    list listen 'tls:0.0.0.0:5061'\nconfig person", 1);
+    world.configure(0, &ours);
+    let third = world.host(
+        "config pcsd 'main'\n    option domain 'third.test'\n    list listen 'udp:0.0.0.0:5060'\n    \
+         list listen 'tls:0.0.0.0:5061'\nconfig person 'carl'\n    option password 'sagan'\n",
+        FAR,
+    );
+    world.servers[third].identity = identity(Some(THEIRS), &["third.test", "203.0.113.1"]);
+    world.add_names("198.51.100.53:53", &[("third.test", Record::address("203.0.113.1"))]);
+    world.ask_names_of(0, &["198.51.100.53:53"]);
+    let mut carl = Phone::new("carl", "sagan", "192.168.7.20:5060");
+    carl.aor = "sip:carl@third.test".into();
+    carl.proxy = "192.168.7.1:5060".parse().unwrap();
+    let carl = world.join(carl);
+    let alice = world.online("alice", 10, Manner::POLITE);
+    let call = world.invite(alice, "sip:carl@third.test;transport=tls");
+    assert_eq!(world.outcome_of(call), Some(200));
+    world.run(1_000);
+    cut(&mut world);
+    world.run(100);
+    // As of a server that does not say in Record-Route what it is reached by.
+    for route in &mut world.phones[alice].dialogs[0].routes[1..] {
+        *route = route.replace(":5061;transport=tls", "");
+    }
+    let bye = world.in_dialog(alice, 0, "BYE");
+    assert_eq!(world.outcome_of(bye), Some(200));
+    let bye = world.phones[carl].got("BYE")[0].clone();
+    assert!(bye.values("Via")[1].contains("SIP/2.0/TLS"), "{:?}", bye.values("Via"));
+    world.finish();
+}
+
+#[test]
 fn a_phone_that_was_on_tls_is_not_there_without_its_connection() {
     let (mut world, alice, _) = two_homes(None);
     let mut bob = Phone::new("bob", "builder", "192.168.1.20:5061").tls();
