@@ -269,17 +269,21 @@ impl Registrar {
                 self.reschedule(stack, handle);
                 self.mark(stack, handle.index());
             }
-            None => self.insert(stack, binding)?,
+            None => self.insert(stack, None, binding)?,
         }
         Ok(())
     }
 
-    fn insert(&mut self, stack: &mut Stack, mut binding: Binding) -> Result<(), Refused> {
+    fn insert(&mut self, stack: &mut Stack, slot: Option<usize>, mut binding: Binding) -> Result<(), Refused> {
         let person = usize::from(binding.person);
         let Some(first) = self.first.get_mut(person) else { return Err(NO_ROOM) };
         binding.next = *first;
         let (flow, id) = (binding.flow, binding.id);
-        match self.bindings.insert(binding) {
+        let inserted = match slot {
+            Some(slot) => self.bindings.insert_at(slot, binding).or_else(|binding| self.bindings.insert(binding)),
+            None => self.bindings.insert(binding),
+        };
+        match inserted {
             Ok(handle) => {
                 *first = handle.index() as u16 + 1;
                 self.by_id.insert(id, handle.index());
@@ -348,8 +352,9 @@ impl Registrar {
     }
 
     /// Takes a binding that was kept over a restart, unless its device has registered again since. Its texts are given
-    /// back when it is not taken.
-    pub fn restore(&mut self, stack: &mut Stack, people: &People, binding: Binding) {
+    /// back when it is not taken. It comes back to the slot that its record is of: to write it anew then replaces nothing
+    /// that is kept of another.
+    pub fn restore(&mut self, stack: &mut Stack, people: &People, slot: usize, binding: Binding) {
         let person = usize::from(binding.person);
         let uri = binding.text(&stack.store, Text::Uri);
         let is_same = |known: &Binding| match (binding.identity, known.identity) {
@@ -363,7 +368,7 @@ impl Registrar {
             return;
         }
         // Without room in the table its text is given back there.
-        let _ = self.insert(stack, binding);
+        let _ = self.insert(stack, Some(slot), binding);
     }
 
     /// The configuration has changed: says for each person and device section where it is now, if it is still there.
