@@ -174,7 +174,7 @@ impl Core {
         let device = device.map(|device| device as u16);
         let restored = kept.restore(now, journal.epoch, (person as u16, device), &stack.network, &mut stack.store);
         if let Some(binding) = restored {
-            registrar.restore(stack, people, binding);
+            registrar.restore(stack, people, key.id as usize, binding);
         }
     }
 

@@ -96,6 +96,34 @@ fn after_a_reboot_a_binding_has_what_it_had_when_written() {
     world.finish();
 }
 
+/// A start writes all it knows anew: whenever the power goes in that, nothing is lost.
+#[test]
+fn the_power_goes_again_while_a_start_writes_its_bindings() {
+    for seed in seeds(30) {
+        let mut world = World::new(seed);
+        world.keep_at(0, Storage::Disk);
+        for (user, last) in [("alice", 10), ("alice", 11), ("bob", 20), ("bob", 21), ("carol", 30)] {
+            let phone = world.phone(user, last);
+            let call = world.register(phone, 7_000);
+            assert_eq!(world.outcome_of(call), Some(200));
+        }
+        let store = &mut world.servers[0].store;
+        (store.room, store.delay) = (1, (100, 100));
+        for cut in 0..4 {
+            world.cut_power(0);
+            world.start(0);
+            assert_eq!(world.bindings(), 5, "seed {seed}, after {cut}");
+            let ms = world.random.below(900);
+            world.run(ms);
+        }
+        world.cut_power(0);
+        world.servers[0].store.room = 16;
+        world.start(0);
+        assert_eq!(world.bindings(), 5, "seed {seed}");
+        world.finish();
+    }
+}
+
 #[test]
 fn memory_is_empty_after_a_reboot() {
     let mut world = World::new(1);

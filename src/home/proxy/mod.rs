@@ -189,7 +189,8 @@ impl Proxy {
             100 => {}
             101..=199 => {
                 let server = context.server;
-                if !context.is_answered && context.is_invite {
+                // Of one that was given up nothing is told: it is about to be cancelled.
+                if !context.is_answered && context.is_invite && context.target_of(client).is_some() {
                     forward_answer(now, around.stack, server, status, message);
                 }
             }
@@ -662,6 +663,7 @@ fn try_branch(
     tx.context = handle.to_bits();
     tx.server = context.server.to_bits();
     tx.binding = binding.map(Handle::to_bits);
+    tx.has_next = is_one_of_many;
     Ok((stack.start_client(tx).ok_or(503u16)?, size))
 }
 

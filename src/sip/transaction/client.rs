@@ -29,6 +29,8 @@ pub struct ClientTransaction {
     pub binding: Option<u32>,
     /// What waits to be sent.
     pub unsent: Unsent,
+    /// Whether somebody else is tried when nothing is heard within the limit.
+    pub has_next: bool,
     state: State,
     cancel: Cancel,
 }
@@ -113,6 +115,7 @@ impl ClientTransaction {
             server: 0,
             binding: None,
             unsent: Unsent { request: true, companion: false },
+            has_next: false,
             state: State::Calling { retransmit, ends_at: now.plus(limit_ms) },
             cancel: Cancel::No,
         }
@@ -156,6 +159,19 @@ impl ClientTransaction {
             (State::Completed { .. }, 300..=699) if self.is_invite => Received::Acknowledge,
             _ => Received::Absorbed,
         }
+    }
+
+    /// The limit has come and the next is tried; whether the transaction lives on. An INVITE may have arrived all the same
+    /// and ring: then it is cancelled as soon as that is heard, and a 2xx still passes.
+    pub fn give_way(&mut self, now: Instant) -> bool {
+        let is_silent = matches!((self.state, self.cancel), (State::Calling { .. }, Cancel::No));
+        if !(self.is_invite && self.has_next && is_silent) {
+            return false;
+        }
+        self.state = State::Calling { retransmit: None, ends_at: now.plus(T64_MS) };
+        self.cancel = Cancel::Wanted;
+        self.unsent.request = false;
+        true
     }
 
     /// Ends the transaction from outside: its way is gone, or it has timed out.
@@ -292,6 +308,29 @@ mod tests {
         let mut expected: std::vec::Vec<_> = times.iter().map(|at| (*at, Due::Resend)).collect();
         expected.push((32_000, Due::TimedOut));
         assert_eq!(run(&mut tx), expected);
+    }
+
+    #[test]
+    fn an_invite_that_gave_way_is_cancelled_when_it_is_heard_of() {
+        for (has_next, is_invite) in [(false, true), (true, false), (true, true)] {
+            let mut tx = ClientTransaction::new(T0, 0, udp(), is_invite, 6_000);
+            tx.has_next = has_next;
+            assert_eq!(run(&mut tx).last(), Some(&(6_000, Due::TimedOut)));
+            assert_eq!(tx.give_way(T0.plus(6_000)), has_next && is_invite);
+        }
+        let mut tx = ClientTransaction::new(T0, 0, udp(), true, 6_000);
+        tx.has_next = true;
+        assert!(tx.give_way(T0.plus(6_000)));
+        // It is not sent again, and not waited for longer than any other.
+        assert_eq!((tx.unsent.request, run(&mut tx)), (false, std::vec![(38_000, Due::TimedOut)]));
+        assert!(!tx.give_way(T0.plus(38_000)));
+        let mut late = ClientTransaction::new(T0, 0, udp(), true, 6_000);
+        late.has_next = true;
+        assert!(late.give_way(T0.plus(6_000)));
+        assert_eq!(late.received(T0.plus(7_000), 180), Received::Provisional);
+        assert!(late.wants_cancel() && late.cancel(T0.plus(7_000)));
+        assert_eq!(late.received(T0.plus(7_100), 200), Received::Final);
+        assert!(late.is_accepted());
     }
 
     #[test]
