@@ -328,6 +328,12 @@ impl Core {
         }
         let at = |table: &[Option<usize>], index: usize| table.get(index).copied().flatten();
         self.registrar.renumber(&mut self.stack, |index| at(&people, index), |index| at(&devices, index));
+        // So has a domain that is known by another key or authority now.
+        let Stack { network, schedule, .. } = &mut self.stack;
+        network.distrust(
+            |domain| trust_in(old, domain) != trust_in(model, domain),
+            |index| schedule.wake(Task::Stream(index).id()),
+        );
         self.people.configure(model, &self.stack.random);
         self.stack.network.configure(&model.main.listen, &model.main.external);
         self.plan_ports();
@@ -495,5 +501,15 @@ fn output(sending: Sending) -> Output {
         Sending::Stream(stream, StreamStep::Close, ..) => Output::Close(stream),
         Sending::Port(port, transport, address, true) => Output::OpenPort { port, transport, address },
         Sending::Port(port, _, _, false) => Output::ClosePort(port),
+    }
+}
+
+/// What a domain proves itself by: one of these keys, or else these authorities.
+fn trust_in<'m>(model: &'m Model, domain: &str) -> (&'m [[u8; 32]], &'m str) {
+    let peer = model.peer(domain.as_bytes()).and_then(|index| model.peers.get(index));
+    match peer {
+        Some(peer) if !peer.pins.is_empty() => (&peer.pins, ""),
+        Some(peer) if !peer.ca.is_empty() => (&[], &peer.ca),
+        _ => (&[], &model.main.ca),
     }
 }

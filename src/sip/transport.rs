@@ -142,6 +142,18 @@ impl Network {
         self.external.clone_from(external);
     }
 
+    /// Closes the streams over TLS with a domain that has to prove itself anew; `changed` is told their slots.
+    pub fn distrust(&mut self, is_over: impl Fn(&str) -> bool, mut changed: impl FnMut(usize)) {
+        for (index, state) in self.streams.iter_mut().enumerate() {
+            let mut names = [&state.domain, &state.proved].into_iter().filter(|name| !name.is_empty());
+            if state.transport == Transport::Tls && state.is_usable() && names.any(|name| is_over(name)) {
+                log::info!("the connection with {} is closed: it has to prove itself anew", state.remote);
+                state.phase = Phase::ToClose;
+                changed(index);
+            }
+        }
+    }
+
     /// Takes the addresses of the machine. A stream on one that is gone can't carry anything any more, though it may take
     /// minutes until it notices: it is closed; `changed` is told its slot.
     pub fn set_addresses(&mut self, addresses: &[LocalAddress], mut changed: impl FnMut(usize)) {
