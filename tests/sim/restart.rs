@@ -4,7 +4,7 @@
 use crate::message::param;
 use crate::phone::{Manner, Phone};
 use crate::script::Call;
-use crate::world::{HOME, Link, World};
+use crate::world::{HOME, Link, World, seeds};
 use pcsd::base::limits::{BINDINGS, BINDINGS_PER_PERSON, HELD, SERVER_TRANSACTIONS};
 use pcsd::server::contract::Storage;
 
