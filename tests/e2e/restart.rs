@@ -160,16 +160,25 @@ fn disk_that_fills_up() {
     let await_status = |part: &str| {
         wait_until(&format!("the status says '{part}'"), || pcsd.pcsctl(&["status"]).contains(part).then_some(()));
     };
-    step!(place, "the disk is full from the start");
+    step!(place, "a full disk without a spool: what is registered is kept in memory");
     fill();
-    register(DEVICES);
+    let (disk, old) = (pcsd.inside("disk"), pcsd.inside("disk/old"));
+    fs::create_dir(&old).expect("a folder");
+    for file in fs::read_dir(&disk).expect("the disk").flatten().filter(|file| file.path().is_file()) {
+        if file.path() != filler {
+            fs::rename(file.path(), old.join(file.file_name())).expect("the spool goes");
+        }
+    }
     pcsd.program.await_line(0, "disk: no room now");
-    pcsd.program.await_line(0, "what is registered now may be lost by a restart");
+    await_status("storage       memory");
     await_status("disk error    no room now");
-    await_status(" 0 free on the disk");
+    register(DEVICES);
+    await_status(&format!("run: {DEVICES} records"));
 
     step!(place, "there is room: more is registered than the disk would hold, were nothing cleaned");
     fs::remove_file(&filler).expect("the filler goes");
+    fs::remove_dir_all(&old).expect("the old spool goes");
+    await_status("storage       disk");
     register(CALLS);
     let all = format!("spool         {DEVICES} records");
     await_status(&all);
