@@ -159,6 +159,22 @@ fn the_next_server_is_tried_when_the_first_is_dead_or_busy() {
 }
 
 #[test]
+fn a_call_rings_on_though_there_is_another_server() {
+    for after_ms in [25_000, 60_000] {
+        let (mut world, alice) = world_with(1, &two_servers());
+        let one = far(&mut world, 21, Manner::answering(after_ms, 200));
+        let two = far(&mut world, 22, Manner::POLITE);
+        let call = world.invite(alice, CARL);
+        world.run(after_ms + 1_000);
+        assert_eq!(world.outcome(call), Some(200));
+        assert_eq!((world.count(one, "CANCEL"), world.count(two, "INVITE")), (0, 0));
+        let bye = world.in_dialog(alice, 0, "BYE");
+        assert_eq!(world.outcome_of(bye), Some(200));
+        world.finish();
+    }
+}
+
+#[test]
 fn a_server_that_was_given_up_answers_after_all() {
     let (mut world, alice) = world_with(1, &two_servers());
     // It says nothing for longer than is waited for it.

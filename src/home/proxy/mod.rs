@@ -403,8 +403,7 @@ impl Proxy {
             for index in group {
                 start_branch(now, around, handle, context, request, (index, breadth), &mut self.edit_text);
             }
-            let is_last = context.targets.iter().all(|target| target.progress != Progress::Waiting);
-            if context.is_invite && !is_last {
+            if context.is_invite && context.has_other_waiting() {
                 context.deadline = Some(now.plus(GROUP_RING_MS));
             } else if context.is_invite {
                 context.deadline = None;
