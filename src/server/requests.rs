@@ -535,7 +535,7 @@ impl Core {
     /// The devices of a person that a request goes to: those that can take it, without her own that it came from.
     fn targets(&self, person: usize, incoming: &Incoming<'_, '_>, asker: Asker, kind: Kind) -> Vec<Target, BRANCHES> {
         let network = &self.stack.network;
-        let is_secure = incoming.message.request_uri().is_some_and(|uri| uri.starts_with(b"sips:"));
+        let is_secure = request_target(incoming).is_some_and(|uri| uri.secure);
         let able = || {
             let is_own = |device: &Binding| asker.person == Some(person) && device.source == incoming.flow;
             let others = self.registrar.of(person).filter(move |(_, device)| !is_own(device));

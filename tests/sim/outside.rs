@@ -157,6 +157,47 @@ fn the_next_server_is_tried_when_the_first_is_dead_or_busy() {
     }
 }
 
+/// A home that listens on two transports is two places to try, where the same is waited for.
+#[test]
+fn a_message_that_takes_long_goes_once() {
+    let zone = [
+        ("_sip._udp.other.test", Record::service(1, 1, 5060, "gate.other.test")),
+        ("_sip._tcp.other.test", Record::service(1, 1, 5060, "gate.other.test")),
+        ("gate.other.test", Record::address("203.0.113.1")),
+    ];
+    // Whether the phone there wakes up at last.
+    for (wakes, expected) in [(true, 200), (false, 480)] {
+        let (mut world, alice) = world_with(1, &zone);
+        let (other, carl) = other_home(&mut world);
+        world.phones[carl].manner = Manner::deaf();
+        let call = world.message(alice, CARL);
+        world.run(7_000);
+        if wakes {
+            world.phones[carl].manner = Manner::POLITE;
+        }
+        assert_eq!(world.outcome_of(call), Some(expected));
+        assert_eq!(world.count(carl, "MESSAGE"), usize::from(wakes));
+        assert_eq!(world.conns.len(), 0, "it was not sent again to {other} by another way");
+        world.finish();
+    }
+}
+
+#[test]
+fn a_call_rings_on_though_there_is_another_server() {
+    for after_ms in [25_000, 60_000] {
+        let (mut world, alice) = world_with(1, &two_servers());
+        let one = far(&mut world, 21, Manner::answering(after_ms, 200));
+        let two = far(&mut world, 22, Manner::POLITE);
+        let call = world.invite(alice, CARL);
+        world.run(after_ms + 1_000);
+        assert_eq!(world.outcome(call), Some(200));
+        assert_eq!((world.count(one, "CANCEL"), world.count(two, "INVITE")), (0, 0));
+        let bye = world.in_dialog(alice, 0, "BYE");
+        assert_eq!(world.outcome_of(bye), Some(200));
+        world.finish();
+    }
+}
+
 #[test]
 fn a_server_that_was_given_up_answers_after_all() {
     let (mut world, alice) = world_with(1, &two_servers());

@@ -296,6 +296,11 @@ fn sips_goes_over_tls_or_not_at_all() {
         assert_eq!(world.outcome_of(call), Some(480));
     }
     let bob = world.join(Phone::new("bob", "builder", "192.168.1.20:5061").tls());
+    // Nor is the way to Alice, however the scheme is written.
+    for uri in ["sips:alice@home.example", "SIPS:alice@home.example"] {
+        let call = world.message(bob, uri);
+        assert_eq!(world.outcome_of(call), Some(480), "{uri}");
+    }
     // Nor is the way from there to Carl's phone.
     let call = world.message(bob, secure);
     assert_eq!(world.outcome_of(call), Some(480));

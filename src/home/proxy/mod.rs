@@ -407,8 +407,7 @@ impl Proxy {
             for index in group {
                 start_branch(now, around, handle, context, request, (index, breadth), &mut self.edit_text);
             }
-            let is_last = context.targets.iter().all(|target| target.progress != Progress::Waiting);
-            if context.is_invite && !is_last {
+            if context.is_invite && context.has_other_waiting() {
                 context.deadline = Some(now.plus(GROUP_RING_MS));
             } else if context.is_invite {
                 context.deadline = None;
@@ -650,12 +649,13 @@ fn try_branch(
     };
     let has_next = |other: &Target| other.progress == Progress::Waiting && other.instance == target.instance;
     let is_one_of_many = matches!(to, To::Server(_)) && context.targets.iter().filter(|it| has_next(it)).count() > 1;
-    let limit_ms = match (context.is_invite, context.kind) {
-        _ if is_one_of_many => FAILOVER_MS,
+    let patient_ms = match (context.is_invite, context.kind) {
         (true, _) => T64_MS,
-        (false, Kind::Message) => MESSAGE_MS,
+        // Another home waits for its devices as long as we do for ours.
+        (false, Kind::Message) if !matches!(to, To::Server(_)) => MESSAGE_MS,
         (false, _) => REQUEST_MS,
     };
+    let limit_ms = if is_one_of_many { FAILOVER_MS } else { patient_ms };
     let request = stack.store.share(&context.request);
     let mut tx = ClientTransaction::new(now, secret, flow, context.is_invite, limit_ms);
     tx.request = Some(request);
@@ -663,7 +663,7 @@ fn try_branch(
     tx.context = handle.to_bits();
     tx.server = context.server.to_bits();
     tx.binding = binding.map(Handle::to_bits);
-    tx.has_next = is_one_of_many;
+    tx.patient_until = is_one_of_many.then(|| now.plus(patient_ms));
     Ok((stack.start_client(tx).ok_or(503u16)?, size))
 }
 
