@@ -235,7 +235,7 @@ impl<'m, D: Disk> Spool<'m, D> {
     fn add(&mut self, meta: &Meta, payload: &[u8], limits: &Limits) -> Result<(), Problem<D::Error>> {
         self.usable()?;
         let size = self.fitting(payload.len())?;
-        if meta.key.kind.to_byte() == record::SEGMENT_KIND || self.next_sequence > index::SEQUENCE_MAX {
+        if meta.key.kind.to_byte() == record::SEGMENT_KIND || self.next_sequence > record::SEQUENCE_MAX {
             return Err(Problem::NeverFits);
         }
         let old = self.memory.records.find(meta.key).copied();
