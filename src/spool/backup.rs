@@ -148,7 +148,7 @@ fn write_record<D: Disk, W: Write>(
     }
     let length = match spool.read_payload(entry, buffer) {
         Ok(length) => length,
-        Err(Problem::Damaged) => return Ok(false),
+        Err(Problem::Damaged | Problem::Small(_)) => return Ok(false),
         Err(problem) => return Err(BackupProblem::Spool(problem)),
     };
     let Meta { key, owner, at, blob_bytes } = meta;

@@ -304,7 +304,7 @@ impl<'m, D: Disk> Spool<'m, D> {
             for entry in &batch[..len] {
                 match self.read_payload(entry, buffer) {
                     Ok(length) => tell(&entry.meta(), &buffer[..length]),
-                    Err(Problem::Damaged) => damaged += 1,
+                    Err(Problem::Damaged | Problem::Small(_)) => damaged += 1,
                     Err(problem) => return Err(problem),
                 }
             }

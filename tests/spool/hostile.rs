@@ -126,3 +126,12 @@ fn the_last_serials_leave_no_segment_that_looks_free() {
         assert!(kept.iter().all(|id| found.contains(id)) && lost == 0, "serial {serial}: {found:?} of {kept:?}");
     }
 }
+
+#[test]
+fn what_does_not_fit_the_buffer_is_left_out_and_hides_nothing() {
+    let disk = made_up(1, &[record(7, &setting(1), 5, &[1; 200]), record(7, &setting(2), 6, b"two")]);
+    let mut memory = memory();
+    let mut spool = Spool::new(disk, &mut memory, LIMITS);
+    spool.mount(NONCE).unwrap();
+    assert_eq!(ids(&mut spool, 100), (vec![2], 1));
+}

@@ -182,7 +182,7 @@ impl<F: Finder> Worker<F> {
         for kind in JOURNAL {
             let filter = Filter { kind: Some(kind), owner: None };
             let exchange = &self.exchange;
-            let told = spool.each(&filter, &mut self.payload, &mut |meta, payload| {
+            let told = spool.each(&filter, &mut self.payload[..PAYLOAD_BYTES_MAX], &mut |meta, payload| {
                 exchange.report(Report::Found(*meta, payload.len()), payload);
             });
             if harmless(told)? != Some(0) {
