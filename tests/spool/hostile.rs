@@ -135,3 +135,19 @@ fn what_does_not_fit_the_buffer_is_left_out_and_hides_nothing() {
     spool.mount(NONCE).unwrap();
     assert_eq!(ids(&mut spool, 100), (vec![2], 1));
 }
+
+#[test]
+fn thousands_of_blobs_that_nobody_named_cost_few_listings() {
+    let disk = made_up(1, &[]);
+    (0..20_000).for_each(|id| disk.set_file(&format!("blob-{id:016x}"), Vec::new()));
+    let mut memory = memory();
+    let mut spool = Spool::new(disk.clone(), &mut memory, LIMITS);
+    let mut mounts = 0;
+    while disk.names().iter().any(|name| name.starts_with("blob-")) {
+        let before = disk.listings();
+        spool.mount(NONCE).unwrap();
+        assert!(disk.listings() - before <= 20, "{} listings", disk.listings() - before);
+        mounts += 1;
+    }
+    assert!(mounts <= 5, "{mounts} mounts");
+}
