@@ -1,8 +1,10 @@
 //! Folders and backups that somebody made up, with every checksum right: nothing panics, nothing takes for ever, and
 //! what no spool of ours would have written is damage.
 
-use pcsd::spool::{Filter, Kind, Meta, Spool};
+use pcsd::spool::backup::{self, BackupProblem, Count};
+use pcsd::spool::{Filter, Kind, Meta, Problem, Spool};
 
+use crate::backup::Stream;
 use crate::disk::SimDisk;
 use crate::model::{LIMITS, key};
 use crate::{UUID, formatted, memory};
@@ -150,4 +152,93 @@ fn thousands_of_blobs_that_nobody_named_cost_few_listings() {
         mounts += 1;
     }
     assert!(mounts <= 5, "{mounts} mounts");
+}
+
+/// A backup of these items.
+fn backup_of(items: &[Vec<u8>]) -> Stream {
+    let mut bytes = b"pcsd backup\n\x01".to_vec();
+    let mut chain = 0u32;
+    let mut end = vec![b'e'];
+    end.extend((items.len() as u64).to_le_bytes());
+    for item in items {
+        let sum = crc(&[&[0; 4], item]);
+        chain = crc(&[&chain.to_le_bytes(), &sum.to_le_bytes()]);
+        bytes.extend((item.len() as u32).to_le_bytes());
+        bytes.extend(item);
+        bytes.extend(sum.to_le_bytes());
+    }
+    end.extend(chain.to_le_bytes());
+    bytes.extend((end.len() as u32).to_le_bytes());
+    bytes.extend(&end);
+    bytes.extend(crc(&[&[0; 4], &end]).to_le_bytes());
+    Stream { bytes, at: 0 }
+}
+
+fn item(meta: &Meta, payload: &[u8]) -> Vec<u8> {
+    let head = (meta.key.kind.to_byte(), meta.key.id, meta.owner, meta.at, meta.blob_bytes);
+    let mut bytes = [0; 40];
+    let head = postcard::to_slice(&head, &mut bytes).unwrap();
+    [&b"r"[..], head, payload].concat()
+}
+
+fn blob(id: u64, bytes: &[u8]) -> Vec<u8> {
+    [&b"b"[..], &id.to_le_bytes(), bytes].concat()
+}
+
+fn restore(items: &[Vec<u8>], buffer_bytes: usize) -> (SimDisk, Result<Count, String>) {
+    let disk = SimDisk::new();
+    formatted(&disk, SEGMENT_BYTES);
+    let mut memory = memory();
+    let mut spool = Spool::new(disk.clone(), &mut memory, LIMITS);
+    spool.mount(NONCE).unwrap();
+    let result = backup::read(&mut spool, &mut backup_of(items), &mut vec![0; buffer_bytes]);
+    (disk, result.map_err(|problem| problem.to_string()))
+}
+
+#[test]
+fn a_restored_voice_has_the_sound_it_claims_or_is_left_out() {
+    let voice = |id, blob_bytes| Meta { key: key(Kind::Voice, id), owner: 1, at: 0, blob_bytes };
+    let items = [
+        blob(1, b"sound"),
+        item(&voice(1, 5), b"whole"),
+        blob(2, b"so"),
+        item(&voice(2, u32::MAX), b"cut"),
+        item(&voice(3, 5), b"without"),
+        // A text has none, whatever it claims.
+        blob(4, b"sound"),
+        item(&Meta { key: key(Kind::Text, 4), ..voice(4, 5) }, b"text"),
+    ];
+    let (disk, result) = restore(&items, 1000);
+    assert_eq!(result, Ok(Count { records: 1, present: 0, damaged: 3 }));
+    let mut memory = memory();
+    let mut spool = Spool::new(disk, &mut memory, LIMITS);
+    let report = spool.mount(NONCE + 1).unwrap();
+    assert_eq!((report.records, report.blobs, report.gone_blobs, report.orphans), (1, 1, 0, 0));
+}
+
+#[test]
+fn a_payload_longer_than_the_longest_is_not_restored() {
+    let fits = 500 - backup::BUFFER_BYTES;
+    assert_eq!(restore(&[item(&setting(1), &vec![1; fits])], 500).1, Ok(Count { records: 1, ..Count::default() }));
+    let (disk, result) = restore(&[item(&setting(1), &vec![1; fits + 1])], 500);
+    let too_large: BackupProblem<String, String> = BackupProblem::TooLarge;
+    assert_eq!(result, Err(too_large.to_string()));
+    assert!(!disk.names().contains(&"log-0000".to_string()));
+}
+
+#[test]
+fn what_was_restored_until_the_spool_was_full_is_durable() {
+    let items: Vec<_> = (0..400).map(|id| item(&setting(id), &vec![1; 250_000])).collect();
+    let (disk, result) = restore(&items, 300_000);
+    let full: BackupProblem<String, String> = BackupProblem::Spool(Problem::Full);
+    assert_eq!(result, Err(full.to_string()));
+    let mut memory = memory();
+    let mut spool = Spool::new(disk.snapshot(), &mut memory, LIMITS);
+    let cached = spool.mount(NONCE + 1).unwrap().records;
+    drop(spool);
+    for seed in 1..20 {
+        let after = disk.after_power_cut(&mut crate::random::Rng::new(seed));
+        let mut spool = Spool::new(after, &mut memory, LIMITS);
+        assert_eq!(spool.mount(NONCE + 1).unwrap().records, cached);
+    }
 }

@@ -20,8 +20,10 @@ use crate::spool::{Disk, Problem, Spool};
 use core::fmt;
 use embedded_io::SeekFrom;
 use rustix::io::Errno;
+use std::format;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::string::String;
 use std::time::Duration;
 
 /// A wish and who has it.
@@ -44,7 +46,7 @@ pub enum Task {
 }
 
 impl Job {
-    /// Does it, and tells the client how it went. Says how many records are new. `buffer` takes the longest payload and
+    /// Does it, and tells the client how it went. `buffer` takes the longest payload and
     /// [`backup::BUFFER_BYTES`].
     ///
     /// # Errors
@@ -54,21 +56,21 @@ impl Job {
         directory: &str,
         spool: &mut Spool<'_, D>,
         buffer: &mut [u8],
-    ) -> Result<usize, Problem<D::Error>> {
+    ) -> Result<(), Problem<D::Error>> {
         match self.prepare() {
             Ok(()) => match self.task {
                 Task::Backup => self.backup(spool, buffer),
                 Task::Restore => self.restore(spool, buffer),
-                Task::Check => self.hold(directory, spool).map(|()| 0),
+                Task::Check => self.hold(directory, spool),
             },
             Err(error) => {
                 log::debug!("control client: {error}");
-                Ok(0)
+                Ok(())
             }
         }
     }
 
-    fn backup<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<usize, Problem<D::Error>> {
+    fn backup<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<(), Problem<D::Error>> {
         let mut pieces = Pieces::new(&self.client);
         let result = backup::write(spool, &mut pieces, buffer);
         let result = result.and_then(|count| pieces.finish().map(|()| count).map_err(BackupProblem::Stream));
@@ -76,31 +78,35 @@ impl Job {
             // Whatever was sent, it is not all; the line says why.
             let _ = self.client.write_all(&[0; 4]);
         }
-        self.conclude("backed up", result).map(|_| 0)
+        self.conclude(result, |Count { records, damaged, .. }| {
+            format!("{records} records backed up, {damaged} damaged")
+        })
     }
 
-    fn restore<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<usize, Problem<D::Error>> {
+    fn restore<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<(), Problem<D::Error>> {
         let result = backup::read(spool, &mut Parts::new(&self.client), buffer);
         let _ = self.client.write_all(&[0; ASK_BYTES]);
-        self.conclude("added", result)
+        self.conclude(result, |Count { records, present, damaged }| {
+            format!("{records} records added, {present} were there, {damaged} damaged")
+        })
     }
 
     /// The last line: how it went.
     fn conclude<E: fmt::Display>(
         &mut self,
-        verb: &str,
         result: Result<Count, BackupProblem<E, DiskError>>,
-    ) -> Result<usize, Problem<E>> {
+        tell: fn(Count) -> String,
+    ) -> Result<(), Problem<E>> {
         match result {
-            Ok(Count { records, present, damaged }) => {
-                self.say(format_args!("{records} records {verb}, {present} were there, {damaged} damaged"));
-                Ok(records)
+            Ok(count) => {
+                self.say(format_args!("{}", tell(count)));
+                Ok(())
             }
             Err(problem) => {
                 self.say(format_args!("error: {problem}"));
                 match problem {
                     BackupProblem::Spool(problem) => Err(problem),
-                    _ => Ok(0),
+                    _ => Ok(()),
                 }
             }
         }
@@ -306,3 +312,33 @@ pub const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 const PIECE_BYTES: usize = 4096;
 /// Offset and length.
 const ASK_BYTES: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file on a disk that is full and can't be read.
+    struct BadFile;
+
+    impl Write for BadFile {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whose_fault_it_is() {
+        let backup = [&4u32.to_be_bytes()[..], b"abcd", &[0; 4]].concat();
+        let full = copy_pieces(&mut backup.as_slice(), &mut BadFile);
+        assert!(matches!(full, Err(Failure::File(error)) if error.kind() == io::ErrorKind::StorageFull));
+        for len in 0..backup.len() {
+            let cut = copy_pieces(&mut &backup[..len], &mut io::sink());
+            assert!(matches!(cut, Err(Failure::Server(_))), "cut after {len}");
+        }
+        assert!(copy_pieces(&mut backup.as_slice(), &mut io::sink()).is_ok());
+    }
+}

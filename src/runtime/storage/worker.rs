@@ -289,10 +289,14 @@ impl<F: Finder> Worker<F> {
     }
 
     fn work(&mut self, spool: &mut Spool<'_, F::Disk>, job: Job) -> Result<(), Lost> {
+        let records = spool.state().records;
         let done = job.work(self.status.directory(), spool, &mut self.payload);
-        // What is new the core does not know.
-        let told = done.and_then(|added| if added > 0 { self.tell_journal(spool) } else { Ok(()) });
-        harmless(told).map(drop).map_err(|problem| Lost::Failed(problem.to_string()))
+        // What is new the core does not know, though it may not be all that was wished.
+        let told = harmless(done).and_then(|_| {
+            self.show(spool);
+            if spool.state().records > records { self.tell_journal(spool) } else { Ok(()) }
+        });
+        told.map_err(|problem| Lost::Failed(problem.to_string()))
     }
 
     /// Answers the batch at hand.
