@@ -163,7 +163,8 @@ impl StdDisk {
     }
 
     fn open_file(&self, name: FileName, flags: OFlags) -> Result<DiskFile, Errno> {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
+        // A pipe of that name is not waited for.
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         let file = rustix::fs::openat(&self.directory, name.to_string(), flags, Mode::RUSR | Mode::WUSR)?;
         if !is_file(&rustix::fs::fstat(&file)?) {
             return Err(Errno::INVAL);

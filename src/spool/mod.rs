@@ -288,8 +288,8 @@ impl<'m, D: Disk> Spool<'m, D> {
         self.memory.records.find(key).map(Entry::meta)
     }
 
-    /// Tells each record with its payload, in the order in which they were put; those that the medium has lost are left
-    /// out, and their number is given back. `buffer` takes the longest payload.
+    /// Tells each record with its payload, in the order in which they were put; those that the medium has lost, or that
+    /// `buffer` does not take, are left out, and their number is given back.
     pub fn each(
         &mut self,
         filter: &Filter,

@@ -15,9 +15,8 @@ use crate::runtime::state;
 use crate::server::contract::{StoreError, Ticket};
 use crate::spool::{self, Disk, FileName, Filter, Kind, Memory, Problem, Spool, backup};
 use core::time::Duration;
+use embedded_io::Read;
 use std::boxed::Box;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::sync::Arc;
@@ -73,10 +72,12 @@ impl Finder for Folder {
     }
 
     fn mark(&self) -> Option<u64> {
-        let mut bytes = Vec::new();
-        let file = File::open(self.path.join(FileName::Marker.to_string())).ok()?;
-        file.take(MARKER_BYTES_MAX).read_to_end(&mut bytes).ok()?;
-        Some(state::fingerprint(&bytes))
+        let mut file = StdDisk::look_into(&self.path).ok()?.open(FileName::Marker).ok()??;
+        let (mut bytes, mut len) = ([0; MARKER_BYTES_MAX], 0);
+        while let read @ 1.. = file.read(&mut bytes[len..]).ok()? {
+            len += read;
+        }
+        Some(state::fingerprint(&bytes[..len]))
     }
 }
 
@@ -396,7 +397,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// The longest rest after mounts that failed.
 const REST_MAX: Duration = Duration::from_secs(60);
 /// More than a marker has.
-const MARKER_BYTES_MAX: u64 = 4096;
+const MARKER_BYTES_MAX: usize = 4096;
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// A record may take a third of a segment, and the largest message is to fit.
 const SEGMENT_BYTES_MIN: u64 = 256 * 1024;
