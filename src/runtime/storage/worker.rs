@@ -276,10 +276,8 @@ impl<F: Finder> Worker<F> {
     fn tend(&mut self, spool: &mut Spool<'_, F::Disk>) -> Result<bool, DiskProblem<F>> {
         spool.set_limits(self.exchange.limits());
         let mut has_more = harmless(spool.tend())?.unwrap_or(false);
-        let now = clock::wall_clock_if_sure();
-        if now > 0
-            && let Some((removed, is_done)) = harmless(spool.expire(now))?
-        {
+        // Without the time of day nothing is too old, but a disk that was full is tried again.
+        if let Some((removed, is_done)) = harmless(spool.expire(clock::wall_clock_if_sure()))? {
             harmless(if removed > 0 { spool.commit() } else { Ok(()) })?;
             has_more |= !is_done;
         }
