@@ -4,7 +4,7 @@
 use super::control::{self, Request, Subject};
 use super::disk::{self, Absence, StdDisk};
 use super::state::{random_uuid, sync_directory};
-use super::storage::job::{Task, copy_pieces, serve_parts};
+use super::storage::job::{Failure, Task, copy_pieces, serve_parts};
 use super::storage::status::uuid_text;
 use super::storage::{disk_tables, worker::segment_bytes};
 use crate::spool::{Limits, Problem, Spool, check};
@@ -65,10 +65,16 @@ pub fn check_running(socket: &Path, out: &mut impl Write) -> io::Result<bool> {
 /// # Errors
 /// With the reason in words.
 pub fn backup(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<()> {
+    if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(io::Error::other(format!("{}: not a file", file.display())));
+    }
     let mut name = std::ffi::OsString::from(file);
-    name.push(".tmp");
+    name.push(format!(".{}.tmp", std::process::id()));
     let temporary = Path::new(&name);
-    let result = backup_to(socket, temporary).and_then(|line| {
+    // What people wrote to each other is for the owner's eyes, and nobody else has made the file.
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary);
+    let result = created.map_err(|error| of_file(file, &error)).and_then(|backup| backup_to(socket, file, backup));
+    let result = result.and_then(|line| {
         fs::rename(temporary, file).and_then(|()| sync_parent(file)).map_err(|error| of_file(file, &error))?;
         writeln!(out, "{}: {line}", file.display())
     });
@@ -78,14 +84,11 @@ pub fn backup(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<()
     result
 }
 
-fn backup_to(socket: &Path, temporary: &Path) -> io::Result<String> {
+fn backup_to(socket: &Path, file: &Path, mut backup: File) -> io::Result<String> {
     let mut server = BufReader::new(knock(socket, Task::Backup)?);
-    // What people wrote to each other is for the owner's eyes.
-    let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).clone();
-    let mut file = options.open(temporary).map_err(|error| of_file(temporary, &error))?;
-    copy_pieces(&mut server, &mut file).map_err(|error| control::explain(socket, &error))?;
+    copy_pieces(&mut server, &mut backup).map_err(|failure| of_either(socket, file, failure))?;
     let line = last_line(socket, &mut server)?;
-    file.sync_all().map_err(|error| of_file(temporary, &error))?;
+    backup.sync_all().map_err(|error| of_file(file, &error))?;
     Ok(line)
 }
 
@@ -99,7 +102,7 @@ pub fn restore(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<(
         return Err(io::Error::other(format!("{}: not a file", file.display())));
     }
     let mut server = knock(socket, Task::Restore)?;
-    serve_parts(&mut server, &mut backup).map_err(|error| control::explain(socket, &error))?;
+    serve_parts(&mut server, &mut backup).map_err(|failure| of_either(socket, file, failure))?;
     let line = last_line(socket, &mut BufReader::new(server))?;
     writeln!(out, "{}: {line}", file.display())
 }
@@ -124,6 +127,13 @@ fn sync_parent(file: &Path) -> io::Result<()> {
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(sync_directory(rustix::fs::open(parent, flags, Mode::empty())?)?)
+}
+
+fn of_either(socket: &Path, file: &Path, failure: Failure) -> io::Error {
+    match failure {
+        Failure::Server(error) => control::explain(socket, &error),
+        Failure::File(error) => of_file(file, &error),
+    }
 }
 
 fn of_file(file: &Path, error: &io::Error) -> io::Error {

@@ -202,22 +202,31 @@ impl embedded_io::Write for Pieces<'_> {
     }
 }
 
+/// What ended a copy.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server, or the way to it.
+    Server(io::Error),
+    /// The file of the backup.
+    File(io::Error),
+}
+
 /// Copies a backup that comes in pieces to `out`.
 ///
 /// # Errors
 /// When the server ends early, or `out` takes no more.
-pub fn copy_pieces(server: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
+pub fn copy_pieces(server: &mut impl Read, out: &mut impl Write) -> Result<(), Failure> {
     let mut piece = [0; PIECE_BYTES];
     loop {
         let mut len = [0; 4];
-        server.read_exact(&mut len)?;
+        server.read_exact(&mut len).map_err(Failure::Server)?;
         let len = u32::from_be_bytes(len) as usize;
-        let Some(piece) = piece.get_mut(..len) else { return Err(io::ErrorKind::InvalidData.into()) };
+        let Some(piece) = piece.get_mut(..len) else { return Err(Failure::Server(io::ErrorKind::InvalidData.into())) };
         if len == 0 {
             return Ok(());
         }
-        server.read_exact(piece)?;
-        out.write_all(piece)?;
+        server.read_exact(piece).map_err(Failure::Server)?;
+        out.write_all(piece).map_err(Failure::File)?;
     }
 }
 
@@ -278,26 +287,26 @@ impl embedded_io::Seek for Parts<'_> {
 ///
 /// # Errors
 /// When the server ends early, or `file` can't be read.
-pub fn serve_parts(server: &mut (impl Read + Write), file: &mut (impl Read + io::Seek)) -> io::Result<()> {
+pub fn serve_parts(server: &mut (impl Read + Write), file: &mut (impl Read + io::Seek)) -> Result<(), Failure> {
     let mut part = [0; 4 + PIECE_BYTES];
     loop {
         let mut ask = [0; ASK_BYTES];
-        server.read_exact(&mut ask)?;
+        server.read_exact(&mut ask).map_err(Failure::Server)?;
         let offset = ask[..8].iter().fold(0, |offset, byte| offset << 8 | u64::from(*byte));
         let wanted = ask[8..].iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
         if wanted == 0 {
             return Ok(());
         }
-        file.seek(io::SeekFrom::Start(offset))?;
+        file.seek(io::SeekFrom::Start(offset)).map_err(Failure::File)?;
         let mut len = 0;
         while len < wanted.min(PIECE_BYTES) {
-            match file.read(&mut part[4 + len..4 + wanted.min(PIECE_BYTES)])? {
+            match file.read(&mut part[4 + len..4 + wanted.min(PIECE_BYTES)]).map_err(Failure::File)? {
                 0 => break,
                 read => len += read,
             }
         }
         part[..4].copy_from_slice(&(len as u32).to_be_bytes());
-        server.write_all(&part[..4 + len])?;
+        server.write_all(&part[..4 + len]).map_err(Failure::Server)?;
     }
 }
 
