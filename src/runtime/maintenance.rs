@@ -26,11 +26,15 @@ pub fn init(directory: &Path, out: &mut impl Write) -> io::Result<()> {
         Absence::InUse => explain(&"the server uses it"),
         absence => explain(&absence),
     })?;
+    let has_marker = disk.has_marker().unwrap_or(false);
     let uuid = random_uuid()?;
     let mut spool = Spool::new(disk, disk_tables(), Limits::NONE);
     match spool.format_with(uuid, segment_bytes(0)) {
         Ok(()) => writeln!(out, "{}: a spool now, UUID {}", directory.display(), uuid_text(&uuid)),
-        Err(Problem::NotEmpty) => Err(explain(&"it is a spool already")),
+        Err(Problem::NotEmpty) if has_marker => Err(explain(&"it is a spool already")),
+        Err(Problem::NotEmpty) => {
+            Err(explain(&"it has files of a spool, log-* or blob-*, whose file pcsd-spool is gone"))
+        }
         Err(problem) => Err(explain(&problem)),
     }
 }
@@ -40,8 +44,20 @@ pub fn init(directory: &Path, out: &mut impl Write) -> io::Result<()> {
 /// # Errors
 /// When there is no spool that can be read, with the reason in words.
 pub fn check(directory: &Path, out: &mut impl Write) -> io::Result<bool> {
+    let disk = look_into(directory)?;
+    if disk.is_in_use() {
+        let reason = "the server uses it, and would seem to damage it: `pcsctl spool check` has it keep still";
+        return Err(io::Error::other(format!("{}: {reason}", directory.display())));
+    }
+    look_through(directory, disk, out)
+}
+
+fn look_into(directory: &Path) -> io::Result<StdDisk> {
+    StdDisk::look_into(directory).map_err(|error| of_file(directory, &error.into()))
+}
+
+fn look_through(directory: &Path, disk: StdDisk, out: &mut impl Write) -> io::Result<bool> {
     let explain = |reason: &dyn core::fmt::Display| io::Error::other(format!("{}: {reason}", directory.display()));
-    let disk = StdDisk::look_into(directory).map_err(|error| explain(&io::Error::from(error)))?;
     let (_, result) = check::check(disk, disk_tables());
     let report = result.map_err(|problem| explain(&problem))?;
     writeln!(out, "{}: {report}", directory.display())?;
@@ -57,7 +73,8 @@ pub fn check_running(socket: &Path, out: &mut impl Write) -> io::Result<bool> {
     let line = last_line(socket, &mut server)?;
     let directory = line.strip_prefix("ready ").ok_or(io::ErrorKind::InvalidData)?;
     // The server goes on when the connection is closed.
-    check(Path::new(directory), out)
+    let directory = Path::new(directory);
+    look_through(directory, look_into(directory)?, out)
 }
 
 /// `pcsctl backup FILE`: the file appears when the backup is complete.
