@@ -9,8 +9,7 @@ use crate::disk::SimDisk;
 use crate::model::{LIMITS, key};
 use crate::{UUID, formatted, memory};
 
-/// Bytes of a record's header, and of that of a segment.
-const HEADER_BYTES: usize = 44;
+/// Where the first record of a segment stands.
 const SEGMENT_START: usize = 96;
 const SEGMENT_BYTES: u32 = 1 << 20;
 const NONCE: u64 = 1000;
