@@ -280,7 +280,10 @@ impl Registrar {
         binding.next = *first;
         let (flow, id) = (binding.flow, binding.id);
         let inserted = match slot {
-            Some(slot) => self.bindings.insert_at(slot, binding).or_else(|binding| self.bindings.insert(binding)),
+            Some(slot) => match self.bindings.insert_at(slot, binding) {
+                Ok(handle) => Ok(handle),
+                Err(binding) => self.bindings.insert(binding),
+            },
             None => self.bindings.insert(binding),
         };
         match inserted {

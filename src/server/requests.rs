@@ -319,8 +319,11 @@ impl Core {
         {
             return Place::Dialog(To::Device(device));
         }
+        // After a restart its number may be another's, with the same machine even.
+        let domain = |flow| self.stack.network.domain_of(flow).map_or(0, |it| Token::domain(&self.stack.random, it));
         if let Some(stream) = token.stream
             && self.stack.network.stream(stream).is_some_and(|state| state.remote == token.remote)
+            && domain(Flow::Stream(stream)) == token.domain
         {
             return Place::Dialog(To::Flow(Flow::Stream(stream)));
         }

@@ -160,6 +160,27 @@ fn another_key_counts_from_when_it_is_configured() {
 }
 
 #[test]
+fn after_a_restart_a_dialog_does_not_go_on_another_domains_connection() {
+    let (mut world, alice, carl) = two_homes(Some((OURS, THEIRS)));
+    let listen = "    list listen 'tls:0.0.0.0:5061'\n";
+    let ours = HOME.replacen("config person", &format!("{listen}config person"), 1);
+    let third = peer("third.test", "203.0.113.1:5061", Some(THEIRS)).replace("'far'", "'third'");
+    world.configure(0, &format!("{ours}{}{third}", peer("other.test", "203.0.113.1:5061", Some(THEIRS))));
+    let call = world.invite(alice, CARL);
+    assert_eq!(world.outcome_of(call), Some(200));
+    world.run(1_000);
+    world.restart(0);
+    // The first connection of this start has the number of the first before, and leads to the same machine.
+    let call = world.message(alice, "sip:dora@third.test");
+    assert!(world.outcome_of(call).is_some());
+    assert_eq!(links(&world), (2, 1));
+    let bye = world.in_dialog(alice, 0, "BYE");
+    assert_eq!(world.outcome_of(bye), Some(200));
+    assert_eq!((world.count(carl, "BYE"), links(&world)), (1, (3, 2)));
+    world.finish();
+}
+
+#[test]
 fn a_call_over_tls_stays_on_tls() {
     let mut world = World::new(1);
     let ours = HOME.replacen("config person", "    list listen 'tls:0.0.0.0:5061'\nconfig person", 1);
