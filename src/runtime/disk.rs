@@ -332,9 +332,7 @@ impl From<Errno> for Absence {
 impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotThere => f.write_str(
-                "no such directory, and no disk is mounted where it would be; `pcsd spool init DIR` makes one wherever it is",
-            ),
+            Self::NotThere => f.write_str("no such directory, and no disk is mounted to make it on"),
             Self::NotMounted => {
                 f.write_str("no disk is mounted there; `pcsd spool init DIR` makes a directory a spool wherever it is")
             }
