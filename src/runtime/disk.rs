@@ -8,7 +8,7 @@
 //! What the kernel says of such disks: unplugging gives EIO and a read-only file system; vfat has no fsync for
 //! directories (EINVAL), which counts as done.
 
-use super::state::sync_directory;
+use super::state::{make_directory, sync_directory};
 use crate::spool::disk::{Disk, Durable, FileName};
 use core::fmt;
 use embedded_io::{ErrorKind, ErrorType, Read, Seek, SeekFrom, Write};
@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat, Sta
 use rustix::io::Errno;
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::string::ToString;
 
@@ -92,12 +92,10 @@ pub fn memory(path: &Path) -> Result<StdDisk, Absence> {
 /// # Errors
 /// See [`Absence`].
 pub fn make(path: &Path) -> Result<StdDisk, Absence> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
-        match Errno::from_io_error(&error) {
-            // Of something else.
-            Some(Errno::EXIST) => Absence::System(Errno::NOTDIR),
-            error => Absence::System(error.unwrap_or(Errno::IO)),
-        }
+    make_directory(path, 0o700).map_err(|error| match Errno::from_io_error(&error) {
+        // Of something else.
+        Some(Errno::EXIST) => Absence::System(Errno::NOTDIR),
+        error => Absence::System(error.unwrap_or(Errno::IO)),
     })?;
     let disk = StdDisk::open(path)?;
     if disk.is_on_read_only()? { Err(Absence::ReadOnly) } else { Ok(disk) }
@@ -335,9 +333,7 @@ impl From<Errno> for Absence {
 impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotThere => f.write_str(
-                "no such directory, and no disk is mounted where it would be; `pcsd spool init DIR` makes one wherever it is",
-            ),
+            Self::NotThere => f.write_str("no such directory, and no disk is mounted to make it on"),
             Self::NotMounted => {
                 f.write_str("no disk is mounted there; `pcsd spool init DIR` makes a directory a spool wherever it is")
             }

@@ -46,7 +46,7 @@ pub fn init(directory: &Path, out: &mut impl Write) -> io::Result<()> {
 pub fn check(directory: &Path, out: &mut impl Write) -> io::Result<bool> {
     let disk = look_into(directory)?;
     if disk.is_in_use() {
-        let reason = "the server uses it, and would seem to damage it: `pcsctl spool check` has it keep still";
+        let reason = "the server uses it: `pcsctl spool check` has it keep still meanwhile";
         return Err(io::Error::other(format!("{}: {reason}", directory.display())));
     }
     look_through(directory, disk, out)
@@ -114,10 +114,12 @@ fn backup_to(socket: &Path, file: &Path, mut backup: File) -> io::Result<String>
 /// # Errors
 /// With the reason in words.
 pub fn restore(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<()> {
-    let mut backup = File::open(file).map_err(|error| of_file(file, &error))?;
-    if !backup.metadata().is_ok_and(|metadata| metadata.is_file()) {
+    // Looked at before it is opened: a pipe would be waited for.
+    let is_file = fs::metadata(file).map_err(|error| of_file(file, &error))?.is_file();
+    if !is_file {
         return Err(io::Error::other(format!("{}: not a file", file.display())));
     }
+    let mut backup = File::open(file).map_err(|error| of_file(file, &error))?;
     let mut server = knock(socket, Task::Restore)?;
     serve_parts(&mut server, &mut backup).map_err(|failure| of_either(socket, file, failure))?;
     let line = last_line(socket, &mut BufReader::new(server))?;

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::format;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
@@ -80,7 +81,7 @@ impl StateDirectory {
 
     /// Replaces a file: whenever the power is cut, there is the old one or the new one.
     pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.path)?;
+        make_directory(&self.path, 0o777)?;
         let directory =
             rustix::fs::open(&self.path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let temporary = format!("{name}.new");
@@ -97,6 +98,22 @@ impl StateDirectory {
         sync_directory(&directory)?;
         Ok(())
     }
+}
+
+/// Makes a directory and those above it, if they are missing, and their names durable: what is durable in a directory
+/// whose name is not may be gone after a power cut.
+pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_directory(parent, mode)?;
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        // Made by somebody else meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        result => result?,
+    }
+    Ok(sync_directory(File::open(parent)?)?)
 }
 
 /// Makes a directory's entries durable, where its file system knows such a thing (vfat does not).
@@ -398,6 +415,21 @@ mod tests {
         let secret = home.state().secret().unwrap();
         assert_ne!(secret, [0; SECRET_BYTES]);
         assert_ne!(home.state().secret().unwrap(), secret);
+    }
+
+    #[test]
+    fn directories_are_made_with_those_above_and_nothing_is_replaced() {
+        let home = Home::new("directories");
+        let deep = home.0.join("a/b/c");
+        make_directory(&deep, 0o700).unwrap();
+        make_directory(&deep, 0o700).unwrap();
+        for path in [&deep, &home.0.join("a")] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        fs::write(deep.join("file"), "").unwrap();
+        let kind = |path: &str| make_directory(&deep.join(path), 0o700).unwrap_err().kind();
+        assert_eq!(kind("file"), io::ErrorKind::AlreadyExists);
+        assert_eq!(kind("file/below"), io::ErrorKind::AlreadyExists);
     }
 
     #[test]

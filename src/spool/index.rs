@@ -295,8 +295,8 @@ impl Records {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::SEQUENCE_MAX;
     use super::*;
+    use crate::spool::record::SEQUENCE_MAX;
     use std::boxed::Box;
 
     fn entry(kind: Kind, id: u64, owner: u32, sequence: u64) -> Entry {

@@ -772,9 +772,9 @@ fn nobody_waits_at_a_pipe() {
 fn what_a_restore_added_before_it_failed_is_told() {
     let place = Place::new("partial");
     let (from, to) = (place.0.join("from"), place.make("to"));
-    // The disk has room for four segments: three thirds of one each.
+    // The new disk has room for four segments, and they for two of these.
     let large = std::vec![7; 60_000];
-    let all: Vec<_> = (0..40).map(|id| (setting(id), large.as_slice())).collect();
+    let all: Vec<_> = (0..10).map(|id| (setting(id), large.as_slice())).collect();
     begin_spool(&from, &all);
     if !mount_memory("1100k", &to) {
         return;
