@@ -122,7 +122,7 @@
 //! it when the edge has room, under a key, as a record of [`spool`]: an append-only log whose engine runs over any disk.
 //! The edge answers each record when it is durable, a burst with one fsync. The answer to a REGISTER waits for that. At
 //! the next start the records come back as inputs, before the first packet is read: bindings know how much time they
-//! have left, and tokens and nonces are sealed with a key that the edge keeps. Whatever must be remembered later joins
+//! have left, and tokens are sealed with a key that the edge keeps. Whatever must be remembered later joins
 //! as another kind of record.
 //!
 //! # Where things live

@@ -16,7 +16,7 @@ use core::net::{IpAddr, SocketAddr};
 use heapless::Vec;
 
 use crate::base::limits::{HELD, LOOKUPS, NAME_SERVERS, PORTS, STREAMS_PER_SOURCE};
-use crate::base::net::{Flow, PeerIdentity, Port, Stream};
+use crate::base::net::{Flow, PeerIdentity, Port, Stream, Transport};
 use crate::base::time::{Instant, UnixTime};
 use crate::config::model::{Model, Peer};
 use crate::home::people::People;
@@ -328,6 +328,15 @@ impl Core {
         }
         let at = |table: &[Option<usize>], index: usize| table.get(index).copied().flatten();
         self.registrar.renumber(&mut self.stack, |index| at(&people, index), |index| at(&devices, index));
+        let is_as_before = |domain: &str| {
+            let proof = |model: &Model| {
+                let peer = model.peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(domain));
+                peer.map(|peer| (peer.pins.clone(), peer.ca.clone()))
+            };
+            model.main.ca == old.main.ca && proof(model) == proof(old)
+        };
+        let Stack { network, schedule, .. } = &mut self.stack;
+        network.prove_anew(is_as_before, |index| schedule.wake(Task::Stream(index).id()));
         self.people.configure(model, &self.stack.random);
         self.stack.network.configure(&model.main.listen, &model.main.external);
         self.plan_ports();
@@ -446,11 +455,12 @@ impl Core {
             self.lookup_closed(now, index, stream);
         }
         let Stack { network, store, .. } = &mut self.stack;
+        let is_plain = network.transport(Flow::Stream(stream)) != Transport::Tls;
         if !network.closed(stream, store) {
             return;
         }
         self.stack.reschedule_stream(usize::from(stream.index));
-        self.registrar.stream_closed(&mut self.stack, stream, reason == Reason::PeerClosed);
+        self.registrar.stream_closed(&mut self.stack, stream, is_plain && reason == Reason::PeerClosed);
         while let Some(client) = { self.stack.clients_on(stream).next() } {
             let (proxy, mut around) = self.split();
             proxy.broken(now, &mut around, client);

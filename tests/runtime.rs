@@ -290,12 +290,24 @@ fn backup_restore_and_check() {
         assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
         text(&output.stderr).trim_end().to_string()
     };
-    assert!(said(home.pcsctl(&["backup", &file])).ends_with("3 records backed up, 0 were there, 0 damaged"));
-    assert!(!Path::new(&path("backup.tmp")).exists());
+    assert!(said(home.pcsctl(&["backup", &file])).ends_with("3 records backed up, 0 damaged"));
+    assert!(
+        fs::read_dir(&home.directory)
+            .unwrap()
+            .all(|entry| !text(entry.unwrap().file_name().as_encoded_bytes()).ends_with(".tmp"))
+    );
+    // Nothing but a file is replaced, and no file of somebody else's is written to.
+    assert!(refused(home.pcsctl(&["backup", &path("state")])).ends_with("state: not a file"));
+    assert!(refused(home.pcsctl(&["backup", "/dev/null"])).ends_with("not a file"));
+    fs::write(path("other.tmp"), "mine").unwrap();
+    said(home.pcsctl(&["backup", &path("other")]));
+    assert_eq!(fs::read(path("other.tmp")).unwrap(), b"mine");
+    fs::remove_file(path("other.tmp")).unwrap();
     assert!(said(home.pcsctl(&["restore", &file])).ends_with("0 records added, 3 were there, 0 damaged"));
     assert!(said(home.pcsctl(&["spool", "check"])).contains(": 3 records in 1 segments"));
     // Somebody else's hands are kept off a spool in use.
     assert!(refused(pcsd(&["spool", "init", &spool])).contains("the server uses it"));
+    assert!(refused(pcsd(&["spool", "check", &spool])).contains("`pcsctl spool check`"));
     daemon.signal(rustix::process::Signal::TERM);
     daemon.wait();
 
@@ -315,6 +327,11 @@ fn backup_restore_and_check() {
     daemon.wait();
     assert!(said(pcsd(&["spool", "check", &spool])).contains(": 3 records in 1 segments"));
     assert!(refused(pcsd(&["spool", "check", &path("state")])).contains("not a spool"));
+    assert!(refused(pcsd(&["spool", "init", &spool])).ends_with("a spool already"));
+    assert!(refused(pcsd(&["spool", "init", &file])).ends_with("Not a directory (os error 20)"));
+    fs::create_dir(path("headless")).unwrap();
+    fs::copy(path("spool/log-0000"), path("headless/log-0000")).unwrap();
+    assert!(refused(pcsd(&["spool", "init", &path("headless")])).ends_with("pcsd-spool is gone"));
 
     // Damage is told, and nothing is repaired by looking. What nothing durable follows could be an unfinished write.
     fill_spool(home.directory.join("spool").as_path(), &[(4, b"later")]);

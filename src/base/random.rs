@@ -1,5 +1,5 @@
 //! Secrets: a key of this start, from which come hashes of what peers send and unguessable numbers, and a lasting key for
-//! what has to be recognised after a restart: tokens, nonces, and the names in the journal.
+//! what has to be recognised after a restart: tokens, and the names in the journal.
 //!
 //! The primitive is SipHash-2-4 (a keyed pseudo-random function): over the input for hashes and seals, over a counter for
 //! random numbers. Both keys come from the edge at start and never leave the core.
@@ -36,7 +36,8 @@ pub enum Purpose {
 
 impl Purpose {
     const fn outlives_a_start(self) -> bool {
-        matches!(self, Self::Nonce | Self::Token | Self::Journal)
+        // A nonce must not: how often it was used is forgotten, and after a reboot its time of issue may seem to come yet.
+        matches!(self, Self::Token | Self::Journal)
     }
 }
 

@@ -96,6 +96,32 @@ impl<T, const N: usize> Table<T, N> {
         Ok(Handle { index: index as u16, generation: slot.generation, of: PhantomData })
     }
 
+    /// Puts `value` into slot `index`, or gives it back when that is not vacant. Slower than [`Table::insert`].
+    pub fn insert_at(&mut self, index: usize, value: T) -> Result<Handle<T>, T> {
+        if index >= N || self.handle_at(index).is_some() {
+            return Err(value);
+        }
+        while self.slots.len() <= index {
+            if self.slots.push(Slot { generation: 0, next: self.vacant, value: None }).is_err() {
+                return Err(value);
+            }
+            self.vacant = self.slots.len() as u16;
+        }
+        // To the front of the vacant ones, from where it is taken next.
+        let number = index as u16 + 1;
+        let mut before = self.vacant;
+        while before != number && before != 0 {
+            let (next, after) = (self.slots[usize::from(before) - 1].next, self.slots[index].next);
+            if next == number {
+                self.slots[usize::from(before) - 1].next = after;
+                self.slots[index].next = core::mem::replace(&mut self.vacant, number);
+                break;
+            }
+            before = next;
+        }
+        self.insert(value)
+    }
+
     /// Takes the object out; its handles become invalid.
     pub fn remove(&mut self, handle: Handle<T>) -> Option<T> {
         let slot = self.slots.get_mut(handle.index()).filter(|slot| slot.generation == handle.generation)?;
@@ -281,6 +307,31 @@ mod tests {
         assert_eq!((table.get(a), table.get(b), table.get(c)), (None, Some(&2), Some(&4)));
         assert_eq!(Handle::<u8>::from_bits(c.to_bits()), c);
         assert_eq!(table.iter().map(|(_, value)| *value).sum::<u8>(), 6);
+    }
+
+    #[test]
+    fn in_a_slot_of_ones_choice() {
+        for order in [[3, 0, 1, 2], [0, 1, 2, 3], [1, 3, 2, 0], [2, 1, 0, 3]] {
+            let mut table: Table<usize, 4> = Table::new();
+            for (round, index) in order.into_iter().enumerate() {
+                assert_eq!(table.insert_at(index, 10 + index).map(Handle::index), Ok(index));
+                assert_eq!(
+                    (table.insert_at(index, 1), table.insert_at(4, 1), table.len()),
+                    (Err(1), Err(1), round + 1)
+                );
+            }
+            assert!(table.is_full() && table.next_handle().is_none());
+            assert_eq!(table.insert(1), Err(1));
+            let handle = table.handle_at(order[1]).unwrap();
+            assert_eq!(table.remove(handle), Some(10 + order[1]));
+            assert_eq!(table.insert(7).map(Handle::index), Ok(order[1]));
+        }
+        // Those in between stay vacant.
+        let mut table: Table<usize, 4> = Table::new();
+        table.insert_at(2, 0).unwrap();
+        let mut rest: std::vec::Vec<_> = (0..3).map(|_| table.insert(1).unwrap().index()).collect();
+        rest.sort_unstable();
+        assert_eq!((rest, table.insert(1)), (std::vec![0, 1, 3], Err(1)));
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! | `syslog` | `1`: log to syslog, `0`: to standard error | `0` |
 //! | `bindings_per_person` | how many devices of one person may be registered at once; only to lower the limit built in | the limit built in |
 //! | `spool` | directory of the spool, on a disk that may be unplugged | none: nothing is kept |
-//! | `spool_mb` | megabytes (of 2^20 bytes) the spool may take, 4 to 65536 | 64 |
+//! | `spool_mb` | megabytes (of 2^20 bytes) a new spool may take, 4 to 65536; rounded down to a power of two, at least 16 and at most 1024 with 64 segments. One that exists stays as it was made | 64 |
 //! | `quota_mb` | megabytes of them one person may take, 1 to 65536 | 16 |
 //! | `keep_days` | days a message is kept, up to 36500; `0`: for ever | 90 |
 //! | `state` | directory in flash, written rarely: what has to outlive a reboot where there is no spool, and the server's key | `/etc/pcsd` |

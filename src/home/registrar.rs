@@ -269,17 +269,21 @@ impl Registrar {
                 self.reschedule(stack, handle);
                 self.mark(stack, handle.index());
             }
-            None => self.insert(stack, binding)?,
+            None => self.insert(stack, None, binding)?,
         }
         Ok(())
     }
 
-    fn insert(&mut self, stack: &mut Stack, mut binding: Binding) -> Result<(), Refused> {
+    fn insert(&mut self, stack: &mut Stack, slot: Option<usize>, mut binding: Binding) -> Result<(), Refused> {
         let person = usize::from(binding.person);
         let Some(first) = self.first.get_mut(person) else { return Err(NO_ROOM) };
         binding.next = *first;
         let (flow, id) = (binding.flow, binding.id);
-        match self.bindings.insert(binding) {
+        let inserted = match slot {
+            Some(slot) => self.bindings.insert_at(slot, binding).or_else(|binding| self.bindings.insert(binding)),
+            None => self.bindings.insert(binding),
+        };
+        match inserted {
             Ok(handle) => {
                 *first = handle.index() as u16 + 1;
                 self.by_id.insert(id, handle.index());
@@ -348,8 +352,9 @@ impl Registrar {
     }
 
     /// Takes a binding that was kept over a restart, unless its device has registered again since. Its texts are given
-    /// back when it is not taken.
-    pub fn restore(&mut self, stack: &mut Stack, people: &People, binding: Binding) {
+    /// back when it is not taken. It comes back to the slot that its record is of: to write it anew then replaces nothing
+    /// that is kept of another.
+    pub fn restore(&mut self, stack: &mut Stack, people: &People, slot: usize, binding: Binding) {
         let person = usize::from(binding.person);
         let uri = binding.text(&stack.store, Text::Uri);
         let is_same = |known: &Binding| match (binding.identity, known.identity) {
@@ -363,7 +368,7 @@ impl Registrar {
             return;
         }
         // Without room in the table its text is given back there.
-        let _ = self.insert(stack, binding);
+        let _ = self.insert(stack, Some(slot), binding);
     }
 
     /// The configuration has changed: says for each person and device section where it is now, if it is still there.
@@ -397,8 +402,9 @@ impl Registrar {
     }
 
     /// A stream is gone: the bindings that only it could reach are too (RFC 5626 §3). Those of a device on our network
-    /// that closed it in order stay, as a new connection can be made to their Contact.
-    pub fn stream_closed(&mut self, stack: &mut Stack, stream: Stream, is_orderly: bool) {
+    /// that closed it in order stay if a new connection can be made to their Contact: not over TLS, on which no device
+    /// could prove who it is.
+    pub fn stream_closed(&mut self, stack: &mut Stack, stream: Stream, can_be_made_anew: bool) {
         for index in 0..BINDINGS {
             let Some(handle) = self.bindings.handle_at(index) else { continue };
             let Some(binding) = self.bindings.get_mut(handle).filter(|it| it.flow == Flow::Stream(stream)) else {
@@ -406,7 +412,7 @@ impl Registrar {
             };
             let uri = binding.text(&stack.store, Text::Uri);
             let is_reachable = Uri::parse(uri).is_ok_and(|uri| uri.sip().is_some_and(|uri| uri.host.ip().is_some()));
-            if binding.is_outbound || !is_orderly || !is_reachable || binding.is_natted {
+            if binding.is_outbound || !can_be_made_anew || !is_reachable || binding.is_natted {
                 log::info!("a device of person {} is gone: its connection ended", binding.person);
                 self.remove(stack, handle);
             }

@@ -283,10 +283,11 @@ pub fn explain(path: &Path, error: &io::Error) -> io::Error {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!("pcsd is not running ({})", path.display()),
         ErrorKind::PermissionDenied => format!("no permission to open {}", path.display()),
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "pcsd does not answer".into(),
-        ErrorKind::UnexpectedEof => "pcsd ended early".into(),
+        ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => "pcsd ended early".into(),
         _ => format!("{}: {error}", path.display()),
     };
-    io::Error::new(error.kind(), reason)
+    // Not the kind of the error: a broken pipe is none when it is that of our own output.
+    io::Error::other(reason)
 }
 
 const REQUEST_BYTES: usize = 256;
@@ -326,6 +327,13 @@ mod tests {
         ] {
             assert_eq!(Request::parse(wrong), None, "{}", wrong.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_server_that_ends_is_no_reader_who_has_enough() {
+        let error = explain(Path::new("s"), &ErrorKind::BrokenPipe.into());
+        assert_eq!(error.to_string(), "pcsd ended early");
+        assert_ne!(error.kind(), ErrorKind::BrokenPipe, "which would count as success");
     }
 
     #[test]

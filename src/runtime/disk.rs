@@ -92,11 +92,13 @@ pub fn memory(path: &Path) -> Result<StdDisk, Absence> {
 /// # Errors
 /// See [`Absence`].
 pub fn make(path: &Path) -> Result<StdDisk, Absence> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| Absence::System(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        match Errno::from_io_error(&error) {
+            // Of something else.
+            Some(Errno::EXIST) => Absence::System(Errno::NOTDIR),
+            error => Absence::System(error.unwrap_or(Errno::IO)),
+        }
+    })?;
     let disk = StdDisk::open(path)?;
     if disk.is_on_read_only()? { Err(Absence::ReadOnly) } else { Ok(disk) }
 }
@@ -121,6 +123,11 @@ impl StdDisk {
         let directory = rustix::fs::open(path, flags, Mode::empty())?;
         let identity = Identity::of(&rustix::fs::fstat(&directory)?);
         Ok(Self { directory, path: path.to_path_buf(), identity, is_read_only: true, is_memory: false })
+    }
+
+    /// Whether somebody has it for writing; if not, nobody will as long as this exists.
+    pub fn is_in_use(&self) -> bool {
+        rustix::fs::flock(&self.directory, FlockOperation::NonBlockingLockShared) == Err(Errno::AGAIN)
     }
 
     /// Whether the path still leads to this directory.
@@ -163,7 +170,8 @@ impl StdDisk {
     }
 
     fn open_file(&self, name: FileName, flags: OFlags) -> Result<DiskFile, Errno> {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
+        // A pipe of that name is not waited for.
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         let file = rustix::fs::openat(&self.directory, name.to_string(), flags, Mode::RUSR | Mode::WUSR)?;
         if !is_file(&rustix::fs::fstat(&file)?) {
             return Err(Errno::INVAL);
@@ -270,12 +278,13 @@ impl Seek for DiskFile {
 }
 
 impl Durable for DiskFile {
-    /// Never tried twice: after a failure the kernel has forgotten what it could not write.
+    /// The bytes and the length, not the times: in a preallocated segment no journal of the file system is written for
+    /// it. Never tried twice: after a failure the kernel has forgotten what it could not write.
     fn sync(&mut self) -> Result<(), DiskError> {
         if self.is_memory {
             return Ok(());
         }
-        Ok(rustix::fs::fsync(&self.file)?)
+        Ok(rustix::fs::fdatasync(&self.file)?)
     }
 }
 
@@ -326,7 +335,9 @@ impl From<Errno> for Absence {
 impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotThere => f.write_str("no such directory"),
+            Self::NotThere => f.write_str(
+                "no such directory, and no disk is mounted where it would be; `pcsd spool init DIR` makes one wherever it is",
+            ),
             Self::NotMounted => {
                 f.write_str("no disk is mounted there; `pcsd spool init DIR` makes a directory a spool wherever it is")
             }

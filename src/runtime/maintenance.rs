@@ -4,7 +4,7 @@
 use super::control::{self, Request, Subject};
 use super::disk::{self, Absence, StdDisk};
 use super::state::{random_uuid, sync_directory};
-use super::storage::job::{Task, copy_pieces, serve_parts};
+use super::storage::job::{Failure, Task, copy_pieces, serve_parts};
 use super::storage::status::uuid_text;
 use super::storage::{disk_tables, worker::segment_bytes};
 use crate::spool::{Limits, Problem, Spool, check};
@@ -26,11 +26,15 @@ pub fn init(directory: &Path, out: &mut impl Write) -> io::Result<()> {
         Absence::InUse => explain(&"the server uses it"),
         absence => explain(&absence),
     })?;
+    let has_marker = disk.has_marker().unwrap_or(false);
     let uuid = random_uuid()?;
     let mut spool = Spool::new(disk, disk_tables(), Limits::NONE);
     match spool.format_with(uuid, segment_bytes(0)) {
         Ok(()) => writeln!(out, "{}: a spool now, UUID {}", directory.display(), uuid_text(&uuid)),
-        Err(Problem::NotEmpty) => Err(explain(&"it is a spool already")),
+        Err(Problem::NotEmpty) if has_marker => Err(explain(&"it is a spool already")),
+        Err(Problem::NotEmpty) => {
+            Err(explain(&"it has files of a spool, log-* or blob-*, whose file pcsd-spool is gone"))
+        }
         Err(problem) => Err(explain(&problem)),
     }
 }
@@ -40,8 +44,20 @@ pub fn init(directory: &Path, out: &mut impl Write) -> io::Result<()> {
 /// # Errors
 /// When there is no spool that can be read, with the reason in words.
 pub fn check(directory: &Path, out: &mut impl Write) -> io::Result<bool> {
+    let disk = look_into(directory)?;
+    if disk.is_in_use() {
+        let reason = "the server uses it, and would seem to damage it: `pcsctl spool check` has it keep still";
+        return Err(io::Error::other(format!("{}: {reason}", directory.display())));
+    }
+    look_through(directory, disk, out)
+}
+
+fn look_into(directory: &Path) -> io::Result<StdDisk> {
+    StdDisk::look_into(directory).map_err(|error| of_file(directory, &error.into()))
+}
+
+fn look_through(directory: &Path, disk: StdDisk, out: &mut impl Write) -> io::Result<bool> {
     let explain = |reason: &dyn core::fmt::Display| io::Error::other(format!("{}: {reason}", directory.display()));
-    let disk = StdDisk::look_into(directory).map_err(|error| explain(&io::Error::from(error)))?;
     let (_, result) = check::check(disk, disk_tables());
     let report = result.map_err(|problem| explain(&problem))?;
     writeln!(out, "{}: {report}", directory.display())?;
@@ -57,7 +73,8 @@ pub fn check_running(socket: &Path, out: &mut impl Write) -> io::Result<bool> {
     let line = last_line(socket, &mut server)?;
     let directory = line.strip_prefix("ready ").ok_or(io::ErrorKind::InvalidData)?;
     // The server goes on when the connection is closed.
-    check(Path::new(directory), out)
+    let directory = Path::new(directory);
+    look_through(directory, look_into(directory)?, out)
 }
 
 /// `pcsctl backup FILE`: the file appears when the backup is complete.
@@ -65,10 +82,16 @@ pub fn check_running(socket: &Path, out: &mut impl Write) -> io::Result<bool> {
 /// # Errors
 /// With the reason in words.
 pub fn backup(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<()> {
+    if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(io::Error::other(format!("{}: not a file", file.display())));
+    }
     let mut name = std::ffi::OsString::from(file);
-    name.push(".tmp");
+    name.push(format!(".{}.tmp", std::process::id()));
     let temporary = Path::new(&name);
-    let result = backup_to(socket, temporary).and_then(|line| {
+    // What people wrote to each other is for the owner's eyes, and nobody else has made the file.
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary);
+    let result = created.map_err(|error| of_file(file, &error)).and_then(|backup| backup_to(socket, file, backup));
+    let result = result.and_then(|line| {
         fs::rename(temporary, file).and_then(|()| sync_parent(file)).map_err(|error| of_file(file, &error))?;
         writeln!(out, "{}: {line}", file.display())
     });
@@ -78,14 +101,11 @@ pub fn backup(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<()
     result
 }
 
-fn backup_to(socket: &Path, temporary: &Path) -> io::Result<String> {
+fn backup_to(socket: &Path, file: &Path, mut backup: File) -> io::Result<String> {
     let mut server = BufReader::new(knock(socket, Task::Backup)?);
-    // What people wrote to each other is for the owner's eyes.
-    let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).clone();
-    let mut file = options.open(temporary).map_err(|error| of_file(temporary, &error))?;
-    copy_pieces(&mut server, &mut file).map_err(|error| control::explain(socket, &error))?;
+    copy_pieces(&mut server, &mut backup).map_err(|failure| of_either(socket, file, failure))?;
     let line = last_line(socket, &mut server)?;
-    file.sync_all().map_err(|error| of_file(temporary, &error))?;
+    backup.sync_all().map_err(|error| of_file(file, &error))?;
     Ok(line)
 }
 
@@ -99,7 +119,7 @@ pub fn restore(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<(
         return Err(io::Error::other(format!("{}: not a file", file.display())));
     }
     let mut server = knock(socket, Task::Restore)?;
-    serve_parts(&mut server, &mut backup).map_err(|error| control::explain(socket, &error))?;
+    serve_parts(&mut server, &mut backup).map_err(|failure| of_either(socket, file, failure))?;
     let line = last_line(socket, &mut BufReader::new(server))?;
     writeln!(out, "{}: {line}", file.display())
 }
@@ -124,6 +144,13 @@ fn sync_parent(file: &Path) -> io::Result<()> {
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(sync_directory(rustix::fs::open(parent, flags, Mode::empty())?)?)
+}
+
+fn of_either(socket: &Path, file: &Path, failure: Failure) -> io::Error {
+    match failure {
+        Failure::Server(error) => control::explain(socket, &error),
+        Failure::File(error) => of_file(file, &error),
+    }
 }
 
 fn of_file(file: &Path, error: &io::Error) -> io::Error {

@@ -20,9 +20,10 @@ pub struct Nameservers {
 
 /// What changes when a file does.
 #[derive(PartialEq, Eq)]
-struct Seen {
-    modified: Option<SystemTime>,
-    len: u64,
+enum Seen {
+    Nothing,
+    File { modified: Option<SystemTime>, len: u64 },
+    Unusable(io::ErrorKind),
 }
 
 impl Nameservers {
@@ -31,19 +32,24 @@ impl Nameservers {
     /// # Errors
     /// When the file can't be read, each time it has changed; what was known stays.
     pub fn check(&mut self, path: &Path) -> io::Result<Option<&[SocketAddr]>> {
-        let seen = match fs::metadata(path) {
-            Ok(metadata) => Seen { modified: metadata.modified().ok(), len: metadata.len() },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Seen { modified: None, len: 0 },
-            Err(error) => return Err(error),
+        // Nobody may be at the other end of a pipe.
+        let usable = fs::metadata(path).and_then(|metadata| {
+            let refused = || io::Error::new(io::ErrorKind::InvalidInput, "not a file");
+            if metadata.is_file() { Ok(metadata) } else { Err(refused()) }
+        });
+        let seen = match &usable {
+            Ok(metadata) => Seen::File { modified: metadata.modified().ok(), len: metadata.len() },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Seen::Nothing,
+            Err(error) => Seen::Unusable(error.kind()),
         };
         if self.seen.as_ref() == Some(&seen) {
             return Ok(None);
         }
-        let is_there = seen.modified.is_some() || seen.len > 0;
+        let is_there = seen != Seen::Nothing;
         self.seen = Some(seen);
         let mut text = Vec::new();
         if is_there {
-            File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
+            usable.and_then(|_| File::open(path))?.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
         }
         let found = parse_resolv_conf(&text);
         if self.known == found[..] {
@@ -75,5 +81,24 @@ mod tests {
         assert_eq!(servers(watch.check(&path).unwrap()).unwrap().len(), 2);
         fs::remove_file(&path).unwrap();
         assert!(watch.check(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_no_file_is_said_once_and_not_waited_for() {
+        let path = std::env::temp_dir().join(std::format!("pcsd-resolv-pipe-{}", std::process::id()));
+        let (tell, hear) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap().success();
+            assert!(made);
+            let mut watch = Nameservers::default();
+            for unusable in [path.clone(), path.join("below")] {
+                assert!(watch.check(&unusable).is_err(), "{}", unusable.display());
+                assert!(watch.check(&unusable).unwrap().is_none(), "said again each time");
+            }
+            fs::remove_file(&path).unwrap();
+            assert!(watch.check(&path).unwrap().is_some(), "looked at again when it is better");
+            let _ = tell.send(());
+        });
+        hear.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits for somebody to write");
     }
 }

@@ -55,7 +55,10 @@ impl StateDirectory {
         hex_encode(&secret, &mut text);
         text[2 * SECRET_BYTES] = b'\n';
         if let Err(error) = self.replace(SECRET_FILE, &text) {
-            log::warn!("{}: {error}: phones are challenged anew after each start", self.file(SECRET_FILE));
+            log::warn!(
+                "{}: {error}: after the next start phones are challenged anew, and calls of now can't be ended",
+                self.file(SECRET_FILE)
+            );
         }
         Ok(secret)
     }

@@ -23,7 +23,7 @@ use super::state::Remembered;
 use super::{clock, driver::Bell};
 use crate::base::time::Instant;
 use crate::server::contract::{Source, Storage, StoreError, Ticket};
-use crate::spool::{Filter, Key, Limits, Memory, Meta, Problem, Spool};
+use crate::spool::{Filter, Key, Kind, Limits, Memory, Meta, Problem, Spool};
 use exchange::{Exchange, Report, Reports, Request};
 use job::Job;
 use static_cell::ConstStaticCell;
@@ -209,7 +209,10 @@ impl RecordStore {
             Storage::Memory => Some(self.in_memory(|spool| spool.remove(key).map(drop))),
             Storage::Absent => Some(Err(StoreError::NoDisk)),
         };
-        if self.place != Storage::Disk && self.has_worker && !self.forgotten.contains(&key) {
+        // The key of a binding is its slot in this start. What the disk has under it is another's: the core tells which of
+        // those it takes.
+        let is_lasting = key.kind != Kind::Binding;
+        if is_lasting && self.place != Storage::Disk && self.has_worker && !self.forgotten.contains(&key) {
             if self.forgotten.len() >= FORGOTTEN_MAX {
                 self.forgotten.remove(0);
             }

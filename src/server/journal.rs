@@ -137,10 +137,13 @@ impl Core {
         self.journal.storage = storage;
         // What was on its way to the former place is not answered for any more.
         self.journal.answered = self.journal.issued;
-        self.let_go(|_| true);
-        if storage != Storage::Absent {
-            self.registrar.mark_all(&mut self.stack);
+        if storage == Storage::Absent {
+            return self.let_go(|_| true);
         }
+        self.registrar.mark_all(&mut self.stack);
+        // An answer that waited for the former place waits for this one.
+        let until = self.journal.issued.wrapping_add(self.registrar.changed() as u32);
+        self.journal.held.iter_mut().for_each(|held| held.until = until);
     }
 
     /// Takes back a record that was kept.
@@ -171,7 +174,7 @@ impl Core {
         let device = device.map(|device| device as u16);
         let restored = kept.restore(now, journal.epoch, (person as u16, device), &stack.network, &mut stack.store);
         if let Some(binding) = restored {
-            registrar.restore(stack, people, binding);
+            registrar.restore(stack, people, key.id as usize, binding);
         }
     }
 

@@ -14,10 +14,12 @@ use crate::base::time::Instant;
 use crate::sip::resolver::{Candidate, Candidates, Failure, Families, Located, LookupHandle, Offered, Step, Wanted};
 use crate::sip::stack::{Produced, Sending, Stack, Task};
 use crate::sip::token::Token;
-use crate::sip::transport::{StreamUser, port_of, transport_of};
+use crate::sip::transport::{StreamUser, transport_of};
 use crate::wire::sip::Fault;
 
 /// Where a request for another domain goes.
+// Without an allocator there is no smaller way to say it.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Destination {
     /// To these servers, one after the other; over TLS they have to prove to be the domain.
     At(Candidates, Name),
@@ -32,6 +34,9 @@ impl Core {
     pub(super) fn destination(&mut self, now: Instant, onward: &Onward<'_>) -> Destination {
         let uri = &onward.uri;
         let Ok(host) = core::str::from_utf8(uri.host_raw) else { return Destination::Nowhere(BAD_DOMAIN) };
+        // With a dot at the end it is the same domain, and has to be the same peer: else a pin would not count.
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let is_secure = uri.secure || onward.is_secure;
         let peer = self.people.model.peers.iter().find(|peer| match onward.domain {
             0 => peer.domain.eq_ignore_ascii_case(host),
             domain => Token::domain(&self.stack.random, &peer.domain) == domain,
@@ -40,28 +45,29 @@ impl Core {
             (None, Some(_)) => {
                 return Destination::Nowhere(Fault { status: 404, reason: "Transport Not Known Here" });
             }
+            _ if is_secure => (Some(Transport::Tls), uri.port),
             (transport, _) => (transport, uri.port),
         };
         match peer {
             Some(peer) => {
                 let Ok(domain) = Name::try_from(peer.domain.as_str()) else { return Destination::Nowhere(BAD_DOMAIN) };
-                let transport = if uri.secure { Transport::Tls } else { peer.transport };
+                let transport = if is_secure { Transport::Tls } else { peer.transport };
                 let (host, port) = match &peer.address {
                     Some(address) => (address.host.clone(), address.port),
                     None => (domain.clone(), None),
                 };
-                self.servers_of(now, &host, port, Some(transport), uri.secure, domain)
+                self.servers_of(now, &host, port, Some(transport), is_secure, domain)
             }
             None => match uri.host.ip() {
                 Some(ip) => {
-                    let address = SocketAddr::new(ip, port_of(uri));
                     let transport = transport.unwrap_or(Transport::Udp);
+                    let address = SocketAddr::new(ip, port.unwrap_or(transport.default_port()));
                     let Ok(domain) = Name::try_from(host) else { return Destination::Nowhere(BAD_DOMAIN) };
                     Destination::At(Candidates::from_iter([Candidate { transport, address }]), domain)
                 }
                 None => {
                     let Ok(domain) = Name::try_from(host) else { return Destination::Nowhere(BAD_DOMAIN) };
-                    self.servers_of(now, &domain.clone(), port, transport, uri.secure, domain)
+                    self.servers_of(now, &domain.clone(), port, transport, is_secure, domain)
                 }
             },
         }

@@ -73,8 +73,10 @@ pub(super) struct Onward<'b> {
     pub uri: SipUri<'b>,
     /// The hash of the domain that it has proven before, in a dialog; else 0.
     pub domain: u32,
-    /// Whether it is within a dialog that passes here.
+    /// Whether it is within a dialog that passes here, sent by the person of the home who is on the other side of it.
     pub in_dialog: bool,
+    /// Whether it has to go over TLS, as the dialog did so far.
+    pub is_secure: bool,
 }
 
 impl Core {
@@ -160,11 +162,11 @@ impl Core {
         let routes = Routes::of(incoming.message, &self.stack.network, &self.stack.random);
         let hops = incoming.essentials.max_forwards.unwrap_or(70);
         // An ACK to a 2xx is part of its dialog; any other belongs to an answer given without a transaction.
-        let Some((_, token)) = routes.dialog().filter(|_| hops > 0) else { return };
+        let Some((from, token)) = routes.dialog().filter(|_| hops > 0) else { return };
         let incoming = Incoming { routes, ..incoming };
-        let to = match self.way_of(token, &incoming) {
+        let to = match self.way_of(from, token, &incoming) {
             Place::Dialog(to) => to,
-            Place::Outside(onward) => match self.destination(now, &onward) {
+            Place::Outside(onward) if onward.in_dialog => match self.destination(now, &onward) {
                 // One that has to be looked up first comes again with the next repetition of the answer.
                 Destination::At(servers, domain) => {
                     let flow = servers
@@ -286,12 +288,12 @@ impl Core {
     }
 
     fn locate<'b>(&self, incoming: &Incoming<'_, 'b>, uri: &SipUri<'b>) -> Place<'b> {
-        if let Some((_, token)) = incoming.routes.dialog() {
-            return self.way_of(token, incoming);
+        if let Some((from, token)) = incoming.routes.dialog() {
+            return self.way_of(from, token, incoming);
         }
         if incoming.routes.has_more {
             return match next_route(incoming) {
-                Some(route) => Place::Outside(Onward { uri: route, domain: 0, in_dialog: false }),
+                Some(route) => Place::Outside(Onward { uri: route, domain: 0, in_dialog: false, is_secure: false }),
                 None => Place::Unreachable(Fault { status: 400, reason: "Malformed Route" }),
             };
         }
@@ -303,13 +305,15 @@ impl Core {
         }
         match self.registrar.by_contact(&self.stack, uri) {
             Some((device, _)) => Place::Device(device),
-            None => Place::Outside(Onward { uri: *uri, domain: 0, in_dialog: false }),
+            None => Place::Outside(Onward { uri: *uri, domain: 0, in_dialog: false, is_secure: false }),
         }
     }
 
     /// The way to the side of a dialog that a token names: its device's flow as it is now, else the flow as it was. A
-    /// connection that is gone may have been made by the other end: the next hop's own address says how to come back.
-    fn way_of<'b>(&self, token: &Token, incoming: &Incoming<'_, 'b>) -> Place<'b> {
+    /// connection that is gone may have been made by the other end: the next hop's own address says how to come back. That
+    /// address is whatever the sender writes, and both parties have seen both tokens: only a person of the home may have
+    /// us go there on the dialog's word alone, anybody else has to prove to be one.
+    fn way_of<'b>(&self, from: &Token, token: &Token, incoming: &Incoming<'_, 'b>) -> Place<'b> {
         if token.binding != 0
             && let Some((device, _)) = self.registrar.by_id(token.binding)
         {
@@ -321,10 +325,17 @@ impl Core {
             return Place::Dialog(To::Flow(Flow::Stream(stream)));
         }
         let Some((_, transport, address)) = incoming.routes.to else { return Place::Unreachable(GONE) };
+        // What a domain has proven it has proven over TLS, whatever became of the parameter on its way.
+        let transport = if token.domain == 0 { transport } else { Transport::Tls };
         if transport.is_reliable() {
             let uri = if incoming.routes.has_more { next_route(incoming) } else { request_target(incoming) };
             return match uri {
-                Some(uri) => Place::Outside(Onward { uri, domain: token.domain, in_dialog: true }),
+                Some(uri) => Place::Outside(Onward {
+                    uri,
+                    domain: token.domain,
+                    in_dialog: from.person != 0 && self.comes_from(from, incoming),
+                    is_secure: transport == Transport::Tls,
+                }),
                 None => Place::Unreachable(GONE),
             };
         }
@@ -333,6 +344,17 @@ impl Core {
         match port.or_else(|| self.stack.network.port_towards(transport, token.remote.ip())) {
             Some(port) => Place::Dialog(To::Flow(Flow::Datagram { port, remote: token.remote })),
             None => Place::Unreachable(GONE),
+        }
+    }
+
+    /// Whether a request comes from where the side of a dialog is that a token names.
+    fn comes_from(&self, token: &Token, incoming: &Incoming<'_, '_>) -> bool {
+        let is_source = |device: &Binding| self.stack.network.remote(device.source) == Some(incoming.from);
+        match (token.stream, incoming.flow) {
+            _ if token.binding != 0 && self.registrar.by_id(token.binding).is_some_and(|(_, it)| is_source(it)) => true,
+            (Some(stream), Flow::Stream(flow)) => stream == flow && token.remote == incoming.from,
+            (None, Flow::Datagram { .. }) => token.remote == incoming.from,
+            _ => false,
         }
     }
 
@@ -374,9 +396,10 @@ impl Core {
         }
     }
 
-    /// The person of the home that the sender's side of the dialog was proven to be, when From says the same.
+    /// The person of the home that the sender's side of the dialog was proven to be, when From says the same and it comes
+    /// from there: the other side knows that token, too.
     fn proven_in_dialog(&self, incoming: &Incoming<'_, '_>) -> Option<usize> {
-        let (from, _) = incoming.routes.dialog()?;
+        let (from, _) = incoming.routes.dialog().filter(|(from, _)| self.comes_from(from, incoming))?;
         let uri = incoming.essentials.from.parsed_uri().ok()?;
         let person = self.people.person(&self.stack.random, uri.sip()?.user?)?;
         (from.person == self.people.seal(&self.stack.random, person)).then_some(person)
@@ -512,7 +535,7 @@ impl Core {
     /// The devices of a person that a request goes to: those that can take it, without her own that it came from.
     fn targets(&self, person: usize, incoming: &Incoming<'_, '_>, asker: Asker, kind: Kind) -> Vec<Target, BRANCHES> {
         let network = &self.stack.network;
-        let is_secure = incoming.message.request_uri().is_some_and(|uri| uri.starts_with(b"sips:"));
+        let is_secure = request_target(incoming).is_some_and(|uri| uri.secure);
         let able = || {
             let is_own = |device: &Binding| asker.person == Some(person) && device.source == incoming.flow;
             let others = self.registrar.of(person).filter(move |(_, device)| !is_own(device));

@@ -61,7 +61,8 @@ impl Nonces {
         Self { records: [Record { nonce: 0, highest: 0, seen: 0 }; NONCES], index: Index::new(), next: 0, floor_ms: 0 }
     }
 
-    /// A new start: how often a nonce of an earlier one was used is not known, so those are stale.
+    /// A new start: how often a nonce of an earlier one was used is not known. Those are stale, as is told by the key of
+    /// their seal, for the clock may have begun anew with the machine.
     pub fn begin(&mut self, now: Instant) {
         self.floor_ms = issue_ms(now) - 1;
     }
@@ -316,6 +317,22 @@ mod tests {
         let old = credentials(&nonce(NOW, &mut random), "secret", "MD5", None);
         assert_eq!(verify(&mut nonces, NOW, &random, &old), Ok(()));
         assert_eq!(verify(&mut nonces, NOW, &random, &old), Err(Refusal::Replayed));
+    }
+
+    #[test]
+    fn what_was_used_before_a_reboot_is_no_use_after_it() {
+        let (mut nonces, mut random) = (Nonces::new(), Random::new());
+        random.seed([1; 16], [9; 16]);
+        nonces.begin(Instant::from_millis(10_000));
+        let text = credentials(&nonce(NOW, &mut random), "secret", "MD5", Some("00000001"));
+        assert_eq!(verify(&mut nonces, NOW, &random, &text), Ok(()));
+        // The clock begins anew with the machine, and comes again to when that was.
+        nonces = Nonces::new();
+        random.seed([2; 16], [9; 16]);
+        nonces.begin(Instant::from_millis(10_000));
+        for now in [Instant::from_millis(20_000), NOW, NOW.plus(1_000)] {
+            assert_eq!(verify(&mut nonces, now, &random, &text), Err(Refusal::Stale));
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Limiter {
     }
 
     fn source(&mut self, now: Instant, random: &Random, ip: IpAddr) -> Option<&mut Source> {
-        let key = key(ip);
+        let key = source_of(ip);
         let mut hash = random.hash(Purpose::Table);
         hash.put(&key);
         let hash = hash.finish() as u32;
@@ -122,7 +122,8 @@ impl Default for Limiter {
     }
 }
 
-fn key(ip: IpAddr) -> [u8; 16] {
+/// What counts as one source: an address, or the /64 of an IPv6 address, as whoever has one of these has all.
+pub fn source_of(ip: IpAddr) -> [u8; 16] {
     let mut key = octets(ip);
     if ip.to_canonical().is_ipv6() {
         key[8..].fill(0);

@@ -14,6 +14,7 @@ use crate::base::net::{Flow, Listen, LocalAddress, NOWHERE, Port, Stream, Transp
 use crate::base::store::{Bytes, Store};
 use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
+use crate::sip::limiter::source_of;
 use crate::wire::sip::{Host, SipUri, same_name};
 
 /// A stream without a binding may be silent for so long.
@@ -365,9 +366,10 @@ impl Network {
         self.streams.iter().filter(|state| state.phase != Phase::Vacant).count()
     }
 
-    /// Number of streams with an address.
+    /// Number of streams with a source: an address, or an IPv6 network.
     pub fn streams_from(&self, ip: IpAddr) -> usize {
-        self.streams.iter().filter(|state| state.is_usable() && state.remote.ip() == ip).count()
+        let source = source_of(ip);
+        self.streams.iter().filter(|state| state.is_usable() && source_of(state.remote.ip()) == source).count()
     }
 
     /// Begins a stream that a listener took.
@@ -445,6 +447,19 @@ impl Network {
     pub fn proven(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         let up = self.streams.iter().filter(|state| state.is_usable() && !state.proved.is_empty());
         up.map(|state| (state.proved.as_str(), state.remote))
+    }
+
+    /// What proves a domain may be something else now: what was proven otherwise counts no more, and connections on which
+    /// it does are closed; `changed` is told their slots.
+    pub fn prove_anew(&mut self, is_as_before: impl Fn(&str) -> bool, mut changed: impl FnMut(usize)) {
+        for (index, state) in self.streams.iter_mut().enumerate() {
+            let mut names = [&state.domain, &state.proved].into_iter().filter(|name| !name.is_empty());
+            if state.is_usable() && names.any(|name| !is_as_before(name)) {
+                log::info!("the connection with {} is closed: it has to prove anew who it is", state.remote);
+                state.phase = Phase::ToClose;
+                changed(index);
+            }
+        }
     }
 
     /// The stream in a slot, while it can carry messages.

@@ -30,7 +30,8 @@ pub struct Count {
     pub records: usize,
     /// Records that were there already, with their keys.
     pub present: usize,
-    /// Records that the medium has lost, or that had no blob any more: left out.
+    /// Records that the medium has lost, that are larger than the buffer, or whose blob is not there or not as long as
+    /// they say: left out.
     pub damaged: usize,
 }
 
@@ -148,7 +149,7 @@ fn write_record<D: Disk, W: Write>(
     }
     let length = match spool.read_payload(entry, buffer) {
         Ok(length) => length,
-        Err(Problem::Damaged) => return Ok(false),
+        Err(Problem::Damaged | Problem::Small(_)) => return Ok(false),
         Err(problem) => return Err(BackupProblem::Spool(problem)),
     };
     let Meta { key, owner, at, blob_bytes } = meta;
@@ -169,10 +170,12 @@ pub fn read<D: Disk, R: Read + Seek>(
     spool.usable().map_err(BackupProblem::Spool)?;
     let start = input.seek(SeekFrom::Current(0)).map_err(BackupProblem::Stream)?;
     let largest = spool.record_bytes_max();
+    let longest = buffer.len().saturating_sub(BUFFER_BYTES);
     read_items(input, buffer, &mut |item| match item {
         Item::Record(meta, payload) => {
-            let is_fine =
-                meta.key.kind.to_byte() != SEGMENT_KIND && super::record::size(payload.len() as u32) <= largest;
+            let is_fine = meta.key.kind.to_byte() != SEGMENT_KIND
+                && payload.len() <= longest
+                && super::record::size(payload.len() as u32) <= largest;
             if is_fine { Ok(()) } else { Err(BackupProblem::TooLarge) }
         }
         Item::Blob(..) => Ok(()),
@@ -182,9 +185,9 @@ pub fn read<D: Disk, R: Read + Seek>(
     let result = read_items(input, buffer, &mut |item| restore.item(&item).map_err(BackupProblem::Spool));
     let left = restore.abandon();
     let count = restore.count;
-    result?;
-    left.and_then(|()| spool.commit()).map_err(BackupProblem::Spool)?;
-    Ok(count)
+    // However it ended, what was added is there.
+    let kept = left.and_then(|()| spool.commit()).map_err(BackupProblem::Spool);
+    result.and(kept).map(|()| count)
 }
 
 /// A restore in progress.
@@ -220,15 +223,22 @@ impl<D: Disk> Restore<'_, '_, D> {
             self.count.present += 1;
             return Ok(());
         }
-        if self.blob == Some(meta.key.id) && meta.blob_bytes > 0 {
-            self.spool.blob_finish(meta.key.id)?;
-        } else {
+        if meta.blob_bytes == 0 {
             self.abandon()?;
+        } else if !self.has_blob(meta)? {
+            self.count.damaged += 1;
+            return self.abandon();
         }
         self.spool.add(meta, payload, &Limits::NONE)?;
         self.blob = None;
         self.count.records += 1;
         Ok(())
+    }
+
+    /// Whether the blob that was just written is the one that the record tells of.
+    fn has_blob(&mut self, meta: &Meta) -> Result<bool, Problem<D::Error>> {
+        let is_its_own = meta.key.kind == Kind::Voice && self.blob == Some(meta.key.id);
+        Ok(is_its_own && self.spool.blob_finish(meta.key.id)? == meta.blob_bytes)
     }
 
     /// Drops a blob whose record did not come.

@@ -3,10 +3,8 @@
 //! A blob is written and made durable first, then the record with its id and its length is put. A blob whose record
 //! was never durable is an orphan, which a mount removes. When the record is removed, its blob goes after the commit.
 
+use super::{Disk, Durable, FileName, Key, Kind, Memory, Problem, Spool};
 use embedded_io::{Seek, SeekFrom, Write};
-use heapless::Vec;
-
-use super::{Disk, Durable, FileName, Key, Kind, Problem, Spool};
 
 /// A blob that is being written.
 pub(super) struct Open<F> {
@@ -15,8 +13,8 @@ pub(super) struct Open<F> {
     file: F,
 }
 
-/// Orphans that are removed for each listing of the folder.
-const ORPHANS: usize = 32;
+/// Listings of the folder that removing orphans costs at most, each for as many as the chunk holds ids of.
+const ORPHAN_LISTINGS: usize = 16;
 
 impl<D: Disk> Spool<'_, D> {
     /// Begins the blob of a voice message. `Unknown`: there is a record with that id, or such a blob is being written.
@@ -107,26 +105,30 @@ impl<D: Disk> Spool<'_, D> {
         Ok(())
     }
 
-    /// Removes the blobs that no record names.
+    /// Removes the blobs that no record names: thousands at most, or a folder full of them would hold up the mount. Those
+    /// that are left are removed by the next one.
     pub(super) fn remove_orphans(&mut self) -> Result<(), Problem<D::Error>> {
-        loop {
-            let records = &self.memory.records;
-            let mut orphans: Vec<u64, ORPHANS> = Vec::new();
+        for _ in 0..ORPHAN_LISTINGS {
+            let Memory { records, chunk, .. } = &mut *self.memory;
+            let mut ids = chunk.chunks_exact_mut(8);
+            let mut count = 0;
             let mut tell = |name, _| {
                 if let FileName::Blob(id) = name
                     && records.find(Key { kind: Kind::Voice, id }).is_none()
+                    && let Some(place) = ids.next()
                 {
-                    // What has no room is found by the next listing.
-                    let _ = orphans.push(id);
+                    place.copy_from_slice(&id.to_le_bytes());
+                    count += 1;
                 }
             };
             self.disk.list(&mut tell).map_err(Problem::Disk)?;
-            if orphans.is_empty() {
+            if count == 0 {
                 return Ok(());
             }
-            for id in &orphans {
-                self.disk.remove(FileName::Blob(*id)).map_err(Problem::Disk)?;
+            for id in chunk.as_chunks().0.iter().take(count) {
+                self.disk.remove(FileName::Blob(u64::from_le_bytes(*id))).map_err(Problem::Disk)?;
             }
         }
+        Ok(())
     }
 }

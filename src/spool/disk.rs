@@ -75,7 +75,7 @@ pub trait Disk {
 
 /// A file whose bytes can be made durable.
 pub trait Durable: ErrorType {
-    /// Returns when all that was written is on the medium (fsync). After an error nobody knows what is.
+    /// Returns when all that was written, and the length, is on the medium (fdatasync). After an error nobody knows what is.
     fn sync(&mut self) -> Result<(), Self::Error>;
 }
 

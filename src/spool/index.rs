@@ -89,9 +89,6 @@ impl Entry {
     }
 }
 
-/// Sequences are kept in so many bits: enough for a thousand records a second for thirty years.
-pub(super) const SEQUENCE_MAX: u64 = (1 << 40) - 1;
-
 /// Which records are meant: those of one owner, of one kind, or all.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Filter {
@@ -298,6 +295,7 @@ impl Records {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::SEQUENCE_MAX;
     use super::*;
     use std::boxed::Box;
 

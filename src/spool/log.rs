@@ -191,6 +191,8 @@ impl<D: Disk> Spool<'_, D> {
     /// Begins a segment which says of another that it was the one before, and where that ends; and which is being cleaned.
     pub(super) fn begin_segment_after(&mut self, serial: u32, end: u32, cleaned: u32) -> Result<(), Problem<D::Error>> {
         let free = self.memory.slots.iter().position(|slot| slot.exists && slot.serial == 0).ok_or(Problem::Full)?;
+        // None of ours gets there; 0 would be a free one.
+        let new_serial = self.newest_serial.checked_add(1).filter(|serial| *serial < TORN).ok_or(Problem::Full)?;
         let result = self.disk.open(FileName::Segment(free as u16));
         let Some(file) = self.written(result)? else {
             self.memory.slots[free].exists = false;
@@ -198,7 +200,7 @@ impl<D: Disk> Spool<'_, D> {
         };
         // Files whose only copy is open would be told twice.
         self.reader = self.reader.take().filter(|(slot, _)| usize::from(*slot) != free);
-        self.newest_serial += 1;
+        self.newest_serial = new_serial;
         let head = SegmentHead {
             serial: self.newest_serial,
             life: record::life(self.nonce, self.newest_serial),
@@ -437,7 +439,7 @@ pub(super) fn read_start<F: Read + Seek>(file: &mut F, seed: u32) -> Result<Star
     let payload = bytes[HEADER_BYTES..len].get(..header.length as usize);
     let payload = payload.filter(|payload| record::payload_crc(seed, 0, payload) == header.payload_crc);
     let head: Option<SegmentHead> = payload.and_then(|payload| postcard::from_bytes(payload).ok());
-    Ok(match head.filter(|head| head.serial != 0) {
+    Ok(match head.filter(|head| head.serial != 0 && head.serial != TORN) {
         Some(head) if header.is_removal() => Start::Free(head.serial),
         Some(head) => Start::Used(head),
         None => Start::Free(TORN),
@@ -469,7 +471,7 @@ pub(super) fn next_record<F: Read + Seek>(
             return Ok(Next::End);
         }
         match Header::decode(bytes, header_seed) {
-            Ok(header) if at + header.size() <= end => {
+            Ok(header) if header.is_possible() && at + header.size() <= end => {
                 let is_whole = is_payload_whole(window, file, spool_seed, at, &header)?;
                 return Ok(Next::Record { offset: at, header, is_whole });
             }

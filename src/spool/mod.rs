@@ -235,7 +235,7 @@ impl<'m, D: Disk> Spool<'m, D> {
     fn add(&mut self, meta: &Meta, payload: &[u8], limits: &Limits) -> Result<(), Problem<D::Error>> {
         self.usable()?;
         let size = self.fitting(payload.len())?;
-        if meta.key.kind.to_byte() == record::SEGMENT_KIND || self.next_sequence > index::SEQUENCE_MAX {
+        if meta.key.kind.to_byte() == record::SEGMENT_KIND || self.next_sequence > record::SEQUENCE_MAX {
             return Err(Problem::NeverFits);
         }
         let old = self.memory.records.find(meta.key).copied();
@@ -288,8 +288,8 @@ impl<'m, D: Disk> Spool<'m, D> {
         self.memory.records.find(key).map(Entry::meta)
     }
 
-    /// Tells each record with its payload, in the order in which they were put; those that the medium has lost are left
-    /// out, and their number is given back. `buffer` takes the longest payload.
+    /// Tells each record with its payload, in the order in which they were put; those that the medium has lost, or that
+    /// `buffer` does not take, are left out, and their number is given back.
     pub fn each(
         &mut self,
         filter: &Filter,
@@ -304,7 +304,7 @@ impl<'m, D: Disk> Spool<'m, D> {
             for entry in &batch[..len] {
                 match self.read_payload(entry, buffer) {
                     Ok(length) => tell(&entry.meta(), &buffer[..length]),
-                    Err(Problem::Damaged) => damaged += 1,
+                    Err(Problem::Damaged | Problem::Small(_)) => damaged += 1,
                     Err(problem) => return Err(problem),
                 }
             }

@@ -61,6 +61,8 @@ struct Marker {
     segment_bytes: u32,
 }
 
+/// A head, two with records, and one in reserve.
+const SEGMENTS_LEAST: usize = 4;
 const MARKER_MAGIC: &[u8; 16] = b"pcsd spool file\n";
 /// Bytes of one of the two copies: a sector each.
 const MARKER_BYTES: usize = 512;
@@ -114,7 +116,9 @@ impl<D: Disk> Spool<'_, D> {
             .map_err(|error| if D::is_full(&error) { Problem::Full } else { Problem::Disk(error) })
     }
 
-    /// Finds again what is on the disk, and makes the spool usable. After a failure it may be called again.
+    /// Finds again what is on the disk, and makes the spool usable. After a failure it may be called again. A disk without
+    /// room for the least a log needs is [`Problem::Full`]: it would take no record, and say so only to who trusts it
+    /// with one.
     ///
     /// `nonce` is a random number, another one each time: by it the segments begun from now on are told from those that
     /// were begun before and whose headers were lost.
@@ -125,6 +129,11 @@ impl<D: Disk> Spool<'_, D> {
         let survey = self.survey()?;
         self.settle(&survey)?;
         self.remove_orphans()?;
+        while self.memory.slots.iter().filter(|slot| slot.exists).count() < SEGMENTS_LEAST {
+            if !self.grow()? {
+                return Err(Problem::Full);
+            }
+        }
         self.suspect = None;
         self.phase = Phase::Mounted;
         self.damaged_bytes = survey.report.damaged_bytes;

@@ -111,6 +111,8 @@ pub(super) const VERSION: u8 = 1;
 pub(super) const MAGIC: [u8; 2] = *b"pS";
 /// Bytes of the longest payload that a header can tell and the index can hold.
 pub(super) const PAYLOAD_BYTES_MAX: u32 = 4 * 65_535 - HEADER_BYTES as u32;
+/// Sequences are kept in 40 bits: enough for a thousand records a second for thirty years.
+pub(super) const SEQUENCE_MAX: u64 = (1 << 40) - 1;
 /// The kind of a segment's header record.
 pub(super) const SEGMENT_KIND: u8 = 0;
 
@@ -168,6 +170,12 @@ impl Header {
     /// Bytes of the whole record in its segment.
     pub const fn size(&self) -> u32 {
         size(self.length)
+    }
+
+    /// Whether one of ours can have written it: what is longer, or later, does not fit the index.
+    pub const fn is_possible(&self) -> bool {
+        let is_part_of_segment = self.meta.key.kind.to_byte() == SEGMENT_KIND;
+        is_part_of_segment || self.length <= PAYLOAD_BYTES_MAX && self.sequence <= SEQUENCE_MAX
     }
 
     /// Whether the record says that its key is removed.

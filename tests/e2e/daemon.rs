@@ -9,7 +9,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// The home's domain.
 pub const DOMAIN: &str = "home.example";
@@ -22,11 +22,20 @@ pub struct Daemon {
     pub program: Program,
     /// What is its own: the configuration, the directories `state` and `run`.
     pub directory: PathBuf,
-    namespace: Option<std::string::String>,
+    surroundings: Surroundings,
     listen: std::vec::Vec<std::string::String>,
     more: std::string::String,
     /// The port it listens on, on each address, over UDP and TCP.
     pub port: u16,
+}
+
+/// What a server finds around itself.
+#[derive(Default)]
+struct Surroundings {
+    /// A network namespace.
+    namespace: Option<std::string::String>,
+    /// Where a file system of 2 MB is mounted for it alone.
+    small_disk: Option<PathBuf>,
 }
 
 /// A person of the home.
@@ -57,6 +66,14 @@ pub struct Status {
     pub forking: usize,
     pub streams: usize,
     pub counters: Counters,
+    pub lookups: Lookups,
+}
+
+/// What the resolver counts.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Lookups {
+    pub timeouts: u64,
+    pub truncated: u64,
 }
 
 /// Counts since the start.
@@ -79,7 +96,8 @@ impl Daemon {
     pub fn start_on(place: &Place, addresses: &[&str], people: &[Person<'_>], namespace: Option<&str>) -> Self {
         let port = free_port();
         let listen = addresses.iter().flat_map(|ip| [format!("udp:{ip}:{port}"), format!("tcp:{ip}:{port}")]).collect();
-        Self::start_as(place, port, listen, people, namespace, "")
+        let surroundings = Surroundings { namespace: namespace.map(Into::into), small_disk: None };
+        Self::start_as(place, port, listen, people, surroundings, "")
     }
 
     /// Starts it on 127.0.0.1 with `more` configuration: options of the main section, then whole sections. It is on the
@@ -90,7 +108,24 @@ impl Daemon {
         if is_secure {
             listen.push(format!("tls:127.0.0.1:{}", port + 1));
         }
-        Self::start_as(place, port, listen, people, None, more)
+        Self::start_as(place, port, listen, people, Surroundings::default(), more)
+    }
+
+    /// Starts it on 127.0.0.1 with a spool on a file system of 2 MB, which only it sees, in the directory `disk` of its
+    /// own.
+    pub fn start_with_small_disk(place: &Place, people: &[Person<'_>], more: &str) -> Self {
+        let disk = place.directory("pcsd/disk");
+        let more = format!("{more}\toption spool '{}'\n", disk.display());
+        let surroundings = Surroundings { namespace: None, small_disk: Some(disk) };
+        let port = free_port();
+        Self::start_as(place, port, std::vec![format!("udp:127.0.0.1:{port}")], people, surroundings, &more)
+    }
+
+    /// What it sees as `path`.
+    pub fn inside(&self, path: &str) -> PathBuf {
+        let path = self.directory.join(path);
+        Path::new(&format!("/proc/{}/root", self.program.pid().as_raw_nonzero()))
+            .join(path.strip_prefix("/").unwrap_or(&path))
     }
 
     fn start_as(
@@ -98,19 +133,19 @@ impl Daemon {
         port: u16,
         listen: std::vec::Vec<std::string::String>,
         people: &[Person<'_>],
-        namespace: Option<&str>,
+        surroundings: Surroundings,
         more: &str,
     ) -> Self {
         let directory = place.directory("pcsd");
         symlink(env!("CARGO_BIN_EXE_pcsd"), directory.join("pcsctl")).expect("a link named pcsctl");
         configure(&directory, &listen, people, more);
-        let program = start(&directory, namespace);
-        Self { program, directory, namespace: namespace.map(Into::into), listen, more: more.into(), port }
+        let program = start(&directory, &surroundings);
+        Self { program, directory, surroundings, listen, more: more.into(), port }
     }
 
     /// Starts it again after its end, with the configuration that lies there.
     pub fn start_again(&mut self) {
-        self.program = start(&self.directory, self.namespace.as_deref());
+        self.program = start(&self.directory, &self.surroundings);
     }
 
     /// Writes the configuration anew; it counts from the next SIGHUP on.
@@ -175,13 +210,21 @@ impl Daemon {
         wait_until("nothing is being forked any more", || (self.status().forking == 0).then_some(()));
     }
 
-    fn pcsctl(&self, words: &[&str]) -> std::string::String {
-        let mut command = Command::new(self.directory.join("pcsctl"));
-        let output = command.arg("--socket").arg(self.directory.join("control")).args(words).output();
-        let output = output.expect("pcsctl runs");
+    /// What a command of `pcsctl` prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn pcsctl(&self, words: &[&str]) -> std::string::String {
+        let output = self.pcsctl_output(words);
         let errors = std::string::String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "pcsctl {words:?}: {errors}");
         std::string::String::from_utf8(output.stdout).expect("pcsctl prints UTF-8")
+    }
+
+    /// What becomes of a command of `pcsctl`.
+    pub fn pcsctl_output(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(self.directory.join("pcsctl"));
+        command.arg("--socket").arg(self.directory.join("control")).args(words).output().expect("pcsctl runs")
     }
 
     fn json<T: for<'d> Deserialize<'d>>(&self, words: &[&str]) -> T {
@@ -203,8 +246,18 @@ pub fn sip(person: &str) -> std::string::String {
     format!("sip:{person}@{DOMAIN}")
 }
 
-fn start(directory: &Path, namespace: Option<&str>) -> Program {
-    let mut command = crate::network::command(namespace, env!("CARGO_BIN_EXE_pcsd").as_ref());
+fn start(directory: &Path, surroundings: &Surroundings) -> Program {
+    let server = Path::new(env!("CARGO_BIN_EXE_pcsd"));
+    let Surroundings { namespace, small_disk } = surroundings;
+    let mut command = match small_disk {
+        None => crate::network::command(namespace.as_deref(), server),
+        Some(disk) => {
+            let mut command = crate::network::command(None, &crate::harness::find("unshare"));
+            let script = "mount -t tmpfs -o size=2m none \"$1\"; \"$2\" spool init \"$1\"; shift; exec \"$@\"";
+            command.args(["--mount", "sh", "-ec", script, "sh"]).args([disk, server]);
+            command
+        }
+    };
     command.args(["run", "--config"]).arg(directory.join("pcsd.uci"));
     let program = Program::start("pcsd", &mut command);
     program.await_line(0, "started");

@@ -52,9 +52,12 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// One on an address of its own, which does not serve yet. `None` where nobody may have port 53: then the test is
-    /// over.
+    /// One on an address of its own, which does not serve yet. `None` where nobody may have port 53, or a resolv.conf of
+    /// his own: then the test is over.
     pub fn new(place: &Place) -> Option<Self> {
+        if !place.may_mount() {
+            return None;
+        }
         let address = free_address_for_names().inspect_err(|reason| place.skip(reason)).ok()?;
         let directory = place.directory("dns");
         let (config, resolv_file) = (directory.join("dnsmasq.conf"), directory.join("resolv.conf"));

@@ -47,6 +47,16 @@ impl Place {
         Some(Self { name, directory, begun: Instant::now() })
     }
 
+    /// Whether a program may see a file system of its own here; else the test is over.
+    pub fn may_mount(&self) -> bool {
+        let tried = Command::new(find("unshare")).args(["--mount", "--pid", "--fork", "--kill-child", "true"]).output();
+        let output = tried.expect("unshare runs");
+        if !output.status.success() {
+            self.skip(String::from_utf8_lossy(&output.stderr).trim());
+        }
+        output.status.success()
+    }
+
     /// Says that this machine does not allow the test, and why. With `E2E_STRICT` set the test fails.
     ///
     /// # Panics

@@ -1,4 +1,5 @@
-//! Real programs against the real server: baresip, SIPp and Linphone, on loopback and in network namespaces.
+//! Real programs against the real server: baresip, SIPp, Linphone, kamailio, dnsmasq and openssl, on loopback and in
+//! namespaces.
 //!
 //! - [`registration`]: baresip and SIPp register with digest over UDP and TCP and sign off; a wrong password and an
 //!   unknown name; a new person after SIGHUP; the end on SIGTERM in the middle of a call.
@@ -9,10 +10,16 @@
 //! - [`messages`]: a text reaches two devices; Linphone takes SHA-256, which is offered first, is written to, writes, and
 //!   calls with sound both ways.
 //! - [`nat`]: a phone behind a symmetric NAT is rung after its mapping would have died without the server's keep-alives.
+//! - [`outside`]: another domain has a kamailio, found through a dnsmasq or by the configuration, over UDP and TCP: calls
+//!   and messages both ways; servers that are dead, silent or busy; domains that are not there; no name server.
+//! - [`tls`]: that domain proves itself by pin and by authority, or not; phones over TLS; strangers at the port.
+//! - [`restart`]: the server is killed in calls and at any moment under registrations, with and without a disk; a disk
+//!   that fills up; a spool checked, backed up and restored.
 //!
 //! Each test has a server, a directory and ports of its own, so they run side by side. Programs come from the Debian
 //! packages in the file `packages`; a missing one fails its tests by name. `E2E_SKIP=test,test` or `all` leaves tests
-//! out. Tests in namespaces need root. Left out: TLS, other servers as peers.
+//! out. Tests in namespaces need root. Where a machine allows no port 53 or no mount namespaces, what needs them is
+//! skipped with a line, or fails if `E2E_STRICT` is set. Left out: IPv6 between domains; disks that are unplugged.
 
 mod baresip;
 mod calls;
@@ -28,6 +35,7 @@ mod network;
 mod noise;
 mod outside;
 mod registration;
+mod restart;
 mod sipp;
 mod streams;
 mod tls;

@@ -50,6 +50,29 @@ impl Phones {
     }
 }
 
+/// The server is killed while Alice talks with Carl; the call ends in order from either side.
+pub fn killed_meanwhile(place: &Place, pcsd: &mut Daemon, phones: &mut Phones) {
+    let Phones { alice, carl } = phones;
+    for by_alice in [true, false] {
+        step!(place, "the server is killed in a call, which is ended by Alice: {by_alice}");
+        alice.dial(&format!("sip:carl@{OTHER_DOMAIN}"));
+        carl.await_event("CALL_INCOMING");
+        carl.accept();
+        alice.await_event("CALL_ESTABLISHED");
+        carl.await_event("CALL_ESTABLISHED");
+        pcsd.program.kill();
+        pcsd.start_again();
+        let (first, other) = if by_alice { (&mut *alice, &mut *carl) } else { (&mut *carl, &mut *alice) };
+        let from = first.program.output.len();
+        first.hang_up();
+        other.await_event("CALL_CLOSED");
+        let ended = first.await_trace(from, "BYE sip:");
+        first.await_trace(ended, "SIP/2.0 200 OK");
+        first.await_event("CALL_CLOSED");
+    }
+    pcsd.await_rest();
+}
+
 /// A call that is taken and ended; both see both.
 pub fn call(caller: &mut Baresip, address: &str, callee: &mut Baresip, ended_by_caller: bool) {
     caller.dial(address);
@@ -87,7 +110,7 @@ fn other_domain_by_tcp() {
 fn by_transport(name: &'static str, transport: &str) {
     let Some(place) = Place::new(name, &PROGRAMS) else { return };
     let Some(mut dns) = Dns::new(&place) else { return };
-    let pcsd = Daemon::start_with(&place, &ALICE, false, &resolv_option(&dns));
+    let mut pcsd = Daemon::start_with(&place, &ALICE, false, &resolv_option(&dns));
     let kamailio = Kamailio::start(&place, &dns.resolv_file, &[], None);
     step!(place, "the name server knows both domains, by {transport} only");
     let port = kamailio.address().port();
@@ -100,6 +123,7 @@ fn by_transport(name: &'static str, transport: &str) {
         "it is asked once, then known"
     );
     pcsd.await_rest();
+    killed_meanwhile(&place, &mut pcsd, &mut phones);
 }
 
 #[test]
@@ -141,6 +165,7 @@ fn servers_that_fail() {
         .domain(OTHER_DOMAIN, "udp", port)
         .domain("refusing.test", "tcp", free_port())
         .server_at("refusing.test", "tcp", 20, "pbx.other.test", port)
+        .domain("deaf.test", "tcp", free_port())
         .domain("busy.test", "udp", busy)
         .server_at("busy.test", "udp", 20, "pbx.other.test", port)
         .domain("silent.test", "udp", silent_port)
@@ -173,6 +198,8 @@ fn servers_that_fail() {
     assert_eq!(&begin, b"INVITE ");
     assert!(kamailio.program.output.count(">> INVITE carl") > 4, "one of them was the refused one");
 
+    assert!(pcsd.status().lookups.truncated >= 1, "the many servers did not fit a datagram");
+
     step!(place, "domains that do not exist");
     let mut refused = |domain: &str, status: &str, patience_s: u64| {
         let since = Instant::now();
@@ -184,9 +211,12 @@ fn servers_that_fail() {
     refused("nowhere.test", "404", 3);
     refused("nowhere.test", "404", 3);
     assert_eq!(dns.asked("query[A] nowhere.test"), 1, "that there is none is known then");
+    refused("deaf.test", "502", 3);
+
     step!(place, "nobody answers about names: what is known still goes");
     dns.stop();
     refused("unheard.test", "504", 14);
+    assert!(pcsd.status().lookups.timeouts >= 1);
     alice.dial("sip:carl@large.test");
     carl.await_event("CALL_INCOMING");
     carl.hang_up();

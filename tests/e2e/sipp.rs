@@ -38,8 +38,27 @@ impl<'a> Sipp<'a> {
         Self { scenario, server: pcsd.address(), local, transport: "u1", user, to, namespace: None }
     }
 
-    /// Starts it.
+    /// Starts it: one call.
     pub fn start(&self, place: &Place) -> Playing {
+        self.start_with(place, &["-m", "1", "-l", "1", "-timeout", TIMEOUT, "-timeout_error"])
+    }
+
+    /// Starts it as a load: so many calls each second, a few at a time, each with the next line of `fields`; `calls` in
+    /// all, or without end.
+    pub fn start_load(&self, place: &Place, calls_per_second: u32, fields: &str, calls: Option<usize>) -> Playing {
+        let file = place.directory(&format!("sipp-{}-fields", self.local.port())).join("fields.csv");
+        fs::write(&file, fields).expect("a file for SIPp can be written");
+        let rate = calls_per_second.to_string();
+        let file = file.display().to_string();
+        let mut words = vec!["-inf", &file, "-r", &rate, "-l", "16", "-deadcall_wait", "0"];
+        let calls = calls.map(|calls| calls.to_string());
+        if let Some(calls) = &calls {
+            words.extend(["-m", calls, "-timeout", TIMEOUT, "-timeout_error"]);
+        }
+        self.start_with(place, &words)
+    }
+
+    fn start_with(&self, place: &Place, more: &[&str]) -> Playing {
         let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/e2e/sipp/{}.xml", self.scenario));
         assert!(scenario.exists(), "no scenario {}", scenario.display());
         let name = format!("sipp-{}-{}", self.scenario, self.local.port());
@@ -56,11 +75,11 @@ impl<'a> Sipp<'a> {
         command.args(["-au", self.user, "-ap", PASSWORD, "-key", "user", self.user, "-key", "domain", DOMAIN]);
         // By default it proves itself for the server's address instead of the Request-URI.
         let auth_uri = match self.scenario {
-            "register" | "sign_off" => DOMAIN.to_string(),
+            "register" | "register_load" | "sign_off" => DOMAIN.to_string(),
             _ => format!("{}@{DOMAIN}", self.to),
         };
         command.args(["-auth_uri", &auth_uri]);
-        command.args(["-m", "1", "-l", "1", "-nostdin", "-timeout", TIMEOUT, "-timeout_error"]);
+        command.args(more).arg("-nostdin");
         command.args(["-trace_err", "-error_file", "errors.log", "-trace_msg", "-message_file", "messages.log"]);
         let program = Program::start(name, command.env("TERM", "dumb"));
         Playing { program, trace, scenario: self.scenario.into() }
@@ -73,6 +92,17 @@ impl<'a> Sipp<'a> {
 }
 
 impl Playing {
+    /// How many bytes of messages there are so far.
+    pub fn trace_len(&self) -> u64 {
+        fs::metadata(&self.trace).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Ends it at once; the messages.
+    pub fn kill(mut self) -> String {
+        self.program.kill();
+        self.messages()
+    }
+
     /// The messages so far.
     pub fn messages(&self) -> String {
         fs::read(&self.trace).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::storage::Store;
+use crate::storage::{Job, Store};
 use crate::world::World;
 use pcsd::base::net::{LocalAddress, PeerIdentity, PortSet, Transport};
 use pcsd::base::time::{Instant, UnixTime};
 use pcsd::config::model::Model;
 use pcsd::server::Server;
-use pcsd::server::contract::{Input, Seed, Source, Storage};
+use pcsd::server::contract::{Input, Seed, Source, Storage, StoreError};
 
 /// A machine with a server on it.
 pub struct Host {
@@ -76,12 +76,18 @@ impl World {
         self.servers[index].model = model;
     }
 
-    /// Gives a machine other addresses.
+    /// Gives a machine other addresses while its server runs.
     pub fn readdress(&mut self, index: usize, addresses: &[Local<'_>]) {
-        let locals = locals(addresses);
-        self.servers[index].ips = locals.iter().map(|local| local.ip).collect();
-        self.servers[index].locals.clone_from(&locals);
+        self.set_addresses(index, addresses);
+        self.ledger.moved(index);
+        let locals = self.servers[index].locals.clone();
         self.input(index, Input::Addresses(&locals));
+    }
+
+    /// Gives a machine other addresses, of which the server learns at its start.
+    pub fn set_addresses(&mut self, index: usize, addresses: &[Local<'_>]) {
+        self.servers[index].locals = locals(addresses);
+        self.servers[index].ips = self.servers[index].locals.iter().map(|local| local.ip).collect();
     }
 
     /// Tells a server whom to ask for names.
@@ -148,11 +154,17 @@ impl World {
 
     /// Records are kept elsewhere from now on.
     pub fn keep_at(&mut self, index: usize, place: Storage) {
-        self.servers[index].store.switch(place);
+        let left_over = self.servers[index].store.switch(place);
         if place == Storage::Disk {
             self.restore(index, Source::Disk);
         }
         self.input(index, Input::Storage(place));
+        // The edge may or may not say what became of what the old place had not finished.
+        if self.random.chance(500) {
+            for Job { ticket, .. } in left_over {
+                self.input(index, Input::Stored { ticket, outcome: Err(StoreError::NoDisk) });
+            }
+        }
     }
 
     fn restore(&mut self, index: usize, source: Source) {

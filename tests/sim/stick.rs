@@ -1,6 +1,6 @@
 //! The spool's engine over the simulated disk, as a machine's disk in the simulated world.
 
-use crate::disk::SimDisk;
+use crate::disk::{Faults, SimDisk};
 use crate::random::Rng;
 use crate::storage::{Job, Records};
 use pcsd::server::contract::StoreError;
@@ -41,6 +41,13 @@ impl Stick {
             }
         }
         spool.commit().map_err(error)
+    }
+
+    /// Begins to write a group, and is broken off at any byte of it: before, in or after its fsync.
+    pub fn break_off(&mut self, jobs: &[Job], random: &mut Rng) {
+        let Ok(spool) = self.mounted() else { return };
+        spool.disk().set_faults(Faults { fuel: Some(random.below(1_500)), ..Faults::default() });
+        let _ = self.write(jobs);
     }
 
     /// All records.

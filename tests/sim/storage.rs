@@ -38,11 +38,12 @@ pub struct Store {
 }
 
 /// A disk.
+#[allow(clippy::large_enum_variant, reason = "there is one for each simulated machine")]
 pub enum Disk {
     /// One that does everything at once.
     Plain(Records),
     /// The spool's engine over a simulated one.
-    Spool(crate::stick::Stick),
+    Spool(Box<crate::stick::Stick>),
 }
 
 /// One record on its way: its bytes, or `None` to forget it.
@@ -113,7 +114,10 @@ impl Store {
     pub fn interrupt(&mut self, random: &mut Rng) {
         let written = random.below(self.jobs.len() as u64 + 1) as usize;
         let written: Vec<Job> = self.jobs.drain(..).take(written).collect();
-        let _ = self.write(&written);
+        match &mut self.disk {
+            Disk::Spool(stick) if self.place == Storage::Disk => stick.break_off(&written, random),
+            _ => drop(self.write(&written)),
+        }
         if let Disk::Spool(stick) = &mut self.disk {
             stick.restart();
         }
@@ -128,10 +132,10 @@ impl Store {
         }
     }
 
-    /// Another place: what was on its way to the old one is not answered for.
-    pub fn switch(&mut self, place: Storage) {
-        self.jobs.clear();
+    /// Another place; what was on its way to the old one.
+    pub fn switch(&mut self, place: Storage) -> Vec<Job> {
         self.place = place;
+        self.jobs.drain(..).collect()
     }
 
     /// What is handed over.

@@ -427,7 +427,8 @@ impl World {
     /// The address a server's datagram comes from.
     fn source_of(&self, server: usize, port: Port, to: SocketAddr) -> SocketAddr {
         let host = &self.servers[server];
-        let (_, bound) = host.ports[&port.0];
+        let (transport, bound) = host.ports[&port.0];
+        assert_eq!(transport, Transport::Udp, "a datagram from a listener");
         let ip = host.ips.iter().find(|ip| same_net(**ip, to.ip())).or(host.ips.last()).copied().unwrap();
         if bound.ip().is_unspecified() { SocketAddr::new(ip, bound.port()) } else { bound }
     }

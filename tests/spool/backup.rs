@@ -10,9 +10,9 @@ use crate::{formatted, memory, mounted};
 
 /// A file in memory.
 #[derive(Clone, Default)]
-struct Stream {
-    bytes: Vec<u8>,
-    at: usize,
+pub struct Stream {
+    pub bytes: Vec<u8>,
+    pub at: usize,
 }
 
 impl ErrorType for Stream {

@@ -81,6 +81,7 @@ struct World {
     durable_names: BTreeMap<String, usize>,
     faults: Faults,
     counts: Counts,
+    listings: usize,
 }
 
 /// One simulated disk; clones are the same disk.
@@ -102,6 +103,11 @@ impl SimDisk {
 
     pub fn counts(&self) -> Counts {
         self.0.borrow().counts.clone()
+    }
+
+    /// How often the folder was listed.
+    pub fn listings(&self) -> usize {
+        self.0.borrow().listings
     }
 
     /// The disk after the power came back: of what was not synced a part that `rng` chooses is there.
@@ -377,7 +383,8 @@ impl Disk for SimDisk {
     }
 
     fn list(&mut self, each: &mut dyn FnMut(FileName, u64)) -> Result<(), Fault> {
-        let world = self.0.borrow();
+        let mut world = self.0.borrow_mut();
+        world.listings += 1;
         if world.faults.is_gone {
             return Err(Fault::Io);
         }

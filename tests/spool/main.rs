@@ -7,6 +7,7 @@ mod backup;
 mod cuts;
 mod disk;
 mod faults;
+mod hostile;
 mod model;
 mod plain;
 #[path = "../sim/random.rs"]

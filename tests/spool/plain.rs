@@ -159,6 +159,15 @@ fn full_disk_refuses_removes_and_takes_again() {
         formatted(&disk, 2048);
         disk.set_faults(crate::disk::Faults { room: Some(room), ..Default::default() });
         let mut memory = memory();
+        if room < 9_216 {
+            // Not even the least that a log needs.
+            let mut spool = Spool::new(disk.clone(), &mut memory, LIMITS);
+            assert_eq!(spool.mount(nonce()).err(), Some(Problem::Full));
+            assert_eq!(spool.put(&text(1, 1, 0), b"x"), Err(Problem::Failed));
+            disk.set_faults(crate::disk::Faults::default());
+            assert_eq!(spool.mount(nonce()).map(|report| report.records), Ok(0));
+            continue;
+        }
         let mut spool = mounted(&disk, &mut memory);
         let mut kept = Vec::new();
         let refused = loop {
@@ -171,10 +180,10 @@ fn full_disk_refuses_removes_and_takes_again() {
         };
         let is_right = refused == Problem::Full || refused == Problem::TooMany;
         assert!(is_right, "room {room}: {refused}");
-        assert_eq!(kept.is_empty(), room < 9_216, "room {room}: {} records", kept.len());
+        assert!(!kept.is_empty(), "room {room}");
         assert_eq!(ids(&spool, &Filter::default()), kept);
         // The journal still has room, and each removal works.
-        if !kept.is_empty() && refused == Problem::Full {
+        if refused == Problem::Full {
             let binding = Meta { key: key(Kind::Binding, 1), owner: 0, at: 0, blob_bytes: 0 };
             spool.put(&binding, &[1; 100]).unwrap();
             spool.remove(binding.key).unwrap();

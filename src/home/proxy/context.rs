@@ -138,6 +138,15 @@ impl Context {
         })
     }
 
+    /// Whether somebody waits to be tried who is not just another way to one that is being tried.
+    pub fn has_other_waiting(&self) -> bool {
+        let is_tried = |instance: u64| {
+            let mut others = self.targets.iter().filter(|other| instance != 0 && other.instance == instance);
+            others.any(|other| matches!(other.progress, Progress::Trying(_)))
+        };
+        self.targets.iter().any(|target| target.progress == Progress::Waiting && !is_tried(target.instance))
+    }
+
     /// An instance has answered: its other flows lead to the same answer, and are not tried.
     pub fn skip_flows(&mut self, instance: u64, status: u16) {
         let others = self.targets.iter_mut().filter(|other| instance != 0 && other.instance == instance);

@@ -189,7 +189,8 @@ impl Proxy {
             100 => {}
             101..=199 => {
                 let server = context.server;
-                if !context.is_answered && context.is_invite {
+                // Of one that was given up nothing is told: it is about to be cancelled.
+                if !context.is_answered && context.is_invite && context.target_of(client).is_some() {
                     forward_answer(now, around.stack, server, status, message);
                 }
             }
@@ -327,6 +328,10 @@ impl Proxy {
         {
             // Whoever is next in that domain does not wait for it again.
             around.stack.resolver.report_failed(now, server.address, server.transport);
+            if message.is_none() && status == 503 && context.best.is_none() {
+                const NO_CONNECTION: Fault = Fault { status: 502, reason: "No Connection With That Domain" };
+                context.best = refusal(around.stack, context, NO_CONNECTION).map(|bytes| (502, bytes));
+            }
         }
         // The device itself has answered, or somebody behind the server: its other flows lead to the same answer.
         let is_behind = matches!(to, To::Server(_)) && message.is_some();
@@ -402,8 +407,7 @@ impl Proxy {
             for index in group {
                 start_branch(now, around, handle, context, request, (index, breadth), &mut self.edit_text);
             }
-            let is_last = context.targets.iter().all(|target| target.progress != Progress::Waiting);
-            if context.is_invite && !is_last {
+            if context.is_invite && context.has_other_waiting() {
                 context.deadline = Some(now.plus(GROUP_RING_MS));
             } else if context.is_invite {
                 context.deadline = None;
@@ -645,12 +649,13 @@ fn try_branch(
     };
     let has_next = |other: &Target| other.progress == Progress::Waiting && other.instance == target.instance;
     let is_one_of_many = matches!(to, To::Server(_)) && context.targets.iter().filter(|it| has_next(it)).count() > 1;
-    let limit_ms = match (context.is_invite, context.kind) {
-        _ if is_one_of_many => FAILOVER_MS,
+    let patient_ms = match (context.is_invite, context.kind) {
         (true, _) => T64_MS,
-        (false, Kind::Message) => MESSAGE_MS,
+        // Another home waits for its devices as long as we do for ours.
+        (false, Kind::Message) if !matches!(to, To::Server(_)) => MESSAGE_MS,
         (false, _) => REQUEST_MS,
     };
+    let limit_ms = if is_one_of_many { FAILOVER_MS } else { patient_ms };
     let request = stack.store.share(&context.request);
     let mut tx = ClientTransaction::new(now, secret, flow, context.is_invite, limit_ms);
     tx.request = Some(request);
@@ -658,6 +663,7 @@ fn try_branch(
     tx.context = handle.to_bits();
     tx.server = context.server.to_bits();
     tx.binding = binding.map(Handle::to_bits);
+    tx.patient_until = is_one_of_many.then(|| now.plus(patient_ms));
     Ok((stack.start_client(tx).ok_or(503u16)?, size))
 }
 

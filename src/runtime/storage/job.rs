@@ -20,8 +20,10 @@ use crate::spool::{Disk, Problem, Spool};
 use core::fmt;
 use embedded_io::SeekFrom;
 use rustix::io::Errno;
+use std::format;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::string::String;
 use std::time::Duration;
 
 /// A wish and who has it.
@@ -44,7 +46,7 @@ pub enum Task {
 }
 
 impl Job {
-    /// Does it, and tells the client how it went. Says how many records are new. `buffer` takes the longest payload and
+    /// Does it, and tells the client how it went. `buffer` takes the longest payload and
     /// [`backup::BUFFER_BYTES`].
     ///
     /// # Errors
@@ -54,21 +56,21 @@ impl Job {
         directory: &str,
         spool: &mut Spool<'_, D>,
         buffer: &mut [u8],
-    ) -> Result<usize, Problem<D::Error>> {
+    ) -> Result<(), Problem<D::Error>> {
         match self.prepare() {
             Ok(()) => match self.task {
                 Task::Backup => self.backup(spool, buffer),
                 Task::Restore => self.restore(spool, buffer),
-                Task::Check => self.hold(directory, spool).map(|()| 0),
+                Task::Check => self.hold(directory, spool),
             },
             Err(error) => {
                 log::debug!("control client: {error}");
-                Ok(0)
+                Ok(())
             }
         }
     }
 
-    fn backup<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<usize, Problem<D::Error>> {
+    fn backup<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<(), Problem<D::Error>> {
         let mut pieces = Pieces::new(&self.client);
         let result = backup::write(spool, &mut pieces, buffer);
         let result = result.and_then(|count| pieces.finish().map(|()| count).map_err(BackupProblem::Stream));
@@ -76,31 +78,35 @@ impl Job {
             // Whatever was sent, it is not all; the line says why.
             let _ = self.client.write_all(&[0; 4]);
         }
-        self.conclude("backed up", result).map(|_| 0)
+        self.conclude(result, |Count { records, damaged, .. }| {
+            format!("{records} records backed up, {damaged} damaged")
+        })
     }
 
-    fn restore<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<usize, Problem<D::Error>> {
+    fn restore<D: Disk>(&mut self, spool: &mut Spool<'_, D>, buffer: &mut [u8]) -> Result<(), Problem<D::Error>> {
         let result = backup::read(spool, &mut Parts::new(&self.client), buffer);
         let _ = self.client.write_all(&[0; ASK_BYTES]);
-        self.conclude("added", result)
+        self.conclude(result, |Count { records, present, damaged }| {
+            format!("{records} records added, {present} were there, {damaged} damaged")
+        })
     }
 
     /// The last line: how it went.
     fn conclude<E: fmt::Display>(
         &mut self,
-        verb: &str,
         result: Result<Count, BackupProblem<E, DiskError>>,
-    ) -> Result<usize, Problem<E>> {
+        tell: fn(Count) -> String,
+    ) -> Result<(), Problem<E>> {
         match result {
-            Ok(Count { records, present, damaged }) => {
-                self.say(format_args!("{records} records {verb}, {present} were there, {damaged} damaged"));
-                Ok(records)
+            Ok(count) => {
+                self.say(format_args!("{}", tell(count)));
+                Ok(())
             }
             Err(problem) => {
                 self.say(format_args!("error: {problem}"));
                 match problem {
                     BackupProblem::Spool(problem) => Err(problem),
-                    _ => Ok(0),
+                    _ => Ok(()),
                 }
             }
         }
@@ -196,22 +202,31 @@ impl embedded_io::Write for Pieces<'_> {
     }
 }
 
+/// What ended a copy.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server, or the way to it.
+    Server(io::Error),
+    /// The file of the backup.
+    File(io::Error),
+}
+
 /// Copies a backup that comes in pieces to `out`.
 ///
 /// # Errors
 /// When the server ends early, or `out` takes no more.
-pub fn copy_pieces(server: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
+pub fn copy_pieces(server: &mut impl Read, out: &mut impl Write) -> Result<(), Failure> {
     let mut piece = [0; PIECE_BYTES];
     loop {
         let mut len = [0; 4];
-        server.read_exact(&mut len)?;
+        server.read_exact(&mut len).map_err(Failure::Server)?;
         let len = u32::from_be_bytes(len) as usize;
-        let Some(piece) = piece.get_mut(..len) else { return Err(io::ErrorKind::InvalidData.into()) };
+        let Some(piece) = piece.get_mut(..len) else { return Err(Failure::Server(io::ErrorKind::InvalidData.into())) };
         if len == 0 {
             return Ok(());
         }
-        server.read_exact(piece)?;
-        out.write_all(piece)?;
+        server.read_exact(piece).map_err(Failure::Server)?;
+        out.write_all(piece).map_err(Failure::File)?;
     }
 }
 
@@ -272,26 +287,26 @@ impl embedded_io::Seek for Parts<'_> {
 ///
 /// # Errors
 /// When the server ends early, or `file` can't be read.
-pub fn serve_parts(server: &mut (impl Read + Write), file: &mut (impl Read + io::Seek)) -> io::Result<()> {
+pub fn serve_parts(server: &mut (impl Read + Write), file: &mut (impl Read + io::Seek)) -> Result<(), Failure> {
     let mut part = [0; 4 + PIECE_BYTES];
     loop {
         let mut ask = [0; ASK_BYTES];
-        server.read_exact(&mut ask)?;
+        server.read_exact(&mut ask).map_err(Failure::Server)?;
         let offset = ask[..8].iter().fold(0, |offset, byte| offset << 8 | u64::from(*byte));
         let wanted = ask[8..].iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
         if wanted == 0 {
             return Ok(());
         }
-        file.seek(io::SeekFrom::Start(offset))?;
+        file.seek(io::SeekFrom::Start(offset)).map_err(Failure::File)?;
         let mut len = 0;
         while len < wanted.min(PIECE_BYTES) {
-            match file.read(&mut part[4 + len..4 + wanted.min(PIECE_BYTES)])? {
+            match file.read(&mut part[4 + len..4 + wanted.min(PIECE_BYTES)]).map_err(Failure::File)? {
                 0 => break,
                 read => len += read,
             }
         }
         part[..4].copy_from_slice(&(len as u32).to_be_bytes());
-        server.write_all(&part[..4 + len])?;
+        server.write_all(&part[..4 + len]).map_err(Failure::Server)?;
     }
 }
 
@@ -306,3 +321,33 @@ pub const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 const PIECE_BYTES: usize = 4096;
 /// Offset and length.
 const ASK_BYTES: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file on a disk that is full and can't be read.
+    struct BadFile;
+
+    impl Write for BadFile {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whose_fault_it_is() {
+        let backup = [&4u32.to_be_bytes()[..], b"abcd", &[0; 4]].concat();
+        let full = copy_pieces(&mut backup.as_slice(), &mut BadFile);
+        assert!(matches!(full, Err(Failure::File(error)) if error.kind() == io::ErrorKind::StorageFull));
+        for len in 0..backup.len() {
+            let cut = copy_pieces(&mut &backup[..len], &mut io::sink());
+            assert!(matches!(cut, Err(Failure::Server(_))), "cut after {len}");
+        }
+        assert!(copy_pieces(&mut backup.as_slice(), &mut io::sink()).is_ok());
+    }
+}

@@ -7,7 +7,7 @@ use core::fmt;
 use serde::Serialize;
 use std::format;
 use std::string::{String, ToString};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How storage is.
 #[derive(Clone, Debug, Serialize)]
@@ -59,7 +59,8 @@ pub struct DiskStatus {
     last_error: Option<(Instant, String)>,
     absent: Option<(Instant, String)>,
     is_new: bool,
-    is_full: bool,
+    /// When there was no room last.
+    full_at: Option<Instant>,
 }
 
 impl DiskStatus {
@@ -73,7 +74,7 @@ impl DiskStatus {
             last_error: None,
             absent: None,
             is_new: true,
-            is_full: false,
+            full_at: None,
         }
     }
 
@@ -107,24 +108,25 @@ impl DiskStatus {
         self.uuid = Some(uuid);
         self.absent = None;
         self.is_new = false;
-        self.is_full = false;
+        self.full_at = None;
     }
 
     /// Something was not kept.
     pub fn problem<E: fmt::Display>(&mut self, problem: &Problem<E>) {
+        if matches!(problem, Problem::Failed) {
+            // It was said what.
+            return;
+        }
         // Said once for each time the disk fills up: a full disk is asked often.
         let is_full = matches!(problem, Problem::Full | Problem::TooMany);
-        let is_news = !(is_full && self.is_full);
-        self.is_full |= is_full;
+        let is_news = !(is_full && self.full_at.is_some_and(|at| at.elapsed() < FULL_QUIET));
+        if is_full {
+            self.full_at = Some(Instant::now());
+        }
         if is_news {
             log::warn!("spool {}: {problem}", self.directory);
         }
         self.last_error = Some((Instant::now(), problem.to_string()));
-    }
-
-    /// There is room again.
-    pub fn relieved(&mut self) {
-        self.is_full = false;
     }
 
     /// The disk is not there. Whether it was until now, or nobody knew.
@@ -211,6 +213,9 @@ impl fmt::Display for DiskLine {
     }
 }
 
+/// A disk that refused nothing for so long, and then does, has filled up again.
+const FULL_QUIET: Duration = Duration::from_secs(60);
+
 /// As everybody writes them: 8-4-4-4-12 digits.
 pub fn uuid_text(uuid: &[u8; 16]) -> String {
     let mut text = String::new();
@@ -219,4 +224,17 @@ pub fn uuid_text(uuid: &[u8; 16]) -> String {
         text += &format!("{dash}{byte:02x}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_not_hidden_by_what_follows_from_it() {
+        let mut status = DiskStatus::new("/mnt/usb/pcsd".into());
+        status.problem(&Problem::Disk("Input/output error"));
+        status.problem(&Problem::<&str>::Failed);
+        assert_eq!(status.problem_text(), Some("Input/output error"));
+    }
 }

@@ -677,6 +677,8 @@ fn a_disk_takes_over_from_memory_and_memory_from_a_lost_disk() {
     assert_eq!(server.store(binding(2), b"tablet"), Ok(()));
 
     assert_eq!(server.forget(setting(7)), Ok(()));
+    // That slot is empty in this start, which says nothing of what another start kept there.
+    assert_eq!(server.forget(binding(9)), Ok(()));
 
     // A disk comes, with something on it.
     begin_spool(&spool, &[(binding(9), b"old"), (setting(7), b"withdrawn"), (text(8), b"a message")]);
@@ -728,6 +730,83 @@ fn begin_spool(path: &Path, records: &[(Key, &[u8])]) {
     spool.commit().unwrap();
     drop(spool);
     fs::rename(new, path).unwrap();
+}
+
+#[test]
+fn a_record_larger_than_any_of_ours_is_not_told() {
+    let place = Place::new("too-large");
+    let path = place.0.join("spool");
+    let large = std::vec![7; exchange::PAYLOAD_BYTES_MAX + 1];
+    begin_spool(&path, &[(setting(1), &large), (setting(2), b"two")]);
+    let mut this = Loop::start(&place, Some(path));
+    let events = this.until(Event::Moved(Storage::Disk));
+    assert_eq!(events[0], restored(setting(2), b"two", Source::Disk));
+    this.records.stop(PATIENCE);
+}
+
+/// What is done elsewhere, if it does not take for ever.
+fn in_time<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+    let (tell, hear) = std::sync::mpsc::channel();
+    thread::spawn(move || tell.send(act()));
+    hear.recv_timeout(PATIENCE).expect("it hangs")
+}
+
+#[test]
+fn nobody_waits_at_a_pipe() {
+    let place = Place::new("pipe");
+    let spool = place.make("spool");
+    let pipe = |name: &str| assert!(Command::new("mkfifo").arg(spool.join(name)).status().unwrap().success());
+    pipe("pcsd-spool");
+    pipe("log-0000");
+    let path = spool.clone();
+    let opened = in_time(move || {
+        let mut reader = StdDisk::look_into(&path).unwrap();
+        [FileName::Marker, FileName::Segment(0)].map(|name| reader.open(name).err())
+    });
+    assert_eq!(opened, [Some(DiskError(Errno::INVAL)); 2]);
+    let path = spool.clone();
+    assert_eq!(in_time(move || Folder::new(&path).mark()), None);
+}
+
+#[test]
+fn what_a_restore_added_before_it_failed_is_told() {
+    let place = Place::new("partial");
+    let (from, to) = (place.0.join("from"), place.make("to"));
+    // The disk has room for four segments: three thirds of one each.
+    let large = std::vec![7; 60_000];
+    let all: Vec<_> = (0..40).map(|id| (setting(id), large.as_slice())).collect();
+    begin_spool(&from, &all);
+    if !mount_memory("1100k", &to) {
+        return;
+    }
+    let file = place.0.join("backup");
+    let mut tables = Box::new(Memory::new());
+    let mut spool = Spool::new(disk::make(&from).unwrap(), &mut tables, Limits::NONE);
+    spool.mount(1).unwrap();
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let writer = thread::spawn({
+        let file = file.clone();
+        move || job::copy_pieces(&mut { ours }, &mut fs::File::create(file).unwrap()).unwrap()
+    });
+    let mut buffer = std::vec![0; 100_000];
+    Job { task: job::Task::Backup, client: theirs }.work("", &mut spool, &mut buffer).unwrap();
+    writer.join().unwrap();
+
+    let mut this = Loop::start(&place, Some(to));
+    this.until(Event::Moved(Storage::Disk));
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    assert!(this.records.give(Job { task: job::Task::Restore, client: theirs }).is_ok());
+    let reader = thread::spawn(move || {
+        job::serve_parts(&mut ours, &mut fs::File::open(file).unwrap()).unwrap();
+        let mut line = String::new();
+        std::io::Read::read_to_string(&mut ours, &mut line).unwrap();
+        line
+    });
+    let events = this.until(Event::Moved(Storage::Disk));
+    assert!(reader.join().unwrap().starts_with("error: "));
+    let told = events.iter().filter(|(event, _)| matches!(event, Event::Restored(..))).count();
+    assert!(told > 0 && told == this.records.status().disk.unwrap().records, "{told} told");
+    this.records.stop(PATIENCE);
 }
 
 #[test]

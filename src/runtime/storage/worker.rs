@@ -15,9 +15,8 @@ use crate::runtime::state;
 use crate::server::contract::{StoreError, Ticket};
 use crate::spool::{self, Disk, FileName, Filter, Kind, Memory, Problem, Spool, backup};
 use core::time::Duration;
+use embedded_io::Read;
 use std::boxed::Box;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::sync::Arc;
@@ -73,10 +72,12 @@ impl Finder for Folder {
     }
 
     fn mark(&self) -> Option<u64> {
-        let mut bytes = Vec::new();
-        let file = File::open(self.path.join(FileName::Marker.to_string())).ok()?;
-        file.take(MARKER_BYTES_MAX).read_to_end(&mut bytes).ok()?;
-        Some(state::fingerprint(&bytes))
+        let mut file = StdDisk::look_into(&self.path).ok()?.open(FileName::Marker).ok()??;
+        let (mut bytes, mut len) = ([0; MARKER_BYTES_MAX], 0);
+        while let read @ 1.. = file.read(&mut bytes[len..]).ok()? {
+            len += read;
+        }
+        Some(state::fingerprint(&bytes[..len]))
     }
 }
 
@@ -182,7 +183,7 @@ impl<F: Finder> Worker<F> {
         for kind in JOURNAL {
             let filter = Filter { kind: Some(kind), owner: None };
             let exchange = &self.exchange;
-            let told = spool.each(&filter, &mut self.payload, &mut |meta, payload| {
+            let told = spool.each(&filter, &mut self.payload[..PAYLOAD_BYTES_MAX], &mut |meta, payload| {
                 exchange.report(Report::Found(*meta, payload.len()), payload);
             });
             if harmless(told)? != Some(0) {
@@ -275,10 +276,8 @@ impl<F: Finder> Worker<F> {
     fn tend(&mut self, spool: &mut Spool<'_, F::Disk>) -> Result<bool, DiskProblem<F>> {
         spool.set_limits(self.exchange.limits());
         let mut has_more = harmless(spool.tend())?.unwrap_or(false);
-        let now = clock::wall_clock_if_sure();
-        if now > 0
-            && let Some((removed, is_done)) = harmless(spool.expire(now))?
-        {
+        // Without the time of day nothing is too old, but a disk that was full is tried again.
+        if let Some((removed, is_done)) = harmless(spool.expire(clock::wall_clock_if_sure()))? {
             harmless(if removed > 0 { spool.commit() } else { Ok(()) })?;
             has_more |= !is_done;
         }
@@ -289,10 +288,14 @@ impl<F: Finder> Worker<F> {
     }
 
     fn work(&mut self, spool: &mut Spool<'_, F::Disk>, job: Job) -> Result<(), Lost> {
+        let records = spool.state().records;
         let done = job.work(self.status.directory(), spool, &mut self.payload);
-        // What is new the core does not know.
-        let told = done.and_then(|added| if added > 0 { self.tell_journal(spool) } else { Ok(()) });
-        harmless(told).map(drop).map_err(|problem| Lost::Failed(problem.to_string()))
+        // What is new the core does not know, though it may not be all that was wished.
+        let told = harmless(done).and_then(|_| {
+            self.show(spool);
+            if spool.state().records > records { self.tell_journal(spool) } else { Ok(()) }
+        });
+        told.map_err(|problem| Lost::Failed(problem.to_string()))
     }
 
     /// Answers the batch at hand.
@@ -392,7 +395,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// The longest rest after mounts that failed.
 const REST_MAX: Duration = Duration::from_secs(60);
 /// More than a marker has.
-const MARKER_BYTES_MAX: u64 = 4096;
+const MARKER_BYTES_MAX: usize = 4096;
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// A record may take a third of a segment, and the largest message is to fit.
 const SEGMENT_BYTES_MIN: u64 = 256 * 1024;

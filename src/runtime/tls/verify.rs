@@ -135,20 +135,22 @@ impl Trust {
                 }
             }
         };
-        // Most homes sign their own certificate: no need to read a whole bundle for those.
-        let is_self_signed = parsed.issuer() == parsed.subject();
-        if !is_self_signed {
-            match check_chain(&parsed, others, &self.roots, now, KeyUsage::client_auth()) {
-                Ok(()) => sip_domains(&parsed).for_each(&mut prove),
-                Err(fault) => log::debug!("a client's certificate proves no name: {fault}"),
-            }
-        }
         for (domain, path) in &self.peers {
             let roots = Roots::File(path.clone());
             if names_domain(&parsed, domain)
                 && check_chain(&parsed, others, &roots, now, KeyUsage::client_auth()).is_ok()
             {
                 prove(domain);
+            }
+        }
+        // Most homes sign their own certificate: no need to read a whole bundle for those.
+        let is_self_signed = parsed.issuer() == parsed.subject();
+        if !is_self_signed {
+            // Of a domain that has authorities of its own no others count, as when we connect to it.
+            let has_own = |name: &&str| self.peers.iter().any(|(domain, _)| domain.eq_ignore_ascii_case(name));
+            match check_chain(&parsed, others, &self.roots, now, KeyUsage::client_auth()) {
+                Ok(()) => sip_domains(&parsed).filter(|name| !has_own(name)).for_each(&mut prove),
+                Err(fault) => log::debug!("a client's certificate proves no name: {fault}"),
             }
         }
         identity
@@ -528,6 +530,11 @@ mod tests {
         assert_eq!(prove(&peers, &certificate), ["b.example"]);
         assert!(prove(&peers, &authority.issue(&["a.example"])).is_empty());
         fs::write(folder.join("own.pem"), own.pem()).unwrap();
+        // Nor does anybody else vouch for a peer that has its own authority; and that is not crowded out by other names.
+        let peers =
+            std::vec![("a.example".into(), folder.join("own.pem")), ("e.example".into(), folder.join("ca.pem"))];
+        let both = Trust { roots: trust.roots.clone(), peers };
+        assert_eq!(prove(&both, &certificate), ["e.example", "b.example", "c.example", "d.example"]);
         let peers = Trust { roots: Roots::System, peers: std::vec![("a.example".into(), folder.join("own.pem"))] };
         assert_eq!(prove(&peers, &own.certificate()), ["a.example"]);
     }

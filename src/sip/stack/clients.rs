@@ -207,7 +207,11 @@ impl Stack {
                 Due::Nothing
             }
             client::Due::TimedOut => {
-                self.abandon(now, handle);
+                if client.give_way(now) {
+                    self.reschedule_client(handle);
+                } else {
+                    self.abandon(now, handle);
+                }
                 Due::TimedOut(handle)
             }
             client::Due::RangTooLong => Due::RangTooLong(handle),

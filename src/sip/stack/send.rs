@@ -73,6 +73,10 @@ impl Stack {
     ) -> Option<Stream> {
         let stream = self.network.connect(now, transport, remote, domain, user)?;
         self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+        // Nobody could come in any more if this was the last slot.
+        if let Some(index) = self.network.make_room() {
+            self.schedule.wake(Task::Stream(index).id());
+        }
         Some(stream)
     }
 
@@ -241,5 +245,55 @@ impl Stack {
             }
             _ => Produced::Nothing,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::{STREAMS, STREAMS_PER_SOURCE};
+    use crate::base::net::{Listen, LocalAddress};
+    use std::boxed::Box;
+
+    /// A stack that listens.
+    fn stack(address: &str) -> (Box<Stack>, Port) {
+        let mut stack = Box::new(Stack::new());
+        let address: SocketAddr = address.parse().unwrap();
+        let listen = heapless::Vec::from_iter([Listen { transport: Transport::Tcp, address }]);
+        stack.network.configure(&listen, &heapless::Vec::new());
+        stack.network.set_addresses(&[LocalAddress { ip: address.ip(), prefix: 24, default_route: true }], |_| {});
+        stack.network.plan(|_| {});
+        assert!(stack.network.port_step(Port(0)).is_some());
+        stack.network.opened(Instant::ZERO, Port(0), Ok::<_, ()>(address));
+        (stack, Port(0))
+    }
+
+    #[test]
+    fn the_last_slot_taken_by_ourselves_leaves_room_for_others() {
+        let (mut stack, listener) = stack("192.0.2.1:5060");
+        for number in 1..STREAMS {
+            let stream = stack.network.vacant_stream().unwrap();
+            stack.network.accept(
+                Instant::from_millis(number as u64),
+                stream,
+                listener,
+                ([198, 51, 100, number as u8], 1).into(),
+            );
+        }
+        assert!(stack.flow_to(Instant::ZERO, Transport::Tcp, ([203, 0, 113, 1], 5060).into(), "").is_some());
+        assert_eq!(stack.network.vacant_stream(), None);
+        assert_eq!(stack.network.stream_step(0).map(|(_, step)| step), Some(crate::sip::transport::StreamStep::Close));
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_source() {
+        let (mut stack, listener) = stack("[2001:db8::1]:5060");
+        for number in 0..STREAMS_PER_SOURCE {
+            let stream = stack.network.vacant_stream().unwrap();
+            let from = std::format!("[2001:db8:1:2::{number:x}]:5060").parse().unwrap();
+            stack.network.accept(Instant::ZERO, stream, listener, from);
+        }
+        assert_eq!(stack.network.streams_from("2001:db8:1:2::ffff".parse().unwrap()), STREAMS_PER_SOURCE);
+        assert_eq!(stack.network.streams_from("2001:db8:1:3::1".parse().unwrap()), 0);
     }
 }

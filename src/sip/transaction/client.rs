@@ -29,6 +29,8 @@ pub struct ClientTransaction {
     pub binding: Option<u32>,
     /// What waits to be sent.
     pub unsent: Unsent,
+    /// Where somebody else is tried when nothing is heard within the limit: how long it is waited for one that was heard.
+    pub patient_until: Option<Instant>,
     state: State,
     cancel: Cancel,
 }
@@ -113,6 +115,7 @@ impl ClientTransaction {
             server: 0,
             binding: None,
             unsent: Unsent { request: true, companion: false },
+            patient_until: None,
             state: State::Calling { retransmit, ends_at: now.plus(limit_ms) },
             cancel: Cancel::No,
         }
@@ -132,7 +135,7 @@ impl ClientTransaction {
                     };
                     State::Proceeding { retransmit: None, ends_at }
                 } else {
-                    State::Proceeding { retransmit, ends_at }
+                    State::Proceeding { retransmit, ends_at: self.patient_until.unwrap_or(ends_at) }
                 };
                 Received::Provisional
             }
@@ -156,6 +159,19 @@ impl ClientTransaction {
             (State::Completed { .. }, 300..=699) if self.is_invite => Received::Acknowledge,
             _ => Received::Absorbed,
         }
+    }
+
+    /// The limit has come and the next is tried; whether the transaction lives on. An INVITE may have arrived all the same
+    /// and ring: then it is cancelled as soon as that is heard, and a 2xx still passes.
+    pub fn give_way(&mut self, now: Instant) -> bool {
+        let is_silent = matches!((self.state, self.cancel), (State::Calling { .. }, Cancel::No));
+        if !(self.is_invite && self.patient_until.is_some() && is_silent) {
+            return false;
+        }
+        self.state = State::Calling { retransmit: None, ends_at: now.plus(T64_MS) };
+        self.cancel = Cancel::Wanted;
+        self.unsent.request = false;
+        true
     }
 
     /// Ends the transaction from outside: its way is gone, or it has timed out.
@@ -292,6 +308,37 @@ mod tests {
         let mut expected: std::vec::Vec<_> = times.iter().map(|at| (*at, Due::Resend)).collect();
         expected.push((32_000, Due::TimedOut));
         assert_eq!(run(&mut tx), expected);
+    }
+
+    #[test]
+    fn one_that_is_at_it_is_waited_for() {
+        let mut tx = ClientTransaction::new(T0, 0, udp(), false, 6_000);
+        tx.patient_until = Some(T0.plus(20_000));
+        assert_eq!(tx.received(T0.plus(3_500), 100), Received::Provisional);
+        assert_eq!(run(&mut tx).last(), Some(&(20_000, Due::TimedOut)));
+    }
+
+    #[test]
+    fn an_invite_that_gave_way_is_cancelled_when_it_is_heard_of() {
+        for (has_next, is_invite) in [(false, true), (true, false), (true, true)] {
+            let mut tx = ClientTransaction::new(T0, 0, udp(), is_invite, 6_000);
+            tx.patient_until = has_next.then_some(T0.plus(20_000));
+            assert_eq!(run(&mut tx).last(), Some(&(6_000, Due::TimedOut)));
+            assert_eq!(tx.give_way(T0.plus(6_000)), has_next && is_invite);
+        }
+        let mut tx = ClientTransaction::new(T0, 0, udp(), true, 6_000);
+        tx.patient_until = Some(T0.plus(T64_MS));
+        assert!(tx.give_way(T0.plus(6_000)));
+        // It is not sent again, and not waited for longer than any other.
+        assert_eq!((tx.unsent.request, run(&mut tx)), (false, std::vec![(38_000, Due::TimedOut)]));
+        assert!(!tx.give_way(T0.plus(38_000)));
+        let mut late = ClientTransaction::new(T0, 0, udp(), true, 6_000);
+        late.patient_until = Some(T0.plus(T64_MS));
+        assert!(late.give_way(T0.plus(6_000)));
+        assert_eq!(late.received(T0.plus(7_000), 180), Received::Provisional);
+        assert!(late.wants_cancel() && late.cancel(T0.plus(7_000)));
+        assert_eq!(late.received(T0.plus(7_100), 200), Received::Final);
+        assert!(late.is_accepted());
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub const T64_MS: u64 = 64 * T1_MS;
 pub const TIMER_C_MS: u64 = 185_000;
 /// An INVITE without any answer for so long gets 100 Trying; §17.2.1 wants it within 200 ms.
 pub const TRYING_MS: u64 = 150;
+/// Any other request that was not answered so long after it came gets a 100, and not before (RFC 4320 §4.1): its sender's
+/// timer E is at T2 then.
+pub const STILL_TRYING_MS: u64 = 7 * T1_MS;
 
 /// The next retransmission and the interval after which it comes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

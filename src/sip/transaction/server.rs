@@ -1,9 +1,9 @@
 //! The server transactions: INVITE (RFC 3261 §17.2.1, RFC 6026 §7.1) and non-INVITE (§17.2.2).
 //!
-//! Leaves out provisional answers to non-INVITE requests (RFC 4320 §4.1 allows only a late 100, which nothing needs as
-//! every such request is finally answered within 25 s).
+//! A request that is not an INVITE has one provisional answer, a late 100 (RFC 4320 §4.1): a sender that could try somebody
+//! else learns that it is being worked on.
 
-use super::{Retransmit, T1_MS, T2_MS, T4_MS, T64_MS, TRYING_MS};
+use super::{Retransmit, STILL_TRYING_MS, T1_MS, T2_MS, T4_MS, T64_MS, TRYING_MS};
 use crate::base::net::Flow;
 use crate::base::store::Bytes;
 use crate::base::time::{Instant, earliest};
@@ -60,7 +60,7 @@ pub enum Due {
 impl ServerTransaction {
     /// A transaction for a request that has just come in.
     pub const fn new(now: Instant, key: u64, merge: u64, flow: Flow, is_invite: bool) -> Self {
-        let trying_at = if is_invite { Some(now.plus(TRYING_MS)) } else { None };
+        let trying_at = Some(now.plus(if is_invite { TRYING_MS } else { STILL_TRYING_MS }));
         Self {
             key,
             merge,
@@ -223,6 +223,9 @@ mod tests {
     fn non_invite_ends_at_once_on_a_stream() {
         let stream = Flow::Stream(Stream { index: 0, generation: 0 });
         let mut tx = ServerTransaction::new(T0, 1, 1, stream, false);
+        assert_eq!(tx.deadline(), Some(T0.plus(3_500)));
+        assert_eq!((tx.due(T0.plus(3_499)), tx.due(T0.plus(3_500))), (Due::Nothing, Due::Trying));
+        tx.responded(T0.plus(3_500), 100);
         assert_eq!(tx.deadline(), None);
         tx.responded(T0, 200);
         assert_eq!(tx.due(T0), Due::Ended);
