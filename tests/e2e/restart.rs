@@ -169,9 +169,8 @@ fn disk_that_fills_up() {
             fs::rename(file.path(), old.join(file.file_name())).expect("the spool goes");
         }
     }
-    pcsd.program.await_line(0, "disk: no room now");
     await_status("storage       memory");
-    await_status("disk error    no room now");
+    await_status(": no room now;");
     register(DEVICES);
     await_status(&format!("run: {DEVICES} records"));
 

@@ -222,7 +222,9 @@ fn a_payload_longer_than_the_longest_is_not_restored() {
     let (disk, result) = restore(&[item(&setting(1), &vec![1; fits + 1])], 500);
     let too_large: BackupProblem<String, String> = BackupProblem::TooLarge;
     assert_eq!(result, Err(too_large.to_string()));
-    assert!(!disk.names().contains(&"log-0000".to_string()));
+    let mut memory = memory();
+    let mut spool = Spool::new(disk, &mut memory, LIMITS);
+    assert_eq!(spool.mount(NONCE + 1).map(|report| report.records), Ok(0));
 }
 
 #[test]

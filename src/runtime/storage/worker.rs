@@ -85,7 +85,7 @@ impl Finder for Folder {
 pub struct Worker<F: Finder> {
     exchange: Arc<Exchange>,
     finder: F,
-    segment_bytes: u32,
+    spool_bytes: u64,
     requests: Requests,
     outcomes: Vec<(Ticket, Outcome)>,
     payload: Box<[u8]>,
@@ -114,7 +114,7 @@ impl<F: Finder> Worker<F> {
             status: exchange.status(),
             exchange,
             finder,
-            segment_bytes: segment_bytes(spool_bytes),
+            spool_bytes,
             requests: Requests::default(),
             outcomes: Vec::with_capacity(REQUESTS_MAX),
             payload: std::vec![0; PAYLOAD_BYTES_MAX + backup::BUFFER_BYTES].into_boxed_slice(),
@@ -148,10 +148,15 @@ impl<F: Finder> Worker<F> {
     fn use_disk(&mut self, disk: F::Disk, tables: &mut Memory, rest: &mut Duration) -> Lost {
         let mut spool = Spool::new(disk, tables, self.exchange.limits());
         loop {
-            let report = match mount_or_format(&mut spool, self.segment_bytes) {
+            // The four segments that a log needs at least shall leave half of a small disk to grow into.
+            let free_bytes = self.finder.free_bytes(spool.disk()).unwrap_or(u64::MAX);
+            let segment = segment_bytes(self.spool_bytes.min(free_bytes.saturating_mul(SPOOL_SEGMENTS as u64 / 8)));
+            let report = match mount_or_format(&mut spool, segment) {
                 Ok(report) => report,
                 Err(problem) => {
-                    *rest = (*rest * 2).min(REST_MAX);
+                    // Room may come at any moment, and to look for it costs little.
+                    let is_full = matches!(problem, Problem::Full);
+                    *rest = if is_full { FULL_REST } else { (*rest * 2).min(REST_MAX) };
                     return Lost::Failed(problem.to_string());
                 }
             };
@@ -394,6 +399,7 @@ const JOURNAL: [Kind; 5] = [Kind::Setting, Kind::Authorisation, Kind::Place, Kin
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// The longest rest after mounts that failed.
 const REST_MAX: Duration = Duration::from_secs(60);
+const FULL_REST: Duration = Duration::from_secs(5);
 /// More than a marker has.
 const MARKER_BYTES_MAX: usize = 4096;
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
