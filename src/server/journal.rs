@@ -31,6 +31,8 @@ pub(super) struct Journal {
     has_memory: bool,
     /// Whether it was said that records are lost.
     has_warned: bool,
+    /// Whether it was said that the disk is slow.
+    has_told_slow: bool,
 }
 
 struct Held {
@@ -51,6 +53,7 @@ impl Journal {
             held: Vec::new(),
             has_memory: false,
             has_warned: false,
+            has_told_slow: false,
         }
     }
 
@@ -119,7 +122,7 @@ impl Core {
     /// Takes the outcome of a store.
     pub(super) fn stored(&mut self, ticket: Ticket, outcome: Result<(), StoreError>) {
         match outcome {
-            Ok(()) => self.journal.has_warned = false,
+            Ok(()) => (self.journal.has_warned, self.journal.has_told_slow) = (false, false),
             Err(error) if !core::mem::replace(&mut self.journal.has_warned, true) => {
                 log::warn!("what is registered now may be lost by a restart: {error:?}");
             }
@@ -180,7 +183,8 @@ impl Core {
 
     /// Lets answers go that have waited long enough.
     pub(super) fn journal_due(&mut self, now: Instant) {
-        if self.journal.held.iter().any(|held| held.deadline <= now) {
+        let is_slow = self.journal.held.iter().any(|held| held.deadline <= now);
+        if is_slow && !core::mem::replace(&mut self.journal.has_told_slow, true) {
             log::warn!("the disk is slow: registrations are confirmed before they are durable");
         }
         self.let_go(|held| held.deadline <= now);

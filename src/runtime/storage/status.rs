@@ -98,13 +98,13 @@ impl DiskStatus {
         let (directory, name) = (&self.directory, uuid_text(&uuid));
         match self.uuid {
             Some(former) if former != uuid => {
-                log::warn!("spool {directory}: another disk: UUID {name}, was {}", uuid_text(&former));
+                log::warn!(target: "spool", "{directory}: another disk: UUID {name}, was {}", uuid_text(&former));
             }
-            _ => log::info!("spool {directory}: UUID {name}"),
+            _ => log::info!(target: "spool", "{directory}: UUID {name}"),
         }
         let is_damaged = report.damaged_bytes > 0 || report.lost_segments > 0 || report.gone_blobs > 0;
         let level = if is_damaged { log::Level::Warn } else { log::Level::Info };
-        log::log!(level, "spool {directory}: {report}");
+        log::log!(level, "{directory}: {report}");
         self.uuid = Some(uuid);
         self.absent = None;
         self.is_new = false;
@@ -124,7 +124,7 @@ impl DiskStatus {
             self.full_at = Some(Instant::now());
         }
         if is_news {
-            log::warn!("spool {}: {problem}", self.directory);
+            log::warn!(target: "spool", "{}: {problem}", self.directory);
         }
         self.last_error = Some((Instant::now(), problem.to_string()));
     }
@@ -134,7 +134,7 @@ impl DiskStatus {
         let was_absent = self.absent.take();
         let is_news = was_absent.as_ref().is_none_or(|(_, former)| *former != reason);
         if is_news {
-            log::warn!("spool {}: {reason}", self.directory);
+            log::warn!(target: "spool", "{}: {reason}", self.directory);
         }
         let is_lost = was_absent.is_none();
         self.state = State::default();
