@@ -113,10 +113,10 @@ fn waiting_for_a_window() {
     let mut waiting = Phone::new(&home);
     // The last record is cut by the end of a window of 2 KB.
     let last = message(100, 4000);
-    std::thread::sleep(Duration::from_millis(200));
+    home.settle();
     waiting.send(&last.as_bytes()[..100]);
     waiting.send(&last.as_bytes()[100..]);
-    std::thread::sleep(Duration::from_millis(200));
+    home.settle();
     let mut answers = Vec::new();
     waiting.socket.set_nonblocking(true).unwrap();
     waiting.read_some(&mut answers);
@@ -329,6 +329,16 @@ impl Home {
         let daemon = Daemon { child, log };
         daemon.await_line("started");
         daemon
+    }
+
+    /// Returns when the server has looked at all that was sent so far: it has gone round its sockets several times since.
+    fn settle(&self) {
+        let socket = udp(self.sip);
+        for _ in 0..20 {
+            let request = request("OPTIONS", self.domain, number(), "").replace("/TLS", "/UDP");
+            socket.send(request.as_bytes()).unwrap();
+            assert!(socket.recv(&mut [0; 2048]).unwrap() > 0);
+        }
     }
 
     fn pcsctl(&self, word: &str) -> String {
