@@ -24,7 +24,7 @@ use crate::home::proxy::{Around, Proxy};
 use crate::home::registrar::Registrar;
 use crate::home::reluctant::Reluctant;
 use crate::sip::digest::Nonces;
-use crate::sip::limiter::{Limiter, MALFORMED_COST};
+use crate::sip::limiter::{Limiter, MALFORMED_COST, REFUSED_COST};
 use crate::sip::resolver::Resolver;
 use crate::sip::stack::{Answered, Due, Produced, Sending, Stack, Task};
 use crate::sip::transport::{StreamStep, StreamUser};
@@ -418,7 +418,11 @@ impl Core {
     fn accepted(&mut self, now: Instant, stream: Stream, listener: Port, from: SocketAddr) {
         self.stack.network.accept(now, stream, listener, from);
         self.stack.reschedule_stream(usize::from(stream.index));
-        if self.stack.network.streams_from(from.ip()) > STREAMS_PER_SOURCE && !self.is_unlimited(from.ip()) {
+        // A handshake costs more than any message: who is over the limit begins none.
+        if self.stack.network.unsecured(stream).is_some() && !self.admit(now, from.ip()) {
+            self.stack.network.close(stream);
+            self.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+        } else if self.stack.network.streams_from(from.ip()) > STREAMS_PER_SOURCE && !self.is_unlimited(from.ip()) {
             log::info!("{from} has too many connections");
             self.stack.network.close(stream);
             self.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
@@ -443,8 +447,9 @@ impl Core {
             [] => identity.names.iter().any(|name| name.eq_ignore_ascii_case(&peer.domain)),
             pins => identity.key.is_some_and(|key| pins.contains(&key)),
         };
-        let Some(peer) = self.people.model.peers.iter().find(is_proven) else { return };
-        if let Some(state) = self.stack.network.stream_mut(stream) {
+        let Some(state) = self.stack.network.stream_mut(stream) else { return };
+        state.is_secured = true;
+        if let Some(peer) = self.people.model.peers.iter().find(is_proven) {
             log::info!("{} has proven to be {}", state.remote, peer.domain);
             state.proved = peer.domain.clone();
         }
@@ -453,6 +458,9 @@ impl Core {
     fn closed(&mut self, now: Instant, stream: Stream, reason: Reason) {
         for index in 0..LOOKUPS {
             self.lookup_closed(now, index, stream);
+        }
+        if let Some(ip) = self.stack.network.unsecured(stream) {
+            self.charge(now, ip, REFUSED_COST);
         }
         let Stack { network, store, .. } = &mut self.stack;
         let is_plain = network.transport(Flow::Stream(stream)) != Transport::Tls;

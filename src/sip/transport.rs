@@ -83,6 +83,8 @@ pub struct StreamState {
     pub user: StreamUser,
     /// The domain that the peer has to prove, on a connection over TLS that we made.
     pub domain: Name,
+    /// Whether the handshake of TLS is over.
+    pub is_secured: bool,
     /// The domain that the peer has proven.
     pub proved: Name,
     /// Whether the peer said that what is for its domain may come on this connection, which it made.
@@ -491,6 +493,13 @@ impl Network {
         }
     }
 
+    /// Who began a stream over TLS and has not come through the handshake.
+    pub fn unsecured(&self, stream: Stream) -> Option<IpAddr> {
+        let state = self.streams.get(usize::from(stream.index)).filter(|it| it.generation == stream.generation)?;
+        let is_unsecured = state.transport == Transport::Tls && state.domain.is_empty() && !state.is_secured;
+        (is_unsecured && state.phase != Phase::Vacant).then_some(state.remote.ip())
+    }
+
     /// The stream is gone; whether it was one of ours until now.
     pub fn closed(&mut self, stream: Stream, store: &mut Store) -> bool {
         let Some(state) = self.streams.get_mut(usize::from(stream.index)) else { return false };
@@ -630,6 +639,7 @@ impl StreamState {
             transport: Transport::Tcp,
             user: StreamUser::Sip,
             domain: Name::new(),
+            is_secured: false,
             proved: Name::new(),
             is_alias: false,
             remote: NOWHERE,

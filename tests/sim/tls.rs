@@ -4,7 +4,8 @@
 use crate::names::Record;
 use crate::phone::{Manner, Phone};
 use crate::world::{HOME, World};
-use pcsd::base::net::{PeerIdentity, Transport};
+use pcsd::base::net::{PeerIdentity, Port, Transport};
+use pcsd::server::contract::{Input, Reason};
 
 const CARL: &str = "sip:carl@other.test";
 const ALICE: &str = "sip:alice@home.example";
@@ -378,4 +379,27 @@ fn a_domain_found_by_name_proves_itself_by_its_certificate() {
         assert_eq!(world.count(carl, "MESSAGE"), usize::from(expected == 200));
         world.finish();
     }
+}
+
+#[test]
+fn who_never_comes_through_a_handshake_begins_no_more_of_them() {
+    let (mut world, alice, _) = two_homes(Some((OURS, THEIRS)));
+    let listener = world.servers[0].ports.iter().find(|(_, port)| port.0 == Transport::Tls);
+    let listener = Port(*listener.unwrap().0);
+    let begin = |world: &mut World, from: &str| {
+        let stream = world.servers[0].server.vacant_stream().unwrap();
+        world.input(0, Input::Accepted { stream, listener, from: from.parse().unwrap() });
+        let is_taken = world.home().status(world.instant()).streams > 0;
+        world.input(0, Input::Closed(stream, Reason::Broken));
+        is_taken
+    };
+    let taken = (0..100).filter(|_| begin(&mut world, "198.51.100.66:4000")).count();
+    assert!((10..20).contains(&taken), "{taken} handshakes");
+    // Others do, and so does this one after a while.
+    assert!(begin(&mut world, "198.51.100.67:4000"));
+    world.run(60_000);
+    assert!(begin(&mut world, "198.51.100.66:4001"));
+    let call = world.message(alice, CARL);
+    assert_eq!(world.outcome_of(call), Some(200));
+    world.finish();
 }
