@@ -227,7 +227,7 @@ impl Plan {
             }
             let transport = self.services.first().map(|service| service.transport);
             let transport = transport.or_else(|| self.offered.all().next())?;
-            self.go_to_host(transport, default_port(transport));
+            self.go_to_host(transport, transport.default_port());
         }
     }
 
@@ -385,14 +385,6 @@ impl Plan {
     fn first_of_host(&self, at: usize) -> usize {
         let host = self.targets.get(at).map(|target| &target.host);
         self.targets.iter().position(|target| Some(&target.host) == host).unwrap_or(at)
-    }
-}
-
-/// The port of a transport where none is said.
-fn default_port(transport: Transport) -> u16 {
-    match transport {
-        Transport::Udp | Transport::Tcp => 5060,
-        Transport::Tls => 5061,
     }
 }
 
