@@ -67,7 +67,7 @@ fn look_through(directory: &Path, disk: StdDisk, out: &mut impl Write) -> io::Re
 /// `pcsctl spool check`: has the server keep still, and checks the directory it uses.
 ///
 /// # Errors
-/// As [`check`], and what the server says.
+/// As [`check()`], and what the server says.
 pub fn check_running(socket: &Path, out: &mut impl Write) -> io::Result<bool> {
     let mut server = BufReader::new(knock(socket, Task::Check)?);
     let line = last_line(socket, &mut server)?;

@@ -2,7 +2,7 @@
 //!
 //! The stream: [`MAGIC`], the format version in one byte, then items. An item is its length (32 bits, little-endian), so
 //! many bytes, and their CRC-32. The first byte says what it is: a part of a blob (id in 8 bytes, bytes), a record
-//! ([`Head`] in postcard, payload), or the end (number of items before it in 8 bytes, the CRC-32 over their CRCs). The
+//! (`Head` in postcard, payload), or the end (number of items before it in 8 bytes, the CRC-32 over their CRCs). The
 //! parts of a blob stand before its record, as they are written to a disk. Restoring adds what is missing: a key that is
 //! there stays as it is, and nothing is removed. The stream is read twice, first to see that it is whole. Quotas of owners
 //! don't hold for it. Encryption is left to whoever keeps the file.
@@ -20,7 +20,7 @@ use super::{BATCH, Disk, Filter, Key, Kind, Limits, Meta, NO_ENTRY, Problem, Spo
 pub const MAGIC: &[u8; 12] = b"pcsd backup\n";
 /// The format that is written here.
 pub const VERSION: u8 = 1;
-/// Bytes of the buffer that [`write`] and [`read`] need, beside the longest payload.
+/// Bytes of the buffer that [`write()`] and [`read`] need, beside the longest payload.
 pub const BUFFER_BYTES: usize = 64;
 
 /// What went through.

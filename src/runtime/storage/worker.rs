@@ -1,7 +1,7 @@
 //! The thread that owns the disk: finds it, mounts it, and writes what it is asked to in batches, each with one fsync.
 //!
 //! Nothing waits for this thread but those who wished to: when the disk stalls, the requests queue up in the
-//! [`Exchange`], whose room is a credit of the core. A disk that fails or goes is looked for every [`LOOK_INTERVAL`];
+//! [`Exchange`], whose room is a credit of the core. A disk that fails or goes is looked for every `LOOK_INTERVAL`;
 //! a cheap look, and after a mount that failed a rest that grows.
 
 use super::exchange::{Exchange, PAYLOAD_BYTES_MAX, REQUESTS_MAX, Report, Request, Requests};
