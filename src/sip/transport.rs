@@ -398,7 +398,8 @@ impl Network {
             (None, StreamUser::Lookup(_)) => NOWHERE,
             (None, StreamUser::Sip) => return None,
         };
-        let domain = Name::try_from(domain).ok()?;
+        // Only TLS proves one.
+        let domain = if transport == Transport::Tls { Name::try_from(domain).ok()? } else { Name::new() };
         let stream = self.vacant_stream()?;
         let (phase, vacant) = (Phase::ToConnect, StreamState::vacant());
         let state = StreamState { phase, transport, user, domain, remote, local, active_at: now, ..vacant };
@@ -457,7 +458,7 @@ impl Network {
         for (index, state) in self.streams.iter_mut().enumerate() {
             let mut names = [&state.domain, &state.proved].into_iter().filter(|name| !name.is_empty());
             if state.is_usable() && names.any(|name| !is_as_before(name)) {
-                log::info!("the connection with {} is closed: it has to prove anew who it is", state.remote);
+                log::info!("the connection with {} is closed: it has to prove itself anew", state.remote);
                 state.phase = Phase::ToClose;
                 changed(index);
             }
