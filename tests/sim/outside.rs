@@ -129,6 +129,29 @@ fn pointers_and_aliases_and_the_order_of_services() {
 }
 
 #[test]
+fn a_dialog_over_tcp_makes_its_connection_anew() {
+    let zone = [
+        ("_sip._tcp.other.test", Record::service(10, 1, 5070, "one.other.test")),
+        ("one.other.test", Record::address("198.51.100.30")),
+    ];
+    let (mut world, alice) = world_with(1, &zone);
+    let mut carl = Phone::new("carl", "", "198.51.100.30:5070").stranger(CARL).tcp();
+    carl.listens = true;
+    let carl = world.add(carl);
+    let call = world.invite(alice, CARL);
+    assert_eq!(world.outcome_of(call), Some(200));
+    world.run(1_000);
+    let conn = world.phones[carl].open_conns()[0];
+    world.hang_up_of(carl, conn, true);
+    world.run(1_000);
+    // TCP as before: what only TLS can prove was not asked for.
+    let bye = world.in_dialog(alice, 0, "BYE");
+    assert_eq!(world.outcome_of(bye), Some(200));
+    assert_eq!(world.count(carl, "BYE"), 1);
+    world.finish();
+}
+
+#[test]
 fn the_next_server_is_tried_when_the_first_is_dead_or_busy() {
     for (is_dead, method) in [(true, "INVITE"), (true, "MESSAGE"), (false, "INVITE"), (false, "MESSAGE")] {
         let (mut world, alice) = world_with(1, &two_servers());
