@@ -3,6 +3,7 @@
 pub mod branch;
 pub mod digest;
 pub mod limiter;
+pub mod mask;
 pub mod resolver;
 pub mod route;
 pub mod stack;
