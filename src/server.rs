@@ -5,9 +5,11 @@
 //! to be sent is sent before the next is read.
 
 pub mod contract;
+mod dialog;
 mod inbound;
 mod journal;
 mod outside;
+mod own;
 mod requests;
 pub mod status;
 
@@ -27,6 +29,7 @@ use crate::sip::digest::Nonces;
 use crate::sip::limiter::{Limiter, MALFORMED_COST, REFUSED_COST};
 use crate::sip::resolver::Resolver;
 use crate::sip::stack::{Answered, Due, Produced, Sending, Stack, Task};
+use crate::sip::transaction::client::Owner;
 use crate::sip::transport::{StreamStep, StreamUser};
 use crate::wire::sip::Message;
 use contract::{Credits, Expected, Input, Output, Reason, Seed};
@@ -408,10 +411,11 @@ impl Core {
         match self.stack.answered(now, message) {
             Answered::Nothing => {}
             Answered::KeptAlive(bits) => self.registrar.heard(now, crate::base::table::Handle::from_bits(bits)),
-            Answered::ForContext(client) => {
+            Answered::For(Owner::Proxy, client) => {
                 let (proxy, mut around) = self.split();
                 proxy.answered(now, &mut around, client, message);
             }
+            Answered::For(owner, client) => self.own_answered(now, owner, client, Some(message)),
         }
     }
 
@@ -470,8 +474,16 @@ impl Core {
         self.stack.reschedule_stream(usize::from(stream.index));
         self.registrar.stream_closed(&mut self.stack, stream, is_plain && reason == Reason::PeerClosed);
         while let Some(client) = { self.stack.clients_on(stream).next() } {
-            let (proxy, mut around) = self.split();
-            proxy.broken(now, &mut around, client);
+            match self.stack.client(client).map(|client| client.owner) {
+                Some(owner) if owner != Owner::Proxy => {
+                    self.stack.abandon(now, client);
+                    self.own_answered(now, owner, client, None);
+                }
+                _ => {
+                    let (proxy, mut around) = self.split();
+                    proxy.broken(now, &mut around, client);
+                }
+            }
         }
     }
 
@@ -488,7 +500,8 @@ impl Core {
         }
         match self.stack.due(now, task) {
             Due::Nothing | Due::StreamClosing => {}
-            Due::TimedOut(client) => {
+            Due::TimedOut(owner, client) if owner != Owner::Proxy => self.own_answered(now, owner, client, None),
+            Due::TimedOut(_, client) => {
                 let (proxy, mut around) = self.split();
                 proxy.timed_out(now, &mut around, client);
             }

@@ -11,6 +11,7 @@ use crate::base::net::Transport;
 use crate::base::random::Random;
 use crate::base::text::Writer;
 use crate::sip::branch::Branch;
+pub use crate::sip::own::Own;
 use crate::sip::token::Token;
 use crate::wire::sip::edit::Edits;
 use crate::wire::sip::response::via_source_edit;
@@ -45,30 +46,6 @@ pub struct Forward<'a> {
     pub breadth: u32,
     /// Whether the connection it goes on may be used the other way as well, for what its peer sends (RFC 5923).
     pub is_alias: bool,
-}
-
-/// An end of ours as peers are told of it.
-#[derive(Clone, Copy)]
-pub struct Own<'a> {
-    /// The transport.
-    pub transport: Transport,
-    /// The address.
-    pub address: SocketAddr,
-    /// The name to use instead of the IP address.
-    pub name: Option<&'a str>,
-}
-
-impl Own<'_> {
-    fn write_host(&self, out: &mut Writer<'_>) {
-        match self.name {
-            Some(name) => {
-                out.text(name);
-                out.text(":");
-                out.number(self.address.port().into());
-            }
-            None => out.socket_address(self.address),
-        }
-    }
 }
 
 impl Forward<'_> {

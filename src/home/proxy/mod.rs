@@ -664,7 +664,7 @@ fn try_branch(
     tx.server = context.server.to_bits();
     tx.binding = binding.map(Handle::to_bits);
     tx.patient_until = is_one_of_many.then(|| now.plus(patient_ms));
-    Ok((stack.start_client(tx).ok_or(503u16)?, size))
+    Ok((stack.start_client(client, tx).ok_or(503u16)?, size))
 }
 
 /// About what forwarding adds to a request.

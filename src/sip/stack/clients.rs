@@ -3,11 +3,11 @@
 
 use super::{Answered, ClientHandle, Due, Stack, Task};
 use crate::base::net::{Flow, Stream};
-use crate::base::store::Bytes;
+use crate::base::store::{Bytes, Store};
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::sip::branch::{Branch, Kind};
-use crate::sip::transaction::client::{self, ClientTransaction, Received};
+use crate::sip::transaction::client::{self, ClientTransaction, Owner, Received};
 use crate::wire::sip::{Message, Method, Name, edit};
 
 impl Stack {
@@ -20,9 +20,10 @@ impl Stack {
         Some((self.clients.next_handle()?, self.random.number() as u32))
     }
 
-    /// Begins the client transaction that was reserved just before.
-    pub fn start_client(&mut self, client: ClientTransaction) -> Option<ClientHandle> {
-        match self.clients.insert(client) {
+    /// Begins the client transaction that was reserved just before: in that very slot, though others may have been freed
+    /// meanwhile to make room for its bytes.
+    pub fn start_client(&mut self, reserved: ClientHandle, client: ClientTransaction) -> Option<ClientHandle> {
+        match self.clients.insert_at(reserved.index(), client) {
             Ok(handle) => {
                 self.schedule.wake(Task::Client(handle.index()).id());
                 self.reschedule_client(handle);
@@ -33,6 +34,24 @@ impl Stack {
                 None
             }
         }
+    }
+
+    /// Sends a request of our own, not an INVITE, which waits at most `limit_ms` for its final answer: `compose` writes
+    /// all of it, with the branch it is given. `None` when there is no room.
+    pub fn send_own(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        (owner, object): (Owner, u32),
+        limit_ms: u64,
+        compose: impl FnOnce(&Store, &Branch, &mut Writer<'_>),
+    ) -> Option<ClientHandle> {
+        let (handle, secret) = self.reserve_client()?;
+        let branch = Branch { kind: Kind::Transaction, handle: handle.to_bits(), secret, routing: 0 };
+        let request = self.compose(|store, out| compose(store, &branch, out))?;
+        let mut client = ClientTransaction::new(now, secret, flow, false, limit_ms);
+        (client.request, client.owner, client.context) = (Some(request), owner, object);
+        self.start_client(handle, client)
     }
 
     /// A client transaction.
@@ -91,7 +110,7 @@ impl Stack {
             return Answered::Nothing;
         }
         // Without another Via value it was meant for us alone, who asked for nothing: it can't go on (§16.7 step 3).
-        if status > 100 && message.values(Name::Via).nth(1).is_none() {
+        if status > 100 && client.owner == Owner::Proxy && message.values(Name::Via).nth(1).is_none() {
             self.counters.stray += 1;
             return Answered::Nothing;
         }
@@ -118,8 +137,9 @@ impl Stack {
             }
             Received::Final => {}
         }
+        let owner = self.clients.get(handle).map_or(Owner::Proxy, |client| client.owner);
         self.reschedule_client(handle);
-        Answered::ForContext(handle)
+        Answered::For(owner, handle)
     }
 
     fn send_ack(&mut self, handle: ClientHandle, to: &[u8]) {
@@ -212,7 +232,7 @@ impl Stack {
                 } else {
                     self.abandon(now, handle);
                 }
-                Due::TimedOut(handle)
+                self.clients.get(handle).map_or(Due::Nothing, |client| Due::TimedOut(client.owner, handle))
             }
             client::Due::RangTooLong => Due::RangTooLong(handle),
             _ => {

@@ -24,7 +24,7 @@ use crate::base::table::{Handle, Index, Table};
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::sip::resolver::Resolver;
-use crate::sip::transaction::client::ClientTransaction;
+use crate::sip::transaction::client::{ClientTransaction, Owner};
 use crate::sip::transaction::server::ServerTransaction;
 use crate::sip::transport::{Network, StreamStep};
 use crate::wire::sip::{Message, Name};
@@ -169,8 +169,8 @@ pub struct Keys {
 pub enum Answered {
     /// Nothing for the services.
     Nothing,
-    /// An answer for the context that waits for it.
-    ForContext(ClientHandle),
+    /// An answer for the service that waits for it.
+    For(Owner, ClientHandle),
     /// A device answered a keep-alive; the handle bits are its binding's.
     KeptAlive(u32),
 }
@@ -180,8 +180,8 @@ pub enum Answered {
 pub enum Due {
     /// Nothing for the services.
     Nothing,
-    /// A branch got no answer in time.
-    TimedOut(ClientHandle),
+    /// A request of a service's got no answer in time.
+    TimedOut(Owner, ClientHandle),
     /// A branch rang for too long.
     RangTooLong(ClientHandle),
     /// A stream's deadline has come: it is being closed.

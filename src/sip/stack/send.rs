@@ -165,8 +165,11 @@ impl Stack {
         let (flow, unsent) = (client.flow, client.unsent);
         let mut out = Writer::new(buffer);
         if unsent.request {
-            let (Some(request), Some(edits)) = (&client.request, &client.edits) else { return Produced::Nothing };
-            edit::apply(self.store.get(request), self.store.get(edits), &mut out);
+            let Some(request) = &client.request else { return Produced::Nothing };
+            match &client.edits {
+                Some(edits) => edit::apply(self.store.get(request), self.store.get(edits), &mut out),
+                None => out.put(self.store.get(request)),
+            }
         } else if unsent.companion {
             let Some(companion) = &client.companion else { return Produced::Nothing };
             out.put(self.store.get(companion));

@@ -17,11 +17,13 @@ pub struct ClientTransaction {
     pub is_invite: bool,
     /// The request as it came in, shared with the other branches.
     pub request: Option<Bytes>,
-    /// The edits that make this branch's request of it.
+    /// The edits that make this branch's request of it; a request of our own has none.
     pub edits: Option<Bytes>,
     /// The CANCEL, later the ACK of a final answer that is not a 2xx.
     pub companion: Option<Bytes>,
-    /// The response context that waits for the answer, as handle bits.
+    /// Who waits for the answer.
+    pub owner: Owner,
+    /// The object of the owner's that waits for it, as handle bits.
     pub context: u32,
     /// The server transaction that further 2xx answers to INVITE go to, as handle bits.
     pub server: u32,
@@ -33,6 +35,21 @@ pub struct ClientTransaction {
     pub patient_until: Option<Instant>,
     state: State,
     cancel: Cancel,
+}
+
+/// Which service made a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// The proxy: a branch of what somebody else sent.
+    Proxy,
+    /// The presence agent: a NOTIFY to a watcher.
+    Watch,
+    /// The presence agent: a SUBSCRIBE to somebody it watches itself.
+    Watched,
+    /// The registrar: an OPTIONS to a device that said nothing of what it takes.
+    Probe,
+    /// The home itself: a message to one of its people.
+    Word,
 }
 
 /// What a client transaction has to send.
@@ -111,6 +128,7 @@ impl ClientTransaction {
             request: None,
             edits: None,
             companion: None,
+            owner: Owner::Proxy,
             context: 0,
             server: 0,
             binding: None,
