@@ -2,23 +2,30 @@
 //!
 //! Request-URI, Max-Forwards, Max-Breadth (RFC 5393), Route and Path, Record-Route (one for each side, RFC 5658, with a
 //! token that says which way that side is), Via, Content-Length where a stream needs it, and the credentials meant for us,
-//! which go no further, nor do identities of ours that others assert. Everything else goes out as it came.
+//! which go no further, nor do identities of ours that others assert. Everything else goes out as it came, but for what
+//! the border of the home hides ([`veil`](super::veil)).
 
 use core::net::SocketAddr;
 use core::ops::Range;
 
+use super::veil::{self, Crossing, Veil};
 use crate::base::net::Transport;
 use crate::base::random::Random;
 use crate::base::text::Writer;
 use crate::sip::branch::Branch;
+use crate::sip::mask::{self, Use};
 pub use crate::sip::own::Own;
 use crate::sip::token::Token;
 use crate::wire::sip::edit::Edits;
 use crate::wire::sip::response::via_source_edit;
-use crate::wire::sip::{Credentials, Message, Name, NameAddr, list, quoted_content, same_name};
+use crate::wire::sip::{Credentials, Field, Message, Name, NameAddr, list, quoted_content, same_name};
 
 /// Max-Forwards of a request that has none.
 const MAX_FORWARDS: u8 = 70;
+
+/// Fields that may go no further.
+const STOPPED: [Name; 5] =
+    [Name::ProxyAuthorization, Name::Authorization, Name::PAssertedIdentity, Name::PPreferredIdentity, Name::Other];
 
 /// One branch of a request.
 pub struct Forward<'a> {
@@ -46,6 +53,18 @@ pub struct Forward<'a> {
     pub breadth: u32,
     /// Whether the connection it goes on may be used the other way as well, for what its peer sends (RFC 5923).
     pub is_alias: bool,
+    /// What the border of the home makes of it.
+    pub border: Border<'a>,
+}
+
+/// The border of the home, where a request crosses it.
+pub enum Border<'a> {
+    /// It stays on its side.
+    None,
+    /// It comes in: what was hidden before is as it is in the home.
+    In,
+    /// It leaves.
+    Out(Veil<'a>),
 }
 
 impl Forward<'_> {
@@ -63,12 +82,25 @@ impl Forward<'_> {
             let uri = self.uri.or(message.request_uri()).unwrap_or_default();
             let is_secure = uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"));
             let scheme = if is_secure { "sips:" } else { "sip:" };
+            let mut room = mask::ROOM;
+            let inside = match self.border {
+                Border::In => mask::read(random, Use::CallId, essentials.call_id, &mut room),
+                Border::None | Border::Out(_) => None,
+            };
+            let call_id = inside.unwrap_or(essentials.call_id);
             for (own, token) in [(&self.outgoing, callee), (&self.incoming, caller)] {
-                edits.insert(at, |out| write_record_route(scheme, own, token, random, essentials.call_id, out));
+                edits.insert(at, |out| write_record_route(scheme, own, token, random, call_id, out));
             }
         }
         edits.insert(top, |out| self.write_via(out));
-        via_source_edit(message, self.source, edits);
+        match &self.border {
+            Border::Out(veil) => self.hide(veil, message, edits),
+            Border::In => {
+                via_source_edit(message, self.source, edits);
+                veil::unveil(random, message, |range, text| edits.replace(range, |out| out.put(text)));
+            }
+            Border::None => via_source_edit(message, self.source, edits),
+        }
         self.write_max_forwards(message, top, edits);
         self.write_breadth(message, top, edits);
         self.write_routes(message, top, edits);
@@ -80,24 +112,39 @@ impl Forward<'_> {
                 out.text("\r\n");
             });
         }
-        self.remove_false_identities(message, edits);
-        for name in [Name::ProxyAuthorization, Name::Authorization] {
-            for field in message.fields_named(name).filter(|field| is_for_realm(field.value, self.realm)) {
-                edits.remove(field.line.clone());
+        for field in STOPPED.into_iter().flat_map(|name| message.fields_named(name)) {
+            if self.stops(&field) {
+                edits.remove(field.line);
             }
         }
     }
 
-    /// RFC 3325 §5: phones show these instead of From, and nobody who sends to us is trusted to assert them. Those that
-    /// speak of our own people come off, as such a From would have to be proven.
-    fn remove_false_identities(&self, message: &Message<'_>, edits: &mut Edits) {
-        let others = message.fields_named(Name::Other);
-        let parties = others.filter(|field| field.raw_name.eq_ignore_ascii_case(b"Remote-Party-ID"));
-        let named = [Name::PAssertedIdentity, Name::PPreferredIdentity].into_iter();
-        for field in named.flat_map(|name| message.fields_named(name)).chain(parties) {
-            if list(field.value).any(|value| self.may_be_home(value)) {
-                edits.remove(field.line);
+    /// Whether a field goes no further. Credentials for our realm are for us. Phones show asserted identities instead of
+    /// From, and nobody who sends to us is trusted to assert them (RFC 3325 §5): those that speak of our own people come
+    /// off, as such a From would have to be proven.
+    fn stops(&self, field: &Field<'_>) -> bool {
+        match field.name {
+            Name::ProxyAuthorization | Name::Authorization => is_for_realm(field.value, self.realm),
+            Name::Other if !field.raw_name.eq_ignore_ascii_case(b"Remote-Party-ID") => false,
+            Name::PAssertedIdentity | Name::PPreferredIdentity | Name::Other => {
+                list(field.value).any(|value| self.may_be_home(value))
             }
+            _ => false,
+        }
+    }
+
+    /// Takes off what names the device that it comes from: the way it came, and its addresses.
+    fn hide(&self, veil: &Veil<'_>, message: &Message<'_>, edits: &mut Edits<'_>) {
+        let mut vias: Option<Range<usize>> = None;
+        for via in message.fields_named(Name::Via) {
+            match &mut vias {
+                Some(lines) if lines.end == via.line.start => lines.end = via.line.end,
+                vias => vias.replace(via.line).into_iter().for_each(|lines| edits.remove(lines)),
+            }
+        }
+        vias.into_iter().for_each(|lines| edits.remove(lines));
+        for field in message.fields().filter(|field| !self.stops(field)) {
+            veil.each_change(message, &field, |range, change| edits.replace(range, |out| veil.write(&change, out)));
         }
     }
 
@@ -223,6 +270,23 @@ fn is_for_realm(value: &[u8], realm: &str) -> bool {
 /// What is left of a Contact URI when it becomes a Request-URI (§19.1.1): no headers.
 pub fn request_uri(contact: &[u8]) -> &[u8] {
     &contact[..contact.iter().position(|byte| *byte == b'?').unwrap_or(contact.len())]
+}
+
+/// The new Request-URI of a request that goes to the side of a dialog or to a peer, when it changes: what a strict router has
+/// put last, and of what comes in the device's own address where that was hidden.
+pub fn target_in_dialog<'r>(
+    random: &Random,
+    message: &'r Message<'r>,
+    is_strict: bool,
+    crossing: Crossing,
+    room: &'r mut mask::Room,
+) -> Option<&'r [u8]> {
+    let last = if is_strict { last_route(message).map(|route| route.uri) } else { None };
+    let hidden = match crossing {
+        Crossing::In => last.or(message.request_uri()),
+        Crossing::Within | Crossing::Out { .. } => None,
+    };
+    hidden.and_then(|uri| veil::unveiled(random, uri, room)).or(last)
 }
 
 /// The URI of the last Route value, for a strict router's request (§16.4).
