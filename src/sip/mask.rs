@@ -43,6 +43,11 @@ pub fn write(random: &Random, what: Use, bytes: &[u8], out: &mut Writer<'_>) -> 
     true
 }
 
+/// Whether a text begins as a mask does.
+pub fn is_mask(text: &[u8]) -> bool {
+    text.starts_with(PREFIX)
+}
+
 /// What a mask hides; `None` for a text that is none of ours for this use.
 pub fn read<'o>(random: &Random, what: Use, text: &[u8], buffer: &'o mut Room) -> Option<&'o [u8]> {
     let len = base64url_decode(text.strip_prefix(PREFIX)?, buffer)?;

@@ -273,7 +273,7 @@ pub fn request_uri(contact: &[u8]) -> &[u8] {
 }
 
 /// The new Request-URI of a request that goes to the side of a dialog or to a peer, when it changes: what a strict router has
-/// put last, and of what comes in the device's own address where that was hidden.
+/// put last, and a device's own address where that was hidden before.
 pub fn target_in_dialog<'r>(
     random: &Random,
     message: &'r Message<'r>,
@@ -282,14 +282,175 @@ pub fn target_in_dialog<'r>(
     room: &'r mut mask::Room,
 ) -> Option<&'r [u8]> {
     let last = if is_strict { last_route(message).map(|route| route.uri) } else { None };
-    let hidden = match crossing {
-        Crossing::In => last.or(message.request_uri()),
-        Crossing::Within | Crossing::Out { .. } => None,
-    };
-    hidden.and_then(|uri| veil::unveiled(random, uri, room)).or(last)
+    let target = last.or(message.request_uri()).filter(|_| !matches!(crossing, Crossing::Out { .. }));
+    target.and_then(|uri| veil::unveiled(random, uri, room)).or(last)
 }
 
 /// The URI of the last Route value, for a strict router's request (§16.4).
 pub fn last_route<'m>(message: &Message<'m>) -> Option<NameAddr<'m>> {
     NameAddr::parse(message.values(Name::Route).last()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::EDIT_BYTES;
+    use crate::base::net::LocalAddress;
+    use crate::base::store::Store;
+    use crate::home::registrar::Registrar;
+    use crate::sip::branch::Kind;
+    use crate::sip::token::Side;
+    use crate::sip::transport::Network;
+    use std::boxed::Box;
+    use std::string::String;
+
+    const DEVICE: &str = "192.168.1.10:5060";
+    const CARL: &str = "198.51.100.21:5060";
+
+    /// What a request becomes that comes from there.
+    fn forwarded(source: &str, bytes: &str, uri: Option<&[u8]>, crossing: Crossing) -> String {
+        let mut network = Network::new();
+        let local = |ip: &str, default_route| LocalAddress { ip: ip.parse().unwrap(), prefix: 24, default_route };
+        network.set_addresses(&[local("192.168.1.1", false), local("192.0.2.1", true)], |_| {});
+        let (store, registrar): (Box<Store>, _) = (Box::new(Store::new()), Box::new(Registrar::new()));
+        let random = Random::new();
+        let own = |address: &str| Own { transport: Transport::Udp, address: address.parse().unwrap(), name: None };
+        let source: SocketAddr = source.parse().unwrap();
+        let message = Message::parse(bytes.as_bytes()).unwrap();
+        assert_eq!(message.fault(), None);
+        let token = |side| Token { side, person: 0, pair: 1, binding: 0, remote: source, stream: None, domain: 0 };
+        let records = message.essentials().unwrap().to.tag().is_none();
+        let (outgoing, incoming) = (own("192.0.2.1:5060"), own("192.168.1.1:5060"));
+        let border = match crossing {
+            Crossing::Within => Border::None,
+            Crossing::In => Border::In,
+            Crossing::Out { is_own_call } => {
+                let veil = Veil::new(&random, &network, &store, &registrar, outgoing, "home.example", is_own_call);
+                Border::Out(veil.over(&message, Some(source.ip())))
+            }
+        };
+        let forward = Forward {
+            uri,
+            path: b"",
+            own_routes: 0,
+            drops_last_route: false,
+            source,
+            outgoing,
+            incoming,
+            branch: Branch { kind: Kind::Transaction, handle: 1, secret: 2, routing: 3 },
+            tokens: records.then_some((token(Side::Caller), token(Side::Callee))),
+            realm: "home.example",
+            breadth: 60,
+            is_alias: false,
+            border,
+        };
+        let (mut text, mut buffer) = ([0; EDIT_BYTES], [0; 4096]);
+        let mut edits = Edits::new(&mut text);
+        forward.edits(&random, &message, &mut edits);
+        let mut out = Writer::new(&mut buffer);
+        edits.apply(message.bytes(), &mut out);
+        let len = out.finish().expect("the edits are right");
+        String::from_utf8(buffer[..len].to_vec()).unwrap()
+    }
+
+    const OUT: Crossing = Crossing::Out { is_own_call: true };
+
+    const INVITE: &str = "INVITE sip:carl@other.test SIP/2.0\r\n\
+        v: SIP/2.0/UDP 192.168.1.10:5060;rport;branch=z9hG4bK1,\r\n SIP/2.0/TCP 10.9.8.7;branch=z9hG4bK0\r\n\
+        Via: SIP/2.0/UDP 10.9.8.8:5062;received=10.9.8.9;branch=z9hG4bK2\r\n\
+        Max-Forwards: 70\r\nFrom: \"Alice\" <sip:alice@home.example>;tag=1\r\nTo: <sip:carl@other.test>\r\n\
+        Call-ID: 3848276298220188511@192.168.1.10\r\nCSeq: 1 INVITE\r\n\
+        m: \"Alice\" <sip:alice@192.168.1.10:5060;ob>;+sip.instance=\"<urn:uuid:0A95A0E128>\";q=0.5;reg-id=1;video\r\n\
+        Contact: sip:alice@10.9.8.7 ;x=10.9.8.8\r\n\
+        Proxy-Authorization: Digest username=\"alice\", realm=\"home.example\", nonce=\"n\", uri=\"sip:192.168.1.1\", response=\"r\"\r\n\
+        Remote-Party-ID: <sip:alice@192.168.1.1>\r\n\
+        User-Agent: phone 1.2.3.4\r\nX-Seen-By: 10.9.8.9, [fe80::1], 10.9.8.9.1, 010.9.8.7x\r\nContent-Length: 11\r\n\r\nc=10.9.8.7\n";
+
+    #[test]
+    fn what_leaves_shows_us_alone() {
+        let text = forwarded(DEVICE, INVITE, None, OUT);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, "c=10.9.8.7\n", "bodies are not looked into");
+        assert!(!head.contains("192.168.1.10") && !head.contains("10.9.8") && !head.contains("0A95A0E128"), "{head}");
+        let line = |start: &str| head.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+        assert_eq!(line("Via:"), "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKpt000000010000000200000003;rport");
+        assert_eq!(head.matches("SIP/2.0/").count(), 1, "{head}");
+        let contact = line("m:");
+        assert!(
+            contact.starts_with("m: \"Alice\" <sip:m1-") && contact.ends_with("@192.0.2.1:5060>;q=0.5;video"),
+            "{contact}"
+        );
+        let contact = line("Contact:");
+        assert!(contact.starts_with("Contact: <sip:m1-") && contact.ends_with("@192.0.2.1:5060>"), "{contact}");
+        assert!(line("Call-ID:").starts_with("Call-ID: m1-") && !line("Call-ID:").contains('@'));
+        assert_eq!(line("From:"), "From: \"Alice\" <sip:alice@home.example>;tag=1");
+        assert_eq!((line("Proxy-Authorization"), line("Remote-Party-ID")), ("", ""));
+        assert_eq!(line("User-Agent:"), "User-Agent: phone 1.2.3.4");
+        assert_eq!(line("X-Seen-By:"), "X-Seen-By: 192.0.2.1, [fe80::1], 192.0.2.1.1, 192.0.2.1x");
+        assert_eq!(text, forwarded(DEVICE, INVITE, None, OUT), "the same again");
+    }
+
+    #[test]
+    fn what_stays_within_is_as_it_was() {
+        let text = forwarded(DEVICE, INVITE, None, Crossing::Within);
+        assert!(
+            text.contains("Call-ID: 3848276298220188511@192.168.1.10\r\n")
+                && text.contains("<sip:alice@192.168.1.10:5060;ob>;+sip")
+        );
+        assert!(text.contains(
+            "rport=5060;branch=z9hG4bK1;received=192.168.1.10,\r\n SIP/2.0/TCP 10.9.8.7;branch=z9hG4bK0\r\n"
+        ));
+    }
+
+    #[test]
+    fn what_comes_back_is_as_it_was_written() {
+        let out = forwarded(DEVICE, INVITE, None, OUT);
+        let sent = Message::parse(out.as_bytes()).unwrap();
+        let call_id = core::str::from_utf8(sent.essentials().unwrap().call_id).unwrap();
+        let contact = NameAddr::parse(sent.field(Name::Contact).unwrap().value).unwrap();
+        let target = core::str::from_utf8(contact.uri).unwrap();
+        let bye = std::format!(
+            "BYE {target} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.21:5060;branch=z9hG4bK9\r\nMax-Forwards: 70\r\n\
+             From: <sip:carl@other.test>;tag=2\r\nTo: \"Alice\" <sip:alice@home.example>;tag=1\r\nCall-ID: {call_id}\r\n\
+             In-Reply-To: other@192.0.2.9, {call_id}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n"
+        );
+        let message = Message::parse(bye.as_bytes()).unwrap();
+        let mut room = mask::ROOM;
+        let uri = target_in_dialog(&Random::new(), &message, false, Crossing::In, &mut room);
+        assert_eq!(uri, Some(&b"sip:alice@192.168.1.10:5060;ob"[..]));
+        let text = forwarded(CARL, &bye, uri, Crossing::In);
+        assert!(text.starts_with("BYE sip:alice@192.168.1.10:5060;ob SIP/2.0\r\n"), "{text}");
+        assert!(text.contains("\r\nCall-ID: 3848276298220188511@192.168.1.10\r\n"), "{text}");
+        assert!(text.contains("In-Reply-To: other@192.0.2.9, 3848276298220188511@192.168.1.10\r\n"), "{text}");
+        assert!(text.contains("198.51.100.21:5060;branch=z9hG4bK9"), "what is outside is no secret in the home");
+    }
+
+    #[test]
+    fn a_call_that_came_in_keeps_its_name() {
+        let bye = "BYE sip:carl@198.51.100.21 SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.10;branch=z9hG4bK9\r\nMax-Forwards: 70\r\n\
+            From: <sip:alice@home.example>;tag=2\r\nTo: <sip:carl@other.test>;tag=1\r\nCall-ID: c@198.51.100.21\r\n\
+            CSeq: 1 BYE\r\nContact: <sip:192.168.1.10>\r\nReason: SIP;text=\"192.168.1.10\"\r\nContent-Length: 0\r\n\r\n";
+        let text = forwarded(DEVICE, bye, None, Crossing::Out { is_own_call: false });
+        assert!(text.contains("Call-ID: c@198.51.100.21\r\n") && !text.contains("192.168.1.10"), "{text}");
+        assert!(text.contains("Contact: <sip:m1-") && text.contains("text=\"192.0.2.1\""), "{text}");
+    }
+
+    #[test]
+    fn what_is_too_long_to_seal() {
+        let long = "x".repeat(mask::MASKED_BYTES);
+        let contact = INVITE.replace("sip:alice@10.9.8.7 ", &std::format!("sip:{long}@10.9.8.7 "));
+        let text = forwarded(DEVICE, &contact, None, OUT);
+        assert!(text.contains("Contact: <sip:192.0.2.1:5060>\r\n"), "no name, but no address either: {text}");
+    }
+
+    /// What it costs for a call as phones make it.
+    #[test]
+    fn growth() {
+        let call = "INVITE sip:carl@other.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.10:5060;rport;branch=z9hG4bKPjhXT2\r\n\
+            Max-Forwards: 70\r\nFrom: <sip:alice@home.example>;tag=1\r\nTo: <sip:carl@other.test>\r\n\
+            Call-ID: 8d2a6f4c-3b1e@192.168.1.10\r\nCSeq: 1 INVITE\r\nContact: <sip:alice@192.168.1.10:5060>\r\nContent-Length: 0\r\n\r\n";
+        let (within, out) = (forwarded(DEVICE, call, None, Crossing::Within), forwarded(DEVICE, call, None, OUT));
+        std::println!("{} bytes as it came, {} forwarded within, {} out", call.len(), within.len(), out.len());
+        assert!(out.len() <= within.len() + 60, "{} {}", within.len(), out.len());
+    }
 }

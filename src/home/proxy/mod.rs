@@ -265,6 +265,9 @@ impl Proxy {
         let handle = ContextHandle::from_bits(context);
         if let Some(context) = self.contexts.get_mut(handle) {
             context.is_cancelled = true;
+            // Words of a device's own: they are not worth more than where it is.
+            let is_told = context.passage.crossing == Crossing::Within || !veil::has_address(reason);
+            let reason = if is_told { reason } else { b"" };
             self.close(now, around, handle, reason);
             self.advance(now, around, handle);
         }

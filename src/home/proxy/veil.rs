@@ -335,8 +335,18 @@ pub fn unveil<'m>(random: &Random, message: &Message<'m>, mut change: impl FnMut
 
 /// The address of a device that an address of ours hides.
 pub fn unveiled<'o>(random: &Random, uri: &[u8], room: &'o mut mask::Room) -> Option<&'o [u8]> {
+    // Before anything is read: hardly any address is one.
+    let colon = uri.iter().position(|byte| *byte == b':')?;
+    if !mask::is_mask(&uri[colon + 1..]) {
+        return None;
+    }
     let uri = Uri::parse(uri).ok()?;
     mask::read(random, Use::Contact, uri.sip()?.user?, room)
+}
+
+/// Whether a text has any address in it.
+pub fn has_address(text: &[u8]) -> bool {
+    next_address(text, 0, |_| true).is_some()
 }
 
 fn sip_uri<'b>(address: &NameAddr<'b>) -> Option<SipUri<'b>> {
