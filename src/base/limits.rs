@@ -53,6 +53,26 @@ limits! {
     LOOKUPS = 8;
     /// Outcomes of lookups that are kept. Full: the one that expires first gives way.
     DNS_NAMES = 32;
+    /// Published presence documents of all people. Full: PUBLISH is answered 503.
+    PUBLICATIONS = 32;
+    /// Subscriptions to people of the home. Full: a stranger's that nobody has allowed gives way to a new one of the home's
+    /// people, the one that ends first; else SUBSCRIBE is answered 503.
+    WATCHES = 96;
+    /// Subscriptions of strangers, all together. Full: their SUBSCRIBE is answered 503.
+    STRANGER_WATCHES = 48;
+    /// Subscriptions of strangers from one address. More: 503.
+    WATCHES_PER_SOURCE = 8;
+    /// Subscriptions to a list. Full: SUBSCRIBE is answered 503.
+    LISTS = 8;
+    /// Entries of one list. More: the excess is left out with a log line.
+    LIST_ENTRIES = 48;
+    /// Devices and people elsewhere that the home itself is subscribed to. Full: what is new is shown as not known, and
+    /// tried again when another has ended.
+    WATCHED = 64;
+    /// Answers of people about who may see them. Full: the person is told so, and nothing is forgotten.
+    VERDICTS = 64;
+    /// Calls that make somebody be on the phone. Full: the oldest is not counted any more.
+    CALLS = 16;
     /// Message store: blocks of 512 bytes. Full: a larger block is taken; none at all: 503.
     BLOCKS_512 = 512;
     /// Message store: blocks of 2 KB.
@@ -114,6 +134,8 @@ const _: () = {
     assert!(SOCKETS <= 64, "credits for sockets are one 64-bit set");
     assert!(BLOCKS_64K >= 2, "a largest message can be held while another is read");
     assert!(LOOKUPS >= 1 && LOOKUPS <= 64 && DNS_NAMES >= 1);
+    assert!(STRANGER_WATCHES < WATCHES, "strangers never take all");
+    assert!(LIST_ENTRIES <= 64, "what of a list is to be told is one 64-bit set");
     assert!(SPOOL_RECORDS >= 1 && SPOOL_RECORDS < 32_768, "the index counts in 16 bits and has two cells for each");
     assert!(SPOOL_OWNERS >= 1 && SPOOL_OWNERS < 32_768);
     assert!(SPOOL_SEGMENTS >= 4 && SPOOL_SEGMENTS <= 1024, "a head, two with records and one in reserve");

@@ -6,7 +6,6 @@ use core::net::SocketAddr;
 use heapless::Vec;
 
 use super::Core;
-use super::outside::Destination;
 use crate::base;
 use crate::base::limits::BRANCHES;
 use crate::base::net::{Flow, Stream, Transport, octets};
@@ -15,6 +14,7 @@ use crate::base::text::Writer;
 use crate::base::time::{Instant, UnixTime};
 use crate::home::binding::Binding;
 use crate::home::identity::{self, Demand, Identity};
+use crate::home::outside::{self, Destination, Onward};
 use crate::home::policy::{self, Asker, Assurance, Decision, Event, Kind, Snapshot, Target as Goal};
 use crate::home::proxy::context::{self, Passage, Target, To};
 use crate::home::proxy::{self, Job};
@@ -61,19 +61,6 @@ pub(super) enum Place<'b> {
     Outside(Onward<'b>),
     /// Within a dialog, or to an address, whose way is not known.
     Unreachable(Fault),
-}
-
-/// The next hop outside the home.
-#[derive(Clone, Copy)]
-pub(super) struct Onward<'b> {
-    /// Its address.
-    pub uri: SipUri<'b>,
-    /// The hash of the domain that it has proven before, in a dialog; else 0.
-    pub domain: u32,
-    /// Whether it is within a dialog that passes here, sent by the person of the home who is on the other side of it.
-    pub in_dialog: bool,
-    /// Whether it has to go over TLS, as the dialog did so far.
-    pub is_secure: bool,
 }
 
 impl Core {
@@ -358,7 +345,7 @@ impl Core {
         // Not before: a stranger must not make us ask for names and connect to where he likes.
         let (mut lookup, mut domain) = (None, base::text::Name::new());
         if let Place::Outside(onward) = &place {
-            match self.destination(now, onward) {
+            match outside::destination(now, &mut self.stack, &self.people, onward) {
                 Destination::At(servers, name) => (targets, domain) = (context::servers(&servers), name),
                 Destination::Pending(handle, name) => (lookup, domain) = (Some(handle), name),
                 Destination::Nowhere(fault) => {
