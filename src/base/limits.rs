@@ -23,6 +23,12 @@ limits! {
     UNLIMITED = 8;
     /// Other homes that are named (`config peer`). More: refused by `pcsd check`.
     PEERS = 16;
+    /// Buddies of all lists together (`config buddy`). More: refused by `pcsd check`.
+    BUDDIES = 48;
+    /// Rules (`config rule`). More: refused by `pcsd check`.
+    RULES = 64;
+    /// Groups of buddies, domains and texts in rules, equal ones once. More: refused by `pcsd check`.
+    WORDS = 48;
     /// Addresses of the router. More: the excess is left out with a log line.
     ADDRESSES = 16;
     /// Open sockets of the core: a listener on each address. More: the excess is left out with a log line.
@@ -117,6 +123,12 @@ pub const SOCKET_PATH_BYTES: usize = 104;
 pub const SOCKETS: usize = PORTS + LOOKUPS;
 /// Keys one peer may have at once: the one in use, and the one it changes to. More: refused by `pcsd check`.
 pub const PINS: usize = 2;
+/// Addresses of one buddy. More: refused by `pcsd check`.
+pub const ADDRESSES_PER_BUDDY: usize = 4;
+/// Bytes of a buddy's address, without scheme and port.
+pub const ADDRESS_BYTES: usize = 80;
+/// Entries of the list `who` of one rule. More: refused by `pcsd check`.
+pub const WHO_PER_RULE: usize = 8;
 /// Bytes of a line in the configuration. More: refused by `pcsd check`; comments may be longer.
 pub const LINE_BYTES: usize = 512;
 /// Bytes of the edits that turn a request into what one branch sends. More: the branch fails with 500.
@@ -126,6 +138,8 @@ pub const STATELESS_BYTES: usize = 8 * 1024;
 
 const _: () = {
     assert!(PEOPLE >= 1 && PEOPLE <= 4096);
+    assert!(BUDDIES < 65_535 && RULES < 65_535 && WORDS < 65_535, "the model counts them in 16 bits");
+    assert!(ADDRESSES_PER_BUDDY <= 255 && ADDRESS_BYTES <= 255 && WHO_PER_RULE <= 255, "these have lengths of 8 bits");
     assert!(BINDINGS >= BINDINGS_PER_PERSON);
     assert!(STREAMS_PER_SOURCE <= STREAMS);
     assert!(BRANCHES <= CLIENT_TRANSACTIONS);

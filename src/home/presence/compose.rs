@@ -106,10 +106,10 @@ pub fn seen(status: &Status, view: &View, model: &Model) -> Status {
             busy.place.clone_from(&status.place);
             busy
         }
-        PresenceView::Text(rule) => {
+        PresenceView::Text(_) => {
             let mut own = Status::new();
             (own.basic, own.takes) = (status.basic, status.takes);
-            own.note = crate::home::policy::text_of(model, rule).chars().take(NOTE_BYTES / 4).collect();
+            own.note = view.text(model).unwrap_or_default().try_into().unwrap_or_default();
             own.place.clone_from(&status.place);
             own
         }
