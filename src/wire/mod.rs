@@ -3,3 +3,4 @@
 pub mod dns;
 pub mod sdp;
 pub mod sip;
+pub mod xml;
