@@ -12,6 +12,7 @@ mod address;
 mod auth;
 pub mod date;
 pub mod edit;
+pub mod features;
 pub mod framer;
 mod fuzz;
 mod header;
@@ -36,7 +37,7 @@ pub use method::Method;
 pub use params::Params;
 pub use uri::{SipUri, TelUri, Uri};
 pub use values::{
-    CSeq, Event, MediaType, RAck, Reason, Refresher, Replaces, RetryAfter, SessionExpires, SubscriptionState,
+    CSeq, Event, MediaType, RAck, Reason, Refresher, Replaces, RetryAfter, SessionExpires, SubscriptionState, Substate,
     delta_seconds, q_value, rseq,
 };
 pub use via::Via;
