@@ -1,5 +1,7 @@
 //! Floor 1: bytes to values and back, no state.
 
 pub mod dns;
+pub mod multipart;
 pub mod sdp;
 pub mod sip;
+pub mod summary;

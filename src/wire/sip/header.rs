@@ -79,6 +79,8 @@ names! {
     AcceptContact = "Accept-Contact",
     RejectContact = "Reject-Contact",
     RequestDisposition = "Request-Disposition",
+    ContentId = "Content-ID",
+    ContentDisposition = "Content-Disposition",
 }
 
 impl Name {
@@ -128,7 +130,7 @@ const INDEX: [Name; 256] = index();
 
 /// The multipliers are such that no two names meet; `index` does not compile otherwise.
 const fn hash(len: usize, first: u8, last: u8) -> usize {
-    (len + 27 * (first | 0x20) as usize + (last | 0x20) as usize) & 255
+    (len + 58 * (first | 0x20) as usize + (last | 0x20) as usize) & 255
 }
 
 const fn index() -> [Name; 256] {

@@ -32,7 +32,7 @@ pub use fuzz::fuzz;
 pub use header::Name;
 pub use host::{Host, same_name};
 pub use lex::{Fault, list, quoted_content, tokens, unescape, unescaped_eq};
-pub use message::{Essentials, Field, Message, Start};
+pub use message::{Essentials, Field, Message, Start, fields, split_head};
 pub use method::Method;
 pub use params::Params;
 pub use uri::{SipUri, TelUri, Uri};
