@@ -1,5 +1,6 @@
 //! Floor 1: bytes to values and back, no state.
 
+pub mod deflate;
 pub mod dns;
 pub mod multipart;
 pub mod sdp;
