@@ -3,6 +3,8 @@
 pub mod deflate;
 pub mod dns;
 pub mod multipart;
+pub mod pidf;
 pub mod sdp;
 pub mod sip;
 pub mod summary;
+pub mod xml;
