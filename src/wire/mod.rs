@@ -1,7 +1,10 @@
 //! Floor 1: bytes to values and back, no state.
 
+pub mod deflate;
 pub mod dns;
+pub mod multipart;
 pub mod pidf;
 pub mod sdp;
 pub mod sip;
+pub mod summary;
 pub mod xml;
