@@ -539,12 +539,10 @@ fn flood_of_wrong_passwords() {
 /// Every reader of bodies, and of what goes with them in a head, over mutations of what it accepts.
 #[test]
 fn mutated_bodies() {
-    let preferences = format!(
-        "Accept-Contact: *;methods=\"INVITE,!BYE\";video;require;explicit, *;+sip.x=\"#1:2,<y>\";q=0.5\r\n\
+    let preferences = "Accept-Contact: *;methods=\"INVITE,!BYE\";video;require;explicit, *;+sip.x=\"#1:2,<y>\";q=0.5\r\n\
          j: *;actor=\"msg-taker\";audio=\"FALSE\"\r\nEvent: presence.winfo;id=7\r\n\
          Subscription-State: terminated;reason=giveup;retry-after=30;expires=5\r\n\
-         Contact: <sip:a@203.0.113.50>;methods=\"INVITE,MESSAGE\";video;+sip.x=\"#>=1.5\";actor=\"principal\"\r\n\r\n"
-    );
+         Contact: <sip:a@203.0.113.50>;methods=\"INVITE,MESSAGE\";video;+sip.x=\"#>=1.5\";actor=\"principal\"\r\n\r\n";
     let mut head = options("198.51.100.1:5060", 1);
     head.truncate(head.len() - 2);
     head.extend(preferences.as_bytes());
@@ -567,7 +565,7 @@ fn mutated_bodies() {
     let Ok(sip::Contacts::List(contacts)) = message.contacts() else { panic!("a contact") };
     let judgement = sip::features::judge(&message, contacts.iter().next().unwrap().params.raw());
     assert_eq!(judgement, sip::features::Judgement::Target { score: 1000, explicit: true });
-    let kinds: [(&[Vec<u8>], fn(&[u8])); 4] = [
+    let kinds: [(&[Vec<u8>], Fuzz); 4] = [
         (&[head], sip::fuzz),
         (&[list.into_bytes()], resource_lists::fuzz),
         (&[parts.into_bytes()], multipart::fuzz),
@@ -588,6 +586,8 @@ fn mutated_bodies() {
         }
     }
 }
+
+type Fuzz = fn(&[u8]);
 
 /// Mutations of each kind of body.
 const BODIES: u64 = 20_000;
