@@ -57,6 +57,17 @@ impl Default for Inflater {
     }
 }
 
+/// Inflates any bytes: twice the same, whatever was inflated before, and also into just enough room.
+pub fn fuzz(body: &[u8]) {
+    let (mut inflater, mut first, mut second) = (Inflater::new(), [0; 2048], [0; 2048]);
+    let result = inflater.inflate(body, &mut first);
+    assert_eq!(inflater.inflate(body, &mut second), result);
+    let Ok(len) = result else { return };
+    assert_eq!(first[..len], second[..len]);
+    assert_eq!(inflater.inflate(body, &mut second[..len]), result);
+    assert!(len == 0 || inflater.inflate(body, &mut second[..len - 1]) == Err(TOO_LARGE));
+}
+
 /// Whether `body` begins as zlib does (RFC 1950 §2.2). Bare DEFLATE that did would begin with a block of no compression
 /// with something in its padding, which nobody writes.
 fn has_zlib_header(body: &[u8]) -> bool {

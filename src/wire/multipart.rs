@@ -135,6 +135,27 @@ pub fn end(boundary: &[u8], out: &mut Writer<'_>) {
     out.text("--\r\n");
 }
 
+/// Reads any bytes as a body and as a Content-Type: parts lie in the body one after the other, and can be written and
+/// read again.
+pub fn fuzz(body: &[u8]) {
+    let _ = Parts::parse(body, body);
+    let Ok(parts) = Parts::parse(b"multipart/related;boundary=b", body) else { return };
+    let mut rest = body.len();
+    for part in parts {
+        assert!(part.head.len() + part.body.len() <= rest);
+        rest -= part.head.len() + part.body.len();
+        let mut buffer = [0; 4096];
+        let mut out = Writer::new(&mut buffer);
+        begin_part(b"b", "text/plain", None, &mut out);
+        out.put(part.body);
+        end(b"b", &mut out);
+        let Ok(len) = out.finish() else { continue };
+        let mut again =
+            Parts::parse(b"multipart/related;boundary=b", &buffer[..len]).expect("written parts can be read");
+        assert!(again.next().is_some_and(|again| again.body == part.body) && again.next().is_none());
+    }
+}
+
 fn unbracketed(value: &[u8]) -> &[u8] {
     match value {
         [b'<', id @ .., b'>'] => id,
