@@ -33,6 +33,9 @@ use crate::base::text::Writer;
 use crate::base::time::UnixTime;
 use crate::wire::xml::{Fault, Reader};
 
+/// Room for any document, without what its entity takes: in PIDF and XPIDF that is twice its length.
+pub const DOCUMENT_BYTES: usize = 5 * 1024;
+
 /// What a document is written from.
 #[derive(Clone, Copy, Debug)]
 pub struct Document<'a> {
