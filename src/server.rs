@@ -8,7 +8,7 @@ pub mod contract;
 mod dialog;
 mod inbound;
 mod journal;
-mod outside;
+mod lookups;
 mod own;
 mod requests;
 pub mod status;

@@ -1,6 +1,7 @@
 //! Mutated traffic against the whole core in virtual time: the torture sets, our own messages, and conversations of
 //! phones that answer what they are asked, with real digest. Nothing panics, no input leads to more than a handful of
-//! outputs, all tables come to rest, and a phone that behaves is served before and after. Then floods.
+//! outputs, all tables come to rest, and a phone that behaves is served before and after. Then floods, and bodies by
+//! themselves.
 //!
 //! `PCSD_ROBUST_INPUTS` says how many inputs there are, `PCSD_ROBUST_SEED` where to begin: a failure prints the seed of
 //! its run, which with few inputs brings it again.
@@ -14,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use pcsd::base::limits::{BINDINGS_PER_PERSON, STREAMS_PER_SOURCE};
 use pcsd::base::net::{PortSet, Stream};
 use pcsd::server::contract::{Input, Reason};
+use pcsd::wire::{deflate, multipart, resource_lists, sip};
 use support::{
     Home, LISTEN, Sent, Way, all, answer, by_datagram, find, model, name, own, own_names, parts, replaced, status,
     torture_names, tortured, value, with_credentials, with_field,
@@ -533,6 +535,93 @@ fn flood_of_wrong_passwords() {
     assert!((10..=20).contains(&read), "{read} guesses were read");
     assert_eq!(answered as u64, read, "each with a new challenge");
 }
+
+/// Every reader of bodies, and of what goes with them in a head, over mutations of what it accepts.
+#[test]
+fn mutated_bodies() {
+    let preferences = "Accept-Contact: *;methods=\"INVITE,!BYE\";video;require;explicit, *;+sip.x=\"#1:2,<y>\";q=0.5\r\n\
+         j: *;actor=\"msg-taker\";audio=\"FALSE\"\r\nEvent: presence.winfo;id=7\r\n\
+         Subscription-State: terminated;reason=giveup;retry-after=30;expires=5\r\n\
+         Contact: <sip:a@203.0.113.50>;methods=\"INVITE,MESSAGE\";video;+sip.x=\"#>=1.5\";actor=\"principal\"\r\n\r\n";
+    let mut head = options("198.51.100.1:5060", 1);
+    head.truncate(head.len() - 2);
+    head.extend(preferences.as_bytes());
+    let list = format!(
+        "<?xml version='1.0'?><resource-lists xmlns='{}'><list><display-name>a</display-name><entry uri='sip:b@h'/>\
+         <list><external anchor='x'/><entry uri='sip:c@h'><display-name>C &amp; D</display-name></entry></list></list>\
+         </resource-lists>",
+        resource_lists::NAMESPACE
+    );
+    let parts = format!("--b\r\nContent-ID: <1@h>\r\nc: a/b\r\n\r\n{list}\r\n--b \n\ntext\n--b--\r\nend");
+    // "hello hello hello", once deflated, once stored.
+    let deflated = b"\x78\xda\xcb\x48\xcd\xc9\xc9\x57\xc8\x40\x90\x00\x3a\x2e\x06\x7d".to_vec();
+    let stored = b"\x78\x01\x01\x11\x00\xee\xffhello hello hello\x3a\x2e\x06\x7d".to_vec();
+    for body in [&deflated, &stored] {
+        assert_eq!(deflate::Inflater::new().inflate(body, &mut [0; 100]), Ok(17));
+    }
+    assert_eq!(multipart::Parts::parse(b"multipart/related;boundary=b", parts.as_bytes()).unwrap().count(), 2);
+    let message = sip::Message::parse(&head).unwrap();
+    assert_eq!(message.fault(), None);
+    let Ok(sip::Contacts::List(contacts)) = message.contacts() else { panic!("a contact") };
+    let judgement = sip::features::judge(&message, contacts.iter().next().unwrap().params.raw());
+    assert_eq!(judgement, sip::features::Judgement::Target { score: 1000, explicit: true });
+    let kinds: [(&[Vec<u8>], Fuzz); 4] = [
+        (&[head], sip::fuzz),
+        (&[list.into_bytes()], resource_lists::fuzz),
+        (&[parts.into_bytes()], multipart::fuzz),
+        (&[deflated, stored], deflate::fuzz),
+    ];
+    let mut random = Xorshift(SEED);
+    for (seeds, fuzz) in kinds {
+        for seed in seeds {
+            (0..=seed.len()).for_each(|end| fuzz(&seed[..end]));
+        }
+        for number in 0..BODIES {
+            let mut bytes = seeds[random.below(seeds.len())].clone();
+            (0..=random.below(4)).for_each(|_| mutate_body(&mut bytes, &mut random));
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| fuzz(&bytes))) {
+                println!("body {number}: {}", bytes.escape_ascii());
+                resume_unwind(panic);
+            }
+        }
+    }
+}
+
+type Fuzz = fn(&[u8]);
+
+/// Mutations of each kind of body.
+const BODIES: u64 = 20_000;
+
+/// Changes one place: a bit, a piece put in, cut out, doubled, or all after it gone.
+fn mutate_body(bytes: &mut Vec<u8>, random: &mut Xorshift) {
+    let at = random.below(bytes.len());
+    let end = (at + random.below(30)).min(bytes.len());
+    match random.below(8) {
+        0 => bytes.truncate(at),
+        1 => drop(bytes.drain(at..end)),
+        2 => drop(bytes.splice(at..at, bytes[at..end].repeat(1 + random.below(4)))),
+        3 | 4 => drop(bytes.splice(at..at, PIECES[random.below(PIECES.len())].iter().copied())),
+        5 => drop(bytes.splice(at..end, BODY_PIECES[random.below(BODY_PIECES.len())].iter().copied())),
+        _ => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << random.below(8)),
+    }
+}
+
+const BODY_PIECES: [&[u8]; 14] = [
+    b"--b",
+    b"\r\n--b\r\n",
+    b"--b--",
+    b"<list>",
+    b"</list>",
+    b"<entry uri=''/>",
+    b"&#0;",
+    b"&lt;",
+    b"<!-- -->",
+    b"<![CDATA[x]]>",
+    b"<!DOCTYPE x [",
+    b" xmlns='urn:x'",
+    b"*;",
+    b"#<=",
+];
 
 /// Seeded, so that a failure comes again.
 struct Xorshift(u64);

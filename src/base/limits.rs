@@ -23,6 +23,12 @@ limits! {
     UNLIMITED = 8;
     /// Other homes that are named (`config peer`). More: refused by `pcsd check`.
     PEERS = 16;
+    /// Buddies of all lists together (`config buddy`). More: refused by `pcsd check`.
+    BUDDIES = 48;
+    /// Rules (`config rule`). More: refused by `pcsd check`.
+    RULES = 64;
+    /// Groups of buddies, domains and texts in rules, equal ones once. More: refused by `pcsd check`.
+    WORDS = 48;
     /// Addresses of the router. More: the excess is left out with a log line.
     ADDRESSES = 16;
     /// Open sockets of the core: a listener on each address. More: the excess is left out with a log line.
@@ -53,6 +59,26 @@ limits! {
     LOOKUPS = 8;
     /// Outcomes of lookups that are kept. Full: the one that expires first gives way.
     DNS_NAMES = 32;
+    /// Published presence documents of all people. Full: PUBLISH is answered 503.
+    PUBLICATIONS = 32;
+    /// Subscriptions to people of the home. Full: a stranger's that nobody has allowed gives way to a new one of the home's
+    /// people, the one that ends first; else SUBSCRIBE is answered 503.
+    WATCHES = 96;
+    /// Subscriptions of strangers, all together. Full: their SUBSCRIBE is answered 503.
+    STRANGER_WATCHES = 48;
+    /// Subscriptions of strangers from one address. More: 503.
+    WATCHES_PER_SOURCE = 8;
+    /// Subscriptions to a list. Full: SUBSCRIBE is answered 503.
+    LISTS = 8;
+    /// Entries of one list. More: the excess is left out with a log line.
+    LIST_ENTRIES = 48;
+    /// Devices and people elsewhere that the home itself is subscribed to. Full: what is new is shown as not known, and
+    /// tried again when another has ended.
+    WATCHED = 64;
+    /// Answers of people about who may see them. Full: the person is told so, and nothing is forgotten.
+    VERDICTS = 64;
+    /// Calls that make somebody be on the phone. Full: the oldest is not counted any more.
+    CALLS = 16;
     /// Message store: blocks of 512 bytes. Full: a larger block is taken; none at all: 503.
     BLOCKS_512 = 512;
     /// Message store: blocks of 2 KB.
@@ -97,6 +123,12 @@ pub const SOCKET_PATH_BYTES: usize = 104;
 pub const SOCKETS: usize = PORTS + LOOKUPS;
 /// Keys one peer may have at once: the one in use, and the one it changes to. More: refused by `pcsd check`.
 pub const PINS: usize = 2;
+/// Addresses of one buddy. More: refused by `pcsd check`.
+pub const ADDRESSES_PER_BUDDY: usize = 4;
+/// Bytes of a buddy's address, without scheme and port.
+pub const ADDRESS_BYTES: usize = 80;
+/// Entries of the list `who` of one rule. More: refused by `pcsd check`.
+pub const WHO_PER_RULE: usize = 8;
 /// Bytes of a line in the configuration. More: refused by `pcsd check`; comments may be longer.
 pub const LINE_BYTES: usize = 512;
 /// Bytes of the edits that turn a request into what one branch sends. More: the branch fails with 500.
@@ -106,6 +138,8 @@ pub const STATELESS_BYTES: usize = 8 * 1024;
 
 const _: () = {
     assert!(PEOPLE >= 1 && PEOPLE <= 4096);
+    assert!(BUDDIES < 65_535 && RULES < 65_535 && WORDS < 65_535, "the model counts them in 16 bits");
+    assert!(ADDRESSES_PER_BUDDY <= 255 && ADDRESS_BYTES <= 255 && WHO_PER_RULE <= 255, "these have lengths of 8 bits");
     assert!(BINDINGS >= BINDINGS_PER_PERSON);
     assert!(STREAMS_PER_SOURCE <= STREAMS);
     assert!(BRANCHES <= CLIENT_TRANSACTIONS);
@@ -114,6 +148,8 @@ const _: () = {
     assert!(SOCKETS <= 64, "credits for sockets are one 64-bit set");
     assert!(BLOCKS_64K >= 2, "a largest message can be held while another is read");
     assert!(LOOKUPS >= 1 && LOOKUPS <= 64 && DNS_NAMES >= 1);
+    assert!(STRANGER_WATCHES < WATCHES, "strangers never take all");
+    assert!(LIST_ENTRIES <= 64, "what of a list is to be told is one 64-bit set");
     assert!(SPOOL_RECORDS >= 1 && SPOOL_RECORDS < 32_768, "the index counts in 16 bits and has two cells for each");
     assert!(SPOOL_OWNERS >= 1 && SPOOL_OWNERS < 32_768);
     assert!(SPOOL_SEGMENTS >= 4 && SPOOL_SEGMENTS <= 1024, "a head, two with records and one in reserve");

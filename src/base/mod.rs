@@ -1,5 +1,6 @@
 //! Floor 0: limits, time, tables, timers, message store, text and random numbers. Knows no protocol.
 
+pub mod changed;
 pub mod limits;
 pub mod net;
 pub mod random;

@@ -1,24 +1,29 @@
 //! Reads a UCI file into the [`Model`] and finds what is wrong with it; the interface is the table in [`crate::config`].
 //!
-//! The text is read twice. The first time takes down the domain and the names of the people, which may stand below what
-//! needs them: H(A1) covers the domain, a device names its person. The second time reports faults and fills the model.
-//! A third reading lends their person's password to devices that have none. So no password is kept, and faults come in
-//! the order of lines, but for what a section lacks, which is known at its end.
+//! What a section needs may stand below it, so the text is read several times. The first time takes down the domain and
+//! the names of the people: H(A1) covers the domain, a device names its person. The second time takes down whose each
+//! buddy and rule is, and what a rule may name: aliases and groups. The third time reports faults and fills the model. A
+//! fourth lends their person's password to devices that have none. So no password is kept, and faults come in the order of
+//! lines, but for what a section lacks, which is known at its end.
 //!
 //! Here are the readings, and what is the same for all sections; the files below have each section's own.
 
+mod buddy;
 mod main_section;
 mod peer;
 mod people;
+mod rule;
 mod section;
 
 use core::fmt::Write;
 use core::ops::RangeInclusive;
 
-use crate::base::limits::{BINDINGS_PER_PERSON, LINE_BYTES, NAME_BYTES, UNLIMITED};
+use heapless::LenType;
+
+use crate::base::limits::{BINDINGS_PER_PERSON, LINE_BYTES, NAME_BYTES, UNLIMITED, WORDS};
 use crate::config::check::section::{Key, Kind, Section, Shape};
 use crate::config::fault::{Fault, Problem};
-use crate::config::model::{LogLevel, Model, Name, Person, Secret};
+use crate::config::model::{Buddy, LogLevel, Model, Name, Person, Rule, Secret};
 use crate::config::uci::{self, Lines, Statement, Syntax};
 use crate::config::value;
 
@@ -26,7 +31,9 @@ use crate::config::value;
 pub(super) fn read(model: &mut Model, text: &[u8], report: &mut dyn FnMut(Fault<'_>)) -> usize {
     model.clear();
     outline(model, text);
-    let mut check = Check { model, report, faults: 0, section: Section::NONE, people: 0, main: false };
+    outline_lists(model, text);
+    let section = Section::NONE;
+    let mut check = Check { model, report, faults: 0, section, people: 0, buddies: 0, rules: 0, main: false };
     let mut room = [0; LINE_BYTES];
     let mut last = 1;
     for (line, bytes) in Lines::new(text) {
@@ -54,7 +61,7 @@ fn outline(model: &mut Model, text: &[u8]) {
                 if let ("person", Ok(id)) = (kind, section_id(name))
                     && model.person(id.as_bytes()).is_none()
                 {
-                    // What does not fit is reported by the second reading.
+                    // What does not fit is reported by the third reading.
                     let _ = model.people.push(Person { name: id.clone(), id, secret: Secret::NONE });
                 }
             }
@@ -67,7 +74,33 @@ fn outline(model: &mut Model, text: &[u8]) {
     }
 }
 
-/// The second reading.
+/// The second reading: an entry for each section of a buddy or a rule, as many as there is room for. What is wrong with
+/// what it takes is found by the third.
+fn outline_lists(model: &mut Model, text: &[u8]) {
+    let mut room = [0; LINE_BYTES];
+    let mut section = Kind::None;
+    for (number, line) in Lines::new(text) {
+        match uci::statement(line, &mut room) {
+            Ok(Some(Statement::Config { kind: "buddy", .. })) => {
+                section = if model.buddies.push(Buddy::NONE).is_ok() { Kind::Buddy } else { Kind::Refused };
+            }
+            Ok(Some(Statement::Config { kind: "rule", .. })) => {
+                let rule = Rule { line: number, ..Rule::NONE };
+                section = if model.rules.push(rule).is_ok() { Kind::Rule } else { Kind::Refused };
+            }
+            Ok(Some(Statement::Config { .. })) => section = Kind::Refused,
+            Ok(Some(Statement::Option { key, value })) => match section {
+                Kind::Buddy => buddy::outline(model, key, value),
+                Kind::Rule => rule::outline(model, key, value),
+                _ => {}
+            },
+            Err(_) if uci::begins_section(line) => section = Kind::Refused,
+            _ => {}
+        }
+    }
+}
+
+/// The third reading.
 struct Check<'c> {
     model: &'c mut Model,
     report: &'c mut dyn FnMut(Fault<'_>),
@@ -75,6 +108,9 @@ struct Check<'c> {
     section: Section,
     /// People whose section has begun; they come in the order of the first reading.
     people: usize,
+    /// Sections of buddies and of rules that have begun; these, too, come in the order in which they were taken down.
+    buddies: usize,
+    rules: usize,
     /// Whether section `pcsd 'main'` has begun.
     main: bool,
 }
@@ -129,6 +165,8 @@ impl Check<'_> {
             "person" => self.begin_person(name),
             "device" => self.begin_device(name),
             "peer" => self.begin_peer(name),
+            "buddy" => self.begin_buddy(name),
+            "rule" => self.begin_rule(name),
             _ => Err(match NOT_YET.iter().find(|(known, _)| *known == kind) {
                 Some((_, what)) => Problem::NotYet(what),
                 None => Problem::UnknownSection,
@@ -146,6 +184,8 @@ impl Check<'_> {
             Kind::Person => self.end_person(),
             Kind::Device => self.end_device(),
             Kind::Peer => self.end_peer(),
+            Kind::Buddy => self.end_buddy(),
+            Kind::Rule => self.end_rule(),
         }
         self.section.kind = Kind::Refused;
     }
@@ -160,6 +200,12 @@ impl Check<'_> {
         self.model.person(bytes).is_some()
             || self.model.device(bytes).is_some()
             || self.model.peers.iter().any(|peer| peer.id == *id)
+    }
+
+    /// Refuses the name of a section that needs none, when another section has it.
+    fn free_name(&self, name: &str) -> Result<(), Problem<'static>> {
+        let id = value::id(name).unwrap_or_default();
+        if name == MAIN || self.is_taken(&id) { Err(Problem::TakenName) } else { Ok(()) }
     }
 
     fn option(&mut self, line: u32, key: &str, value: &str, is_list: bool) {
@@ -233,6 +279,15 @@ impl Check<'_> {
             Key::PeerTransport => self.peer_transport(value),
             Key::PeerPin => self.peer_pin(value),
             Key::PeerCa => self.peer_ca(value),
+            Key::Alias => self.alias(value),
+            Key::BuddyAddress => self.buddy_address(value),
+            Key::Group => self.group(value),
+            Key::Who => self.who(value),
+            Key::When => self.when(value),
+            Key::Presence => self.presence(value),
+            Key::Location => self.location(value),
+            Key::Messages => self.messages(value),
+            Key::Calls => self.calls(value),
         }
     }
 }
@@ -262,8 +317,8 @@ fn choose<'v, T: Copy>(value: &'v str, choices: &[(&str, T)], expected: &'static
     choice.map(|(_, chosen)| *chosen).ok_or(Problem::Value { value, expected })
 }
 
-fn add<'v, T: PartialEq, const N: usize>(
-    list: &mut heapless::Vec<T, N>,
+fn add<'v, T: PartialEq, const N: usize, L: LenType>(
+    list: &mut heapless::Vec<T, N, L>,
     item: T,
     value: &'v str,
     limit: &'static str,
@@ -273,6 +328,16 @@ fn add<'v, T: PartialEq, const N: usize>(
         return Err(Problem::Duplicate(value));
     }
     list.push(item).map_err(|_| Problem::TooMany { limit, max })
+}
+
+/// The index in `words` of a text that buddies and rules share; it is put there when it is new.
+fn word(words: &mut heapless::Vec<Name, WORDS>, text: &str) -> Result<u16, Problem<'static>> {
+    let name = Name::try_from(text).map_err(|_| Problem::TooLong(NAME_BYTES))?;
+    let index = words.iter().position(|word| *word == name).unwrap_or(words.len());
+    if index == words.len() {
+        words.push(name).map_err(|_| Problem::TooMany { limit: "WORDS", max: WORDS })?;
+    }
+    Ok(index as u16)
 }
 
 fn path<const N: usize>(value: &str) -> Result<heapless::String<N>, Problem<'_>> {
@@ -305,9 +370,7 @@ const MAIN: &str = "main";
 
 /// Types of sections that the interface has and this version has not.
 const NOT_YET: &[(&str, &str)] = &[
-    ("buddy", "the buddy list"),
     ("account", "the link to other networks"),
-    ("rule", "the table of rules"),
     ("place", "the table of places"),
     ("station", "the listening station"),
 ];

@@ -105,6 +105,16 @@ pub enum Problem<'t> {
     DomainOfPeer(&'t str),
     /// No person has this name.
     NoPerson(&'t str),
+    /// No buddy whom the rule's owner sees has this alias.
+    NoBuddy(&'t str),
+    /// No buddy whom the rule's owner sees is in this group.
+    NoGroup(&'t str),
+    /// The alias is the name of a person.
+    AliasOfPerson(&'t str),
+    /// The alias is what the buddy list of a person (`NAME-buddies`) is called.
+    AliasOfList(&'t str),
+    /// A buddy above has this alias, and both are on the same list or one is on the family's.
+    AliasOfBuddy(&'t str),
 }
 
 impl fmt::Display for Fault<'_> {
@@ -159,6 +169,11 @@ impl fmt::Display for Problem<'_> {
             Self::OwnDomain(value) => write!(f, "'{value}' is a name of this home"),
             Self::DomainOfPeer(value) => write!(f, "'{value}' is the domain of a peer above"),
             Self::NoPerson(value) => write!(f, "there is no person '{value}'"),
+            Self::NoBuddy(value) => write!(f, "there is no buddy '{value}' on the list"),
+            Self::NoGroup(value) => write!(f, "there is no buddy in a group '{value}' on the list"),
+            Self::AliasOfPerson(value) => write!(f, "'{value}' is a person"),
+            Self::AliasOfList(value) => write!(f, "'{value}' is the buddy list of a person"),
+            Self::AliasOfBuddy(value) => write!(f, "'{value}' is a buddy above, on this list or the family's"),
         }
     }
 }

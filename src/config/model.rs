@@ -5,11 +5,13 @@
 //! password for this one domain and is never printed.
 
 use core::net::IpAddr;
+use core::num::NonZeroU16;
 
 use heapless::{String, Vec};
 
 use crate::base::limits::{
-    DEVICES, EXTERNALS, LISTENERS, PATH_BYTES, PEERS, PEOPLE, PINS, SOCKET_PATH_BYTES, UNLIMITED,
+    ADDRESS_BYTES, ADDRESSES_PER_BUDDY, BUDDIES, DEVICES, EXTERNALS, LISTENERS, PATH_BYTES, PEERS, PEOPLE, PINS, RULES,
+    SOCKET_PATH_BYTES, UNLIMITED, WHO_PER_RULE, WORDS,
 };
 use crate::config::check;
 use crate::config::fault::Fault;
@@ -24,7 +26,7 @@ pub type Path = String<PATH_BYTES>;
 pub type SocketPath = String<SOCKET_PATH_BYTES>;
 
 /// The whole configuration.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub struct Model {
     /// Section `pcsd 'main'`.
     pub main: Main,
@@ -34,12 +36,26 @@ pub struct Model {
     pub devices: Vec<Device, DEVICES>,
     /// The other homes that are named, in file order.
     pub peers: Vec<Peer, PEERS>,
+    /// The buddies of all lists, in file order.
+    pub buddies: Vec<Buddy, BUDDIES>,
+    /// The rules, in file order.
+    pub rules: Vec<Rule, RULES>,
+    /// What buddies and rules share, each once: groups, and domains and texts of rules. They say its index.
+    pub words: Vec<Name, WORDS>,
 }
 
 impl Model {
     /// An empty model, which serves no domain.
     pub const fn new() -> Self {
-        Self { main: Main::new(), people: Vec::new(), devices: Vec::new(), peers: Vec::new() }
+        Self {
+            main: Main::new(),
+            people: Vec::new(),
+            devices: Vec::new(),
+            peers: Vec::new(),
+            buddies: Vec::new(),
+            rules: Vec::new(),
+            words: Vec::new(),
+        }
     }
 
     /// Reads the text of a UCI file. Each fault goes to `report`; returns how many there were. Only when there was none
@@ -63,13 +79,58 @@ impl Model {
         self.peers.iter().position(|peer| peer.domain.as_bytes().eq_ignore_ascii_case(domain))
     }
 
+    /// The buddies that a person sees: those of her own list, then the family's.
+    pub fn buddies_of(&self, person: usize) -> impl Iterator<Item = &Buddy> {
+        let own = self.buddies.iter().filter(move |buddy| buddy.person.map(usize::from) == Some(person));
+        own.chain(self.buddies.iter().filter(|buddy| buddy.person.is_none()))
+    }
+
+    /// The buddy that a person's devices reach as `alias`, regardless of ASCII case: an index in `buddies`.
+    pub fn buddy(&self, person: usize, alias: &[u8]) -> Option<usize> {
+        self.buddies.iter().position(|buddy| buddy.is_seen_by(person) && buddy.is_called(alias))
+    }
+
+    /// What `words` has at an index that is in the model.
+    pub fn word(&self, index: u16) -> &str {
+        self.words.get(usize::from(index)).map_or("", Name::as_str)
+    }
+
     /// Makes the model empty in place: it is too big to be moved about on the stack.
     pub(super) fn clear(&mut self) {
         self.main = Main::new();
         self.people.clear();
         self.devices.clear();
         self.peers.clear();
+        self.buddies.clear();
+        self.rules.clear();
+        self.words.clear();
     }
+}
+
+impl Clone for Model {
+    fn clone(&self) -> Self {
+        let mut model = Self::new();
+        model.clone_from(self);
+        model
+    }
+
+    /// In place and entry by entry: what the tables have room for but do not hold stays untouched.
+    fn clone_from(&mut self, source: &Self) {
+        self.main.clone_from(&source.main);
+        copy(&mut self.people, &source.people);
+        copy(&mut self.devices, &source.devices);
+        copy(&mut self.peers, &source.peers);
+        copy(&mut self.buddies, &source.buddies);
+        copy(&mut self.rules, &source.rules);
+        copy(&mut self.words, &source.words);
+    }
+}
+
+/// Makes a table what another is.
+fn copy<T: Clone, const N: usize>(to: &mut Vec<T, N>, from: &Vec<T, N>) {
+    to.clear();
+    // Both have the same room.
+    to.extend(from.iter().cloned());
 }
 
 impl Default for Model {
@@ -232,6 +293,167 @@ pub struct PeerAddress {
     pub host: Name,
     /// Its port; `None`: what DNS says of `host`, else the transport's own.
     pub port: Option<u16>,
+}
+
+/// Section `buddy`: somebody that a person, or the whole family, has on the list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Buddy {
+    /// Whose list it is: an index in [`Model::people`]; `None`: the whole family's.
+    pub person: Option<u16>,
+    /// In lower case: `sip:ALIAS@DOMAIN` is the buddy, for the devices of whose list it is.
+    pub alias: Name,
+    /// The name to show; the alias where none is given.
+    pub name: Name,
+    /// Where the buddy can be reached and asks from, the preferred one first. May be empty.
+    pub addresses: Vec<BuddyAddress, ADDRESSES_PER_BUDDY, u8>,
+    /// The group: an index in [`Model::words`].
+    pub group: Option<u16>,
+}
+
+impl Buddy {
+    /// A buddy of whom nothing is known yet.
+    pub(super) const NONE: Self =
+        Self { person: None, alias: Name::new(), name: Name::new(), addresses: Vec::new(), group: None };
+
+    /// Whether the buddy is on the list of this person or the family's.
+    pub fn is_seen_by(&self, person: usize) -> bool {
+        self.person.is_none_or(|owner| usize::from(owner) == person)
+    }
+
+    /// Whether this is the alias, regardless of ASCII case.
+    pub fn is_called(&self, alias: &[u8]) -> bool {
+        self.alias.as_bytes().eq_ignore_ascii_case(alias)
+    }
+}
+
+/// An address of a buddy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BuddyAddress {
+    /// The network it is on.
+    pub network: Network,
+    /// On SIP `USER@HOST`: USER as written, escapes as they are, HOST in the form of [`Main::domain`].
+    pub text: String<ADDRESS_BYTES, u8>,
+    /// The port, where it is said.
+    pub port: Option<NonZeroU16>,
+}
+
+/// A network that people have addresses on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Network {
+    /// SIP (`sip:USER@HOST`).
+    Sip,
+}
+
+/// Section `rule`: for whom, when, and what becomes of it. Each aspect counts by itself; `None` says nothing about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rule {
+    /// The line its section begins at, from 1.
+    pub line: u32,
+    /// Whose rule it is: an index in [`Model::people`]; `None`: the whole family's.
+    pub person: Option<u16>,
+    /// Whom it is about: any of these. Not empty.
+    pub who: Vec<Who, WHO_PER_RULE, u8>,
+    /// The state of hers in which it counts; `None`: always.
+    pub when: Option<State>,
+    /// What is shown of her presence.
+    pub presence: Option<Presence>,
+    /// What is shown of where she is.
+    pub location: Option<Location>,
+    /// What becomes of messages.
+    pub messages: Option<Messages>,
+    /// What becomes of calls.
+    pub calls: Option<Calls>,
+}
+
+impl Rule {
+    /// A rule of which nothing is known yet.
+    pub(super) const NONE: Self = Self {
+        line: 0,
+        person: None,
+        who: Vec::new(),
+        when: None,
+        presence: None,
+        location: None,
+        messages: None,
+        calls: None,
+    };
+
+    /// Whether it counts for this person: it is hers or the family's.
+    pub fn is_for(&self, person: usize) -> bool {
+        self.person.is_none_or(|owner| usize::from(owner) == person)
+    }
+}
+
+/// Whom a rule is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Who {
+    /// A person of the home: an index in [`Model::people`].
+    Person(u16),
+    /// A buddy: an index in [`Model::buddies`].
+    Buddy(u16),
+    /// All buddies of a group: an index in [`Model::words`].
+    Group(u16),
+    /// Everybody of a domain, which is in the form of [`Main::domain`]: an index in [`Model::words`].
+    Domain(u16),
+    /// Everybody on a network who is known to be who he says.
+    Network(Network),
+    /// Everybody.
+    Anyone,
+}
+
+/// How a person is, as rules know it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// There, and free to talk.
+    Available,
+    /// Not there for the moment.
+    Away,
+    /// There, and not to be disturbed.
+    Busy,
+    /// Not to be reached.
+    Offline,
+}
+
+/// What a rule shows of a person's presence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// As it is.
+    Show,
+    /// Offline, whatever it is.
+    Hide,
+    /// Busy, whatever it is.
+    Busy,
+    /// A text instead: an index in [`Model::words`].
+    Text(u16),
+}
+
+/// What is shown of where a person is. Ordered: more is more precise.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Location {
+    /// Nothing.
+    None,
+    /// The name of the place.
+    Place,
+    /// The place, and where it is on the map.
+    Coordinates,
+}
+
+/// What becomes of messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Messages {
+    /// They are delivered.
+    Deliver,
+    /// They are refused.
+    Block,
+}
+
+/// What becomes of calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Calls {
+    /// The devices ring.
+    Ring,
+    /// They are refused.
+    Block,
 }
 
 /// The kinds of media and messages a device is sent where there is a choice.

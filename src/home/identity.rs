@@ -31,11 +31,11 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// The asker, for the front door; `None` for who has to prove himself first.
-    pub const fn asker(self) -> Option<Asker> {
+    /// The asker, for the front door, whose From has this `USER@HOST`; `None` for who has to prove himself first.
+    pub const fn asker(self, address: &[u8]) -> Option<Asker<'_>> {
         match self {
-            Self::Stranger => Some(Asker::STRANGER),
-            Self::Person(person, _) => Some(Asker { assurance: Assurance::Digest, person: Some(person) }),
+            Self::Stranger => Some(Asker::claimed(address)),
+            Self::Person(person, _) => Some(Asker { assurance: Assurance::Digest, person: Some(person), address }),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod binding;
 pub mod identity;
+pub mod outside;
 pub mod people;
 pub mod policy;
 pub mod proxy;

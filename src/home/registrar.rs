@@ -8,8 +8,9 @@
 
 use core::net::SocketAddr;
 
-use heapless::{Deque, Vec};
+use heapless::Vec;
 
+use crate::base::changed::Changed;
 use crate::base::limits::{BINDINGS, BINDINGS_PER_PERSON, PEOPLE};
 use crate::base::net::{Flow, NOWHERE, Port, PortSet, Stream};
 use crate::base::random::Purpose;
@@ -42,9 +43,8 @@ pub struct Registrar {
     /// The first binding of each person, plus one.
     first: [u16; PEOPLE],
     by_id: Index<{ 2 * BINDINGS }>,
-    /// The slots whose record in the journal is not what they hold, each once, oldest change first.
-    changed: Deque<u16, BINDINGS>,
-    is_changed: [bool; BINDINGS],
+    /// The slots whose record in the journal is not what they hold.
+    changed: Changed<BINDINGS>,
 }
 
 /// Why a REGISTER is refused.
@@ -84,13 +84,7 @@ impl Change<'_> {
 impl Registrar {
     /// No bindings.
     pub const fn new() -> Self {
-        Self {
-            bindings: Table::new(),
-            first: [0; PEOPLE],
-            by_id: Index::new(),
-            changed: Deque::new(),
-            is_changed: [false; BINDINGS],
-        }
+        Self { bindings: Table::new(), first: [0; PEOPLE], by_id: Index::new(), changed: Changed::new() }
     }
 
     /// Carries out a REGISTER of a person who has proven to be that one; whether the flow is now one of RFC 5626.
@@ -329,10 +323,7 @@ impl Registrar {
 
     /// Notes that the journal has to be told of a slot.
     fn mark(&mut self, stack: &mut Stack, index: usize) {
-        if !core::mem::replace(&mut self.is_changed[index], true) {
-            // There is room for every slot once.
-            let _ = self.changed.push_back(index as u16);
-        }
+        self.changed.mark(index);
         stack.schedule.wake(Task::Journal.id());
     }
 
@@ -348,8 +339,7 @@ impl Registrar {
 
     /// The next slot that the journal has to be told of, and what it holds.
     pub fn next_changed(&mut self) -> Option<(usize, Option<&Binding>)> {
-        let index = usize::from(self.changed.pop_front()?);
-        self.is_changed[index] = false;
+        let index = self.changed.pop()?;
         let binding = self.bindings.handle_at(index).and_then(|handle| self.bindings.get(handle));
         Some((index, binding))
     }

@@ -2,12 +2,12 @@
 //! stored.
 
 use super::Core;
-use super::outside::Destination;
-use super::requests::{Incoming, Onward, Place, next_route, request_target};
+use super::requests::{Incoming, Place, next_route, request_target};
 use crate::base::net::{Flow, Transport};
 use crate::base::random::Purpose;
 use crate::base::time::Instant;
 use crate::home::binding::Binding;
+use crate::home::outside::{self, Destination, Onward};
 use crate::home::proxy;
 use crate::home::proxy::context::To;
 use crate::home::proxy::forward::{Border, Forward, Own};
@@ -36,17 +36,19 @@ impl Core {
         let incoming = Incoming { routes, ..incoming };
         let to = match self.way_of(from, token, &incoming) {
             Place::Dialog(to) => to,
-            Place::Outside(onward) if onward.in_dialog => match self.destination(now, &onward) {
-                // One that has to be looked up first comes again with the next repetition of the answer.
-                Destination::At(servers, domain) => {
-                    let flow = servers
-                        .first()
-                        .and_then(|server| self.stack.flow_to(now, server.transport, server.address, &domain));
-                    let Some(flow) = flow else { return };
-                    To::Flow(flow)
+            Place::Outside(onward) if onward.in_dialog => {
+                match outside::destination(now, &mut self.stack, &self.people, &onward) {
+                    // One that has to be looked up first comes again with the next repetition of the answer.
+                    Destination::At(servers, domain) => {
+                        let flow = servers
+                            .first()
+                            .and_then(|server| self.stack.flow_to(now, server.transport, server.address, &domain));
+                        let Some(flow) = flow else { return };
+                        To::Flow(flow)
+                    }
+                    Destination::Pending(..) | Destination::Nowhere(_) => return,
                 }
-                Destination::Pending(..) | Destination::Nowhere(_) => return,
-            },
+            }
             _ => return,
         };
         self.pass_ack(now, incoming, to);

@@ -7,16 +7,18 @@ use heapless::Vec;
 
 use super::Core;
 use super::dialog::GONE;
-use super::outside::Destination;
 use crate::base;
-use crate::base::limits::BRANCHES;
+use crate::base::limits::{BINDINGS_PER_PERSON, BRANCHES};
 use crate::base::net::{Flow, Stream, Transport, octets};
 use crate::base::random::Purpose;
 use crate::base::text::Writer;
 use crate::base::time::{Instant, UnixTime};
 use crate::home::binding::Binding;
 use crate::home::identity::{self, Demand, Identity};
-use crate::home::policy::{self, Asker, Assurance, Decision, Event, Kind, Snapshot, Target as Goal};
+use crate::home::outside::{self, Destination, Onward};
+use crate::home::policy::{
+    self, Asker, Assurance, Decision, Devices, Event, Facts, Kind, Snapshot, State, Target as Goal,
+};
 use crate::home::proxy::context::{self, Passage, Target, To};
 use crate::home::proxy::{self, Job, veil};
 use crate::home::registrar::{BindingHandle, Registrar};
@@ -63,19 +65,6 @@ pub(super) enum Place<'b> {
     Outside(Onward<'b>),
     /// Within a dialog, or to an address, whose way is not known.
     Unreachable(Fault),
-}
-
-/// The next hop outside the home.
-#[derive(Clone, Copy)]
-pub(super) struct Onward<'b> {
-    /// Its address.
-    pub uri: SipUri<'b>,
-    /// The hash of the domain that it has proven before, in a dialog; else 0.
-    pub domain: u32,
-    /// Whether it is within a dialog that passes here, sent by the person of the home who is on the other side of it.
-    pub in_dialog: bool,
-    /// Whether it has to go over TLS, as the dialog did so far.
-    pub is_secure: bool,
 }
 
 impl Core {
@@ -246,7 +235,7 @@ impl Core {
     }
 
     /// Who asks; `None` when that has been answered with a challenge or a refusal.
-    fn asker(&mut self, now: Instant, incoming: &Incoming<'_, '_>) -> Option<Asker> {
+    fn asker<'b>(&mut self, now: Instant, incoming: &Incoming<'_, 'b>) -> Option<Asker<'b>> {
         let whose = &incoming.essentials.from;
         let is_home = match whose.parsed_uri() {
             Ok(Uri::Sip(uri)) => self.people.is_home(&self.stack.network, &uri),
@@ -263,7 +252,7 @@ impl Core {
             return Some(self.stranger(incoming));
         }
         if let Some(person) = self.proven_in_dialog(incoming) {
-            return Some(Asker { assurance: Assurance::Digest, person: Some(person) });
+            return Some(Asker { assurance: Assurance::Digest, person: Some(person), address: address_of(whose) });
         }
         let Self { stack, people, nonces, .. } = self;
         let identity =
@@ -272,19 +261,26 @@ impl Core {
     }
 
     /// Somebody of another domain, which the connection may have proven.
-    fn stranger(&self, incoming: &Incoming<'_, '_>) -> Asker {
-        let Flow::Stream(stream) = incoming.flow else { return Asker::STRANGER };
+    fn stranger<'b>(&self, incoming: &Incoming<'_, 'b>) -> Asker<'b> {
+        let address = address_of(&incoming.essentials.from);
+        let Flow::Stream(stream) = incoming.flow else { return Asker::claimed(address) };
         let proved = self.stack.network.stream(stream).map_or("", |state| state.proved.as_str());
         match incoming.essentials.from.parsed_uri() {
             Ok(Uri::Sip(uri)) if !proved.is_empty() && same_name(uri.host_raw, proved.as_bytes()) => {
-                Asker { assurance: Assurance::Peer, person: None }
+                Asker { assurance: Assurance::Peer, person: None, address }
             }
-            _ => Asker::STRANGER,
+            _ => Asker::claimed(address),
         }
     }
 
     /// Challenges or refuses who is not proven.
-    fn judge(&mut self, now: Instant, incoming: &Incoming<'_, '_>, identity: Identity, status: u16) -> Option<Asker> {
+    fn judge<'b>(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, 'b>,
+        identity: Identity,
+        status: u16,
+    ) -> Option<Asker<'b>> {
         let whose = if status == 401 { &incoming.essentials.to } else { &incoming.essentials.from };
         let is_md5_only = self.fails_on_sha256(now, incoming, whose, identity);
         match identity {
@@ -301,7 +297,7 @@ impl Core {
             Identity::Malformed => self.refuse(now, incoming, 400, "Malformed Credentials", ""),
             Identity::Stranger | Identity::Person(..) => {}
         }
-        identity.asker()
+        identity.asker(address_of(whose))
     }
 
     /// Whether who claims to be `whose` came again without an answer to the challenge he got before.
@@ -338,19 +334,25 @@ impl Core {
     }
 
     /// Asks the front door, and does what it says.
-    fn admit_and_send(&mut self, now: Instant, incoming: Incoming<'_, '_>, place: Place, asker: Asker, routing: u32) {
+    fn admit_and_send(
+        &mut self,
+        now: Instant,
+        incoming: Incoming<'_, '_>,
+        place: Place,
+        asker: Asker<'_>,
+        routing: u32,
+    ) {
         let message = incoming.message;
         let kind = match incoming.method {
             Method::Invite => Kind::Call { video: sdp::offers_video(message.body()) },
             Method::Message => Kind::Message,
             _ => Kind::Other,
         };
-        let mut snapshot = Snapshot { devices: 1, able: 1 };
+        let mut devices: Vec<(BindingHandle, Facts), BINDINGS_PER_PERSON> = Vec::new();
         let (goal, mut targets) = match &place {
             Place::Person(person) => {
-                let targets = self.targets(*person, &incoming, asker, kind);
-                snapshot = Snapshot { devices: self.registrar.of(*person).count(), able: targets.len() };
-                (Goal::Person, targets)
+                devices = self.devices(*person, &incoming, asker, kind);
+                (Goal::Person, Vec::new())
             }
             Place::Device(device) => (Goal::Device, single(To::Binding(*device))),
             Place::Dialog(to) => (Goal::Dialog, single(*to)),
@@ -358,13 +360,20 @@ impl Core {
             Place::Outside(_) => (Goal::Outside, Vec::new()),
             Place::Server | Place::Nobody | Place::Unreachable(_) => return,
         };
-        if let Decision::Refuse(status, reason) = policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
-            return self.refuse_asker(now, &incoming, asker, status, reason);
+        let person = if let Place::Person(person) = place { Some(person) } else { None };
+        let facts: Vec<Facts, BINDINGS_PER_PERSON> = devices.iter().map(|(_, facts)| *facts).collect();
+        let state = if facts.is_empty() { State::Offline } else { State::Available };
+        let snapshot = Snapshot { model: &self.people.model, person, state, by_hand: None, devices: &facts };
+        match policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
+            Decision::Refuse(status, reason) => return self.refuse_asker(now, &incoming, asker, status, reason),
+            Decision::Deliver(chosen) => targets = self.targets(&devices, chosen),
+            // Presence is not asked for here.
+            Decision::Pass | Decision::Show(_) | Decision::Pending => {}
         }
         // Not before: a stranger must not make us ask for names and connect to where he likes.
         let (mut lookup, mut domain) = (None, base::text::Name::new());
         if let Place::Outside(onward) = &place {
-            match self.destination(now, onward) {
+            match outside::destination(now, &mut self.stack, &self.people, onward) {
                 Destination::At(servers, name) => (targets, domain) = (context::servers(&servers), name),
                 Destination::Pending(handle, name) => (lookup, domain) = (Some(handle), name),
                 Destination::Nowhere(fault) => {
@@ -414,26 +423,34 @@ impl Core {
         }
     }
 
-    /// The devices of a person that a request goes to: those that can take it, without her own that it came from.
-    fn targets(&self, person: usize, incoming: &Incoming<'_, '_>, asker: Asker, kind: Kind) -> Vec<Target, BRANCHES> {
-        let network = &self.stack.network;
+    /// The devices of a person, and what is known of each as far as a request is concerned.
+    fn devices(
+        &self,
+        person: usize,
+        incoming: &Incoming<'_, '_>,
+        asker: Asker<'_>,
+        kind: Kind,
+    ) -> Vec<(BindingHandle, Facts), BINDINGS_PER_PERSON> {
         let is_secure = request_target(incoming).is_some_and(|uri| uri.secure);
-        let able = || {
-            let is_own = |device: &Binding| asker.person == Some(person) && device.source == incoming.flow;
-            let others = self.registrar.of(person).filter(move |(_, device)| !is_own(device));
-            let secure =
-                others.filter(move |(_, device)| !is_secure || network.transport(device.flow) == Transport::Tls);
-            secure.filter(|(_, device)| device.abilities.takes(incoming.method))
+        let facts = |device: &Binding| Facts {
+            is_own: asker.person == Some(person) && device.source == incoming.flow,
+            takes_method: if device.abilities.takes(incoming.method) { None } else { Some(false) },
+            is_secure_enough: !is_secure || self.stack.network.transport(device.flow) == Transport::Tls,
+            is_meant: self.is_for(device, kind),
+            q: if kind == Kind::Message { 1000 } else { device.q },
+            ..Facts::UNKNOWN
         };
-        // What a device is for counts where there is a choice.
-        let has_choice = able().any(|(_, device)| self.is_for(device, kind));
+        self.registrar.of(person).take(BINDINGS_PER_PERSON).map(|(handle, device)| (handle, facts(device))).collect()
+    }
+
+    /// The devices that were chosen, most preferred first; of the flows of one instance the newest.
+    fn targets(&self, devices: &[(BindingHandle, Facts)], chosen: Devices) -> Vec<Target, BRANCHES> {
         let mut found: Vec<(Target, Instant), BRANCHES> = Vec::new();
-        for (handle, device) in able().filter(|(_, device)| !has_choice || self.is_for(device, kind)) {
-            let q = if kind == Kind::Message { 1000 } else { device.q };
-            let target = Target::new(To::Binding(handle), q, device.instance);
-            let _ = found.push((target, device.refreshed_at));
+        for (handle, facts) in chosen.iter().filter_map(|index| devices.get(index)) {
+            let Some(device) = self.registrar.get(*handle) else { continue };
+            // There is a branch for every device of a person.
+            let _ = found.push((Target::new(To::Binding(*handle), facts.q, device.instance), device.refreshed_at));
         }
-        // Most preferred first; of the flows of one instance the newest.
         found.sort_unstable_by_key(|(target, refreshed_at)| {
             (core::cmp::Reverse(target.q), core::cmp::Reverse(*refreshed_at))
         });
@@ -446,7 +463,7 @@ impl Core {
             Kind::Call { video: true } => section.takes.video,
             Kind::Call { video: false } => section.takes.audio,
             Kind::Message => section.takes.text,
-            Kind::Other => true,
+            Kind::Presence | Kind::Other => true,
         })
     }
 
@@ -586,7 +603,7 @@ impl Core {
     }
 
     /// Refuses who has proven who he is for good, and strangers without keeping anything.
-    fn refuse_asker(&mut self, now: Instant, incoming: &Incoming<'_, '_>, asker: Asker, status: u16, reason: &str) {
+    fn refuse_asker(&mut self, now: Instant, incoming: &Incoming<'_, '_>, asker: Asker<'_>, status: u16, reason: &str) {
         match asker.assurance {
             Assurance::Digest => self.refuse_for_good(now, incoming, status, reason),
             Assurance::Claimed | Assurance::Peer => self.refuse(now, incoming, status, reason, ""),
@@ -636,6 +653,14 @@ pub(super) fn request_target<'b>(incoming: &Incoming<'_, 'b>) -> Option<SipUri<'
     let strict = if incoming.routes.is_strict { proxy::forward::last_route(incoming.message) } else { None };
     let target = strict.map(|route| route.uri).or(incoming.message.request_uri())?;
     Uri::parse(target).ok()?.sip().copied()
+}
+
+/// The `USER@HOST` of who an address names; empty when it is no SIP URI.
+fn address_of<'b>(whose: &NameAddr<'b>) -> &'b [u8] {
+    match whose.parsed_uri() {
+        Ok(Uri::Sip(uri)) => policy::address_of(&uri),
+        _ => b"",
+    }
 }
 
 fn single(to: To) -> Vec<Target, BRANCHES> {

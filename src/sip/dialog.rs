@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::net::{Flow, Port, Transport};
 use crate::base::store::{Bytes, Store};
 use crate::base::text::{Writer, hex_number};
-use crate::sip::branch::Branch;
-use crate::sip::own::Own;
+use crate::sip::own::Outgoing;
 use crate::sip::stack::Stack;
 use crate::sip::transport::Network;
 use crate::wire::sip::{Essentials, Message, Method, Name, NameAddr};
@@ -190,15 +189,14 @@ impl Dialog {
     pub fn write_request(
         &self,
         store: &Store,
-        own: &Own<'_>,
+        outgoing: &Outgoing<'_>,
         user: &str,
-        (method, branch): (Method<'_>, &Branch),
+        method: Method<'_>,
         out: &mut Writer<'_>,
     ) {
         let head = RequestHead {
             method,
-            branch,
-            own,
+            outgoing,
             target: self.part(store, Part::Target),
             routes: self.part(store, Part::Routes),
             local: self.part(store, Part::Local),
@@ -210,7 +208,7 @@ impl Dialog {
         };
         head.write(out);
         out.text("Contact: <");
-        own.write_uri(user, out);
+        outgoing.own.write_uri(user, out);
         out.text(">\r\n");
     }
 
@@ -273,10 +271,8 @@ impl Dialog {
 pub struct RequestHead<'a> {
     /// Its method.
     pub method: Method<'a>,
-    /// Its branch.
-    pub branch: &'a Branch,
-    /// Our end of the way it takes.
-    pub own: &'a Own<'a>,
+    /// The way it takes.
+    pub outgoing: &'a Outgoing<'a>,
     /// The Request-URI.
     pub target: &'a [u8],
     /// Values of Route, joined by commas.
@@ -304,12 +300,12 @@ impl RequestHead<'_> {
         let end = self.target.iter().position(|byte| *byte == b'?').unwrap_or(self.target.len());
         out.put(&self.target[..end]);
         out.text(" SIP/2.0\r\nVia: SIP/2.0/");
-        out.text(self.own.transport.name());
+        out.text(self.outgoing.own.transport.name());
         out.text(" ");
-        self.own.write_host(out);
+        self.outgoing.own.write_host(out);
         out.text(";branch=");
-        self.branch.write(out);
-        if self.own.transport == Transport::Udp {
+        self.outgoing.branch.write(out);
+        if self.outgoing.own.transport == Transport::Udp {
             out.text(";rport");
         }
         if !self.routes.is_empty() {

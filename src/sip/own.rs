@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use crate::base::net::{Flow, Transport};
 use crate::base::text::Writer;
+use crate::sip::branch::Branch;
 use crate::sip::transport::Network;
 
 /// An end of ours.
@@ -15,6 +16,15 @@ pub struct Own<'a> {
     pub address: SocketAddr,
     /// The name to use instead of the IP address.
     pub name: Option<&'a str>,
+}
+
+/// What a request of ours says of the way it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Our end of it.
+    pub own: Own<'a>,
+    /// Its branch.
+    pub branch: Branch,
 }
 
 impl<'a> Own<'a> {

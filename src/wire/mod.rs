@@ -1,5 +1,13 @@
 //! Floor 1: bytes to values and back, no state.
 
+pub mod deflate;
 pub mod dns;
+pub mod multipart;
+pub mod pidf;
+pub mod resource_lists;
+pub mod rlmi;
 pub mod sdp;
 pub mod sip;
+pub mod summary;
+pub mod winfo;
+pub mod xml;

@@ -63,7 +63,7 @@ impl Check<'_> {
         }
     }
 
-    /// The third reading: a device without a password of its own logs in by its own name with its person's.
+    /// The fourth reading: a device without a password of its own logs in by its own name with its person's.
     pub(super) fn lend_passwords(&mut self, text: &[u8]) {
         // With faults the model is not used, and who has which password may be one of them.
         if self.faults > 0 || self.model.devices.iter().all(|device| device.secret != Secret::NONE) {

@@ -1,6 +1,6 @@
 //! The section being read: what is known of it, and which options it may have.
 
-use crate::config::check::{main_section, peer, people};
+use crate::config::check::{buddy, main_section, peer, people, rule};
 use crate::config::model::{Name, Peer, Secret, Takes};
 
 /// The section being read. What it says goes into the model when it ends; only `main` writes there at once.
@@ -13,12 +13,14 @@ pub(super) struct Section {
     /// The name in lower case; empty when the section is refused, then nothing goes into the model.
     pub id: Name,
     /// The options seen, a bit for each [`Key`].
-    pub seen: u32,
+    pub seen: u64,
     pub display: Name,
     pub person: Option<usize>,
     pub takes: Takes,
     pub secret: Option<Secret>,
     pub peer: Peer,
+    /// Of a buddy or a rule: its index in the model, where the first readings have put it.
+    pub index: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(super) enum Kind {
     Person,
     Device,
     Peer,
+    Buddy,
+    Rule,
 }
 
 /// An option that is in this version.
@@ -64,6 +68,15 @@ pub(super) enum Key {
     PeerTransport,
     PeerPin,
     PeerCa,
+    Alias,
+    BuddyAddress,
+    Group,
+    Who,
+    When,
+    Presence,
+    Location,
+    Messages,
+    Calls,
 }
 
 /// What is known about an option.
@@ -92,15 +105,16 @@ impl Section {
         takes: Takes::NONE,
         secret: None,
         peer: Peer::NONE,
+        index: 0,
     };
 
     /// Whether the option was given, rightly or wrongly.
     pub fn has(&self, key: Key) -> bool {
-        self.seen & 1 << key as u32 != 0
+        self.seen & 1 << key as u64 != 0
     }
 
     pub fn mark(&mut self, key: Key) {
-        self.seen |= 1 << key as u32;
+        self.seen |= 1 << key as u64;
     }
 }
 
@@ -113,6 +127,8 @@ impl Kind {
             Self::Person => people::PERSON_OPTIONS,
             Self::Device => people::DEVICE_OPTIONS,
             Self::Peer => peer::OPTIONS,
+            Self::Buddy => buddy::OPTIONS,
+            Self::Rule => rule::OPTIONS,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::base::store::{Bytes, Store};
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::sip::branch::{Branch, Kind};
+use crate::sip::own::{Outgoing, Own};
 use crate::sip::transaction::client::{self, ClientTransaction, Owner, Received};
 use crate::wire::sip::{Message, Method, Name, edit};
 
@@ -37,18 +38,22 @@ impl Stack {
     }
 
     /// Sends a request of our own, not an INVITE, which waits at most `limit_ms` for its final answer: `compose` writes
-    /// all of it, with the branch it is given. `None` when there is no room.
+    /// all of it, with the end and the branch it is given. `None` when there is no room.
     pub fn send_own(
         &mut self,
         now: Instant,
         flow: Flow,
         (owner, object): (Owner, u32),
         limit_ms: u64,
-        compose: impl FnOnce(&Store, &Branch, &mut Writer<'_>),
+        compose: impl FnOnce(&Store, &Outgoing<'_>, &mut Writer<'_>),
     ) -> Option<ClientHandle> {
         let (handle, secret) = self.reserve_client()?;
         let branch = Branch { kind: Kind::Transaction, handle: handle.to_bits(), secret, routing: 0 };
-        let request = self.compose(|store, out| compose(store, &branch, out))?;
+        let own = Own::of(&self.network, flow)?;
+        let mut out = Writer::new(&mut self.scratch);
+        compose(&self.store, &Outgoing { own, branch }, &mut out);
+        let len = out.finish().ok()?;
+        let request = self.freeze_scratch(len)?;
         let mut client = ClientTransaction::new(now, secret, flow, false, limit_ms);
         (client.request, client.owner, client.context) = (Some(request), owner, object);
         self.start_client(handle, client)

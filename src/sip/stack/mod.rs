@@ -13,8 +13,8 @@ mod servers;
 use core::net::SocketAddr;
 
 use crate::base::limits::{
-    BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, LOOKUPS, MESSAGE_BYTES, PORTS, SERVER_TRANSACTIONS, STATELESS_BYTES,
-    STREAMS,
+    BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, LOOKUPS, MESSAGE_BYTES, PORTS, PUBLICATIONS, SERVER_TRANSACTIONS,
+    STATELESS_BYTES, STREAMS, WATCHED, WATCHES,
 };
 use crate::base::net::{NOWHERE, Port, Stream, Transport};
 use crate::base::random::{Purpose, Random};
@@ -111,6 +111,16 @@ pub enum Task {
     Lookup(usize),
     /// The journal.
     Journal,
+    /// What the home knows of its people, which has to be put together anew.
+    People,
+    /// The calls that are counted.
+    Calls,
+    /// A publication's slot.
+    Publication(usize),
+    /// A watch's slot.
+    Watch(usize),
+    /// A slot of what the home itself watches.
+    Watched(usize),
 }
 
 const CLIENTS: usize = SERVER_TRANSACTIONS;
@@ -120,8 +130,13 @@ const STREAMS_FROM: usize = BINDINGS_FROM + BINDINGS;
 const PORTS_FROM: usize = STREAMS_FROM + STREAMS;
 const LOOKUPS_FROM: usize = PORTS_FROM + PORTS;
 const JOURNAL: usize = LOOKUPS_FROM + LOOKUPS;
+const PEOPLE: usize = JOURNAL + 1;
+const CALLS: usize = PEOPLE + 1;
+const PUBLICATIONS_FROM: usize = CALLS + 1;
+const WATCHES_FROM: usize = PUBLICATIONS_FROM + PUBLICATIONS;
+const WATCHED_FROM: usize = WATCHES_FROM + WATCHES;
 /// Number of tasks.
-pub const TASKS: usize = JOURNAL + 1;
+pub const TASKS: usize = WATCHED_FROM + WATCHED;
 
 impl Task {
     /// The task's number in the schedule.
@@ -135,6 +150,11 @@ impl Task {
             Self::Port(index) => PORTS_FROM + index,
             Self::Lookup(index) => LOOKUPS_FROM + index,
             Self::Journal => JOURNAL,
+            Self::People => PEOPLE,
+            Self::Calls => CALLS,
+            Self::Publication(index) => PUBLICATIONS_FROM + index,
+            Self::Watch(index) => WATCHES_FROM + index,
+            Self::Watched(index) => WATCHED_FROM + index,
         }
     }
 
@@ -148,7 +168,12 @@ impl Task {
             id if id < PORTS_FROM => Self::Stream(id - STREAMS_FROM),
             id if id < LOOKUPS_FROM => Self::Port(id - PORTS_FROM),
             id if id < JOURNAL => Self::Lookup(id - LOOKUPS_FROM),
-            _ => Self::Journal,
+            JOURNAL => Self::Journal,
+            PEOPLE => Self::People,
+            CALLS => Self::Calls,
+            id if id < WATCHES_FROM => Self::Publication(id - PUBLICATIONS_FROM),
+            id if id < WATCHED_FROM => Self::Watch(id - WATCHES_FROM),
+            id => Self::Watched(id - WATCHED_FROM),
         }
     }
 }
@@ -320,6 +345,16 @@ impl Stack {
         }
     }
 
+    /// Has every lookup go on that can.
+    pub fn wake_lookups(&mut self) {
+        for index in 0..LOOKUPS {
+            if self.resolver.is_ready(index) {
+                self.schedule.wake(Task::Lookup(index).id());
+            }
+            self.schedule.set_deadline(Task::Lookup(index).id(), self.resolver.deadline(index));
+        }
+    }
+
     /// Acts on a task whose deadline has come.
     pub fn due(&mut self, now: Instant, task: Task) -> Due {
         match task {
@@ -347,7 +382,7 @@ impl Stack {
                 }
                 Due::Nothing
             }
-            Task::Context(_) | Task::Binding(_) | Task::Lookup(_) | Task::Journal => Due::Nothing,
+            _ => Due::Nothing,
         }
     }
 

@@ -121,7 +121,8 @@ impl Stack {
                 }
                 None => Produced::Nothing,
             },
-            Task::Context(_) | Task::Binding(_) | Task::Lookup(_) | Task::Journal => Produced::Nothing,
+            // These are produced by the services.
+            _ => Produced::Nothing,
         }
     }
 

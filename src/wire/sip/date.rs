@@ -48,6 +48,19 @@ pub fn write(time: UnixTime, out: &mut Writer<'_>) {
     out.text(" GMT");
 }
 
+/// Writes a moment as documents have it: `2010-11-13T23:29:00Z` (RFC 3339 §5.6).
+pub fn write_internet(time: UnixTime, out: &mut Writer<'_>) {
+    let (days, seconds) = (time.0 / DAY, time.0 % DAY);
+    let (year, month, day) = date(days);
+    out.number(year);
+    let parts = [month, day, seconds / 3600, seconds / 60 % 60, seconds % 60];
+    for (part, separator) in parts.into_iter().zip(["-", "-", "T", ":", ":"]) {
+        out.text(separator);
+        two_digits(part, out);
+    }
+    out.text("Z");
+}
+
 fn seconds_of_day(text: &[u8]) -> Option<u64> {
     let mut parts = text.split(|byte| *byte == b':');
     let mut part = |limit| parts.next().filter(|part| part.len() == 2).and_then(number).filter(|value| *value <= limit);

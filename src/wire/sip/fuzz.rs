@@ -28,7 +28,10 @@ fn whole(message: &Message<'_>) {
         message.values(field.name).for_each(value);
     }
     if let Ok(Contacts::List(list)) = message.contacts() {
-        list.iter().for_each(|contact| same_address(&contact));
+        for contact in list.iter() {
+            same_address(&contact);
+            let _ = features::judge(message, contact.params.raw());
+        }
     }
     message.request_uri().into_iter().for_each(value);
     if let Some(essentials) = message.essentials() {
@@ -130,15 +133,15 @@ fn value(bytes: &[u8]) {
     {
         assert_eq!(Host::parse(text), Some(host));
     }
+    if let Ok(state) = SubscriptionState::parse(bytes)
+        && let Some(text) = written(&mut [0; BYTES], |out| state.write(out))
+    {
+        assert_eq!(SubscriptionState::parse(text), Ok(state));
+    }
+    let _ = features::declared(bytes, b"methods", bytes);
     let _ = (Credentials::parse(bytes), Challenge::parse(bytes), CSeq::parse(bytes), RAck::parse(bytes), rseq(bytes));
     let _ = (Event::parse(bytes), SessionExpires::parse(bytes), Replaces::parse(bytes), RetryAfter::parse(bytes));
-    let _ = (
-        MediaType::parse(bytes),
-        Reason::parse(bytes),
-        SubscriptionState::parse(bytes),
-        q_value(bytes),
-        delta_seconds(bytes),
-    );
+    let _ = (MediaType::parse(bytes), Reason::parse(bytes), q_value(bytes), delta_seconds(bytes));
     let _ = (list(bytes).count(), tokens(bytes).count(), unescape(bytes).count(), quoted_content(bytes).count());
     assert!(unescaped_eq(bytes, bytes, false) && unescaped_eq(bytes, bytes, true));
     edit::apply(b"0123456789", bytes, &mut Writer::new(&mut [0; 64]));

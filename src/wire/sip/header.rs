@@ -76,6 +76,11 @@ names! {
     PAssertedIdentity = "P-Asserted-Identity",
     PPreferredIdentity = "P-Preferred-Identity",
     Privacy = "Privacy",
+    AcceptContact = "Accept-Contact",
+    RejectContact = "Reject-Contact",
+    RequestDisposition = "Request-Disposition",
+    ContentId = "Content-ID",
+    ContentDisposition = "Content-Disposition",
 }
 
 impl Name {
@@ -93,11 +98,14 @@ impl Name {
 
     fn from_compact(letter: u8) -> Self {
         match letter.to_ascii_lowercase() {
+            b'a' => Self::AcceptContact,
             b'b' => Self::ReferredBy,
             b'c' => Self::ContentType,
+            b'd' => Self::RequestDisposition,
             b'e' => Self::ContentEncoding,
             b'f' => Self::From,
             b'i' => Self::CallId,
+            b'j' => Self::RejectContact,
             b'k' => Self::Supported,
             b'l' => Self::ContentLength,
             b'm' => Self::Contact,
@@ -122,7 +130,7 @@ const INDEX: [Name; 256] = index();
 
 /// The multipliers are such that no two names meet; `index` does not compile otherwise.
 const fn hash(len: usize, first: u8, last: u8) -> usize {
-    (len + 13 * (first | 0x20) as usize + 33 * (last | 0x20) as usize) & 255
+    (len + 58 * (first | 0x20) as usize + (last | 0x20) as usize) & 255
 }
 
 const fn index() -> [Name; 256] {
@@ -152,7 +160,7 @@ mod tests {
             assert_eq!(Name::from_bytes(text.to_lowercase().as_bytes()), *name);
             assert_eq!(Name::from_bytes(&[text.as_bytes(), b"s"].concat()), Name::Other);
         }
-        for other in [&b""[..], b"A", b"Vim", b"C%6Fntact", b"\0ia", b"extensionHeader-!.%*+_`'~"] {
+        for other in [&b""[..], b"H", b"Vim", b"C%6Fntact", b"\0ia", b"extensionHeader-!.%*+_`'~"] {
             assert_eq!(Name::from_bytes(other), Name::Other);
         }
     }
@@ -165,6 +173,10 @@ mod tests {
             assert_eq!(Name::from_bytes(&[letter]), name);
         }
         assert_eq!(Name::from_bytes(b"l"), Name::ContentLength);
-        assert_eq!(Name::from_bytes(b"a"), Name::Other);
+        assert_eq!(
+            [&b"a"[..], b"j", b"D"].map(Name::from_bytes),
+            [Name::AcceptContact, Name::RejectContact, Name::RequestDisposition]
+        );
+        assert_eq!([&b"o"[..], b"u", b"h"].map(Name::from_bytes), [Name::Event, Name::AllowEvents, Name::Other]);
     }
 }

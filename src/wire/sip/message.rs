@@ -377,6 +377,29 @@ impl<'b> Essentials<'b> {
     }
 }
 
+/// The head of a part of a body (RFC 2046 §5.1), and what is after the empty line that ends it. Without such a line all
+/// of `part` is head.
+pub fn split_head(part: &[u8]) -> (&[u8], &[u8]) {
+    let mut at = 0;
+    while at < part.len() {
+        if let Some(after) = empty_line(&part[at..]) {
+            return (&part[..at], &part[at + after..]);
+        }
+        at = line(part, at, false).next;
+    }
+    (part, b"")
+}
+
+/// The well-formed fields of a head that is not a message's: names, and values without the white space around them.
+pub fn fields(head: &[u8]) -> impl Iterator<Item = (Name, &[u8])> {
+    let mut rest = head;
+    core::iter::from_fn(move || {
+        let (name, value, after) = next_field(rest)?;
+        rest = after;
+        Some((name, value))
+    })
+}
+
 /// The next well-formed field of a head, and what is after its line.
 pub(super) fn next_field(head: &[u8]) -> Option<(Name, &[u8], &[u8])> {
     let mut rest = head;

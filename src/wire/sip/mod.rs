@@ -12,6 +12,7 @@ mod address;
 mod auth;
 pub mod date;
 pub mod edit;
+pub mod features;
 pub mod framer;
 mod fuzz;
 mod header;
@@ -31,12 +32,12 @@ pub use fuzz::fuzz;
 pub use header::Name;
 pub use host::{Host, same_name};
 pub use lex::{Fault, list, quoted_content, tokens, unescape, unescaped_eq};
-pub use message::{Essentials, Field, Message, Start};
+pub use message::{Essentials, Field, Message, Start, fields, split_head};
 pub use method::Method;
 pub use params::Params;
 pub use uri::{SipUri, TelUri, Uri};
 pub use values::{
-    CSeq, Event, MediaType, RAck, Reason, Refresher, Replaces, RetryAfter, SessionExpires, SubscriptionState,
+    CSeq, Event, MediaType, RAck, Reason, Refresher, Replaces, RetryAfter, SessionExpires, SubscriptionState, Substate,
     delta_seconds, q_value, rseq,
 };
 pub use via::Via;

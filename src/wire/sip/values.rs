@@ -7,6 +7,7 @@
 use super::lex::{self, Fault, GRAPHIC, TOKEN};
 use super::method::Method;
 use super::params::Params;
+use crate::base::text::Writer;
 
 /// CSeq: orders requests of a dialog and pairs answers with requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,22 +85,35 @@ impl<'b> RAck<'b> {
     }
 }
 
-/// Event: the event package of a subscription.
+/// Event: the event package of a subscription (RFC 6665 §8.2.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event<'b> {
     /// The package with its templates, such as `presence.winfo`. Packages are case-sensitive.
     pub package: &'b [u8],
-    /// The `id` parameter.
+    /// The `id` parameter. With the package it says which subscription of a dialog is meant, byte by byte.
     pub id: Option<&'b [u8]>,
     /// All parameters.
     pub params: Params<'b>,
 }
 
 impl<'b> Event<'b> {
-    /// Reads a value.
+    /// Reads a value. A package or template without a name is a fault.
     pub fn parse(value: &'b [u8]) -> Result<Self, Fault> {
         let (package, params) = token_params(value, "Malformed Event")?;
+        if package.split(|byte| *byte == b'.').any(<[u8]>::is_empty) {
+            return Err(Fault::bad("Malformed Event"));
+        }
         Ok(Self { package, id: params.value(b"id"), params })
+    }
+
+    /// The package without its templates: `presence` of `presence.winfo`.
+    pub fn base(&self) -> &'b [u8] {
+        self.package.split(|byte| *byte == b'.').next().unwrap_or_default()
+    }
+
+    /// The templates that are applied to the package, in order.
+    pub fn templates(&self) -> impl Iterator<Item = &'b [u8]> + use<'b> {
+        self.package.split(|byte| *byte == b'.').skip(1)
     }
 }
 
@@ -257,28 +271,90 @@ impl<'b> Reason<'b> {
     }
 }
 
-/// Subscription-State: what has become of a subscription.
+/// Subscription-State: what has become of a subscription (RFC 6665 §8.2.3). Parameters of extensions are left out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SubscriptionState<'b> {
-    /// `active`, `pending`, `terminated`, or another, in any case.
-    pub state: &'b [u8],
-    /// Why it was terminated.
+    /// The state.
+    pub state: Substate<'b>,
+    /// Why it was terminated, as written.
     pub reason: Option<&'b [u8]>,
     /// Seconds that it lasts.
     pub expires: Option<u32>,
     /// Seconds until a new attempt makes sense.
     pub retry_after: Option<u32>,
-    /// All parameters.
-    pub params: Params<'b>,
 }
 
 impl<'b> SubscriptionState<'b> {
+    /// Of a subscription that lasts `expires` seconds.
+    pub const fn active(expires: u32) -> Self {
+        Self { state: Substate::Active, reason: None, expires: Some(expires), retry_after: None }
+    }
+
+    /// Of one that nobody has allowed yet, and that lasts `expires` seconds.
+    pub const fn pending(expires: u32) -> Self {
+        Self { state: Substate::Pending, ..Self::active(expires) }
+    }
+
+    /// Of one that is over. `reason` is a token (§4.1.3), `retry_after` in seconds.
+    pub const fn terminated(reason: &'b [u8], retry_after: Option<u32>) -> Self {
+        Self { state: Substate::Terminated, reason: Some(reason), expires: None, retry_after }
+    }
+
     /// Reads a value.
     pub fn parse(value: &'b [u8]) -> Result<Self, Fault> {
         let (state, params) = token_params(value, "Malformed Subscription-State")?;
-        let seconds = |name: &[u8]| params.value(name).map(delta_seconds).transpose();
+        let seconds = |name: &[u8]| {
+            let seconds = params.value(name).map(delta_seconds).transpose();
+            seconds.map_err(|_| Fault::bad("Malformed Subscription-State"))
+        };
         let (expires, retry_after) = (seconds(b"expires")?, seconds(b"retry-after")?);
-        Ok(Self { state, reason: params.value(b"reason"), expires, retry_after, params })
+        Ok(Self { state: Substate::from_bytes(state), reason: params.value(b"reason"), expires, retry_after })
+    }
+
+    /// Writes the value.
+    pub fn write(&self, out: &mut Writer<'_>) {
+        out.put(self.state.as_bytes());
+        if let Some(reason) = self.reason {
+            out.text(";reason=");
+            out.put(reason);
+        }
+        for (name, seconds) in [(";expires=", self.expires), (";retry-after=", self.retry_after)] {
+            if let Some(seconds) = seconds {
+                out.text(name);
+                out.number(seconds.into());
+            }
+        }
+    }
+}
+
+/// The state of a subscription.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Substate<'b> {
+    /// Allowed.
+    Active,
+    /// Received, and not yet decided on.
+    Pending,
+    /// Over.
+    Terminated,
+    /// Any other, as it was written; to be taken as active (RFC 6665 §4.1.3).
+    Other(&'b [u8]),
+}
+
+impl<'b> Substate<'b> {
+    /// The state of that name, in any case.
+    pub fn from_bytes(name: &'b [u8]) -> Self {
+        let known = [Self::Active, Self::Pending, Self::Terminated];
+        known.into_iter().find(|state| state.as_bytes().eq_ignore_ascii_case(name)).unwrap_or(Self::Other(name))
+    }
+
+    /// The name.
+    pub fn as_bytes(&self) -> &'b [u8] {
+        match self {
+            Self::Active => b"active",
+            Self::Pending => b"pending",
+            Self::Terminated => b"terminated",
+            Self::Other(name) => name,
+        }
     }
 }
 
@@ -334,11 +410,39 @@ mod tests {
     fn events() {
         let event = Event::parse(b"presence.winfo ; id = 7;x").unwrap();
         assert_eq!((event.package, event.id, event.params.has(b"x")), (&b"presence.winfo"[..], Some(&b"7"[..]), true));
-        assert!(Event::parse(b"").is_err() && Event::parse(b";id=7").is_err() && Event::parse(b"a b").is_err());
-        let state = SubscriptionState::parse(b"terminated;reason=probation;retry-after=30").unwrap();
-        assert_eq!((state.state, state.reason), (&b"terminated"[..], Some(&b"probation"[..])));
-        assert_eq!((state.expires, state.retry_after), (None, Some(30)));
-        assert!(SubscriptionState::parse(b"active;expires=soon").is_err());
+        assert!(event.base() == b"presence" && event.templates().eq([&b"winfo"[..]]));
+        let plain = Event::parse(b"dialog").unwrap();
+        assert_eq!((plain.base(), plain.templates().count(), plain.id), (&b"dialog"[..], 0, None));
+        for bad in ["", ";id=7", "a b", ".winfo", "presence.", "a..b", "a;id=", "a,b", "a;;"] {
+            assert!(Event::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert_eq!(Event::parse(b"a."), Err(Fault::bad("Malformed Event")));
+    }
+
+    #[test]
+    fn subscription_states() {
+        let state = SubscriptionState::parse(b"Terminated ;reason=probation;x=\"y\"; retry-after=30").unwrap();
+        assert_eq!(state, SubscriptionState::terminated(b"probation", Some(30)));
+        let fault = Err(Fault::bad("Malformed Subscription-State"));
+        assert_eq!(SubscriptionState::parse(b"active;expires=soon"), fault);
+        assert_eq!(SubscriptionState::parse(b";expires=1"), fault);
+        assert!(SubscriptionState::parse(b"active;expires=").is_err());
+        for (state, text) in [
+            (SubscriptionState::active(3600), "active;expires=3600"),
+            (SubscriptionState::pending(u32::MAX), "pending;expires=4294967295"),
+            (SubscriptionState::terminated(b"noresource", None), "terminated;reason=noresource"),
+            (SubscriptionState::terminated(b"giveup", Some(60)), "terminated;reason=giveup;retry-after=60"),
+            (
+                SubscriptionState { state: Substate::Other(b"dormant"), ..SubscriptionState::active(1) },
+                "dormant;expires=1",
+            ),
+        ] {
+            let mut buffer = [0; 64];
+            let mut out = Writer::new(&mut buffer);
+            state.write(&mut out);
+            assert_eq!(out.written(), text.as_bytes());
+            assert_eq!(SubscriptionState::parse(out.written()), Ok(state));
+        }
     }
 
     #[test]

@@ -1,103 +1,19 @@
-//! The way to other domains (RFC 3263): where their servers are, by the configuration or by DNS, and the resolver's sockets.
-//!
-//! A lookup has a UDP socket of its own, with a port that the system chooses, for each try, and a stream where an answer
-//! was truncated. What waits for it is in the proxy.
+//! The resolver's sockets, and what was found with them. A lookup has a UDP socket of its own, with a port that the system
+//! chooses, for each try, and a stream where an answer was truncated. What waits for it is in the services.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Core;
-use super::requests::Onward;
-use crate::base::limits::{LOOKUPS, NAME_SERVERS, PORTS};
+use crate::base::limits::{NAME_SERVERS, PORTS};
 use crate::base::net::{NOWHERE, Port, PortSet, Stream, Transport};
-use crate::base::text::{Name, Writer};
+use crate::base::text::Writer;
 use crate::base::time::Instant;
-use crate::sip::resolver::{Candidate, Candidates, Failure, Families, Located, LookupHandle, Offered, Step, Wanted};
+use crate::home::outside::fault_of;
+use crate::sip::resolver::{Families, Offered, Step};
 use crate::sip::stack::{Produced, Sending, Stack, Task};
-use crate::sip::token::Token;
-use crate::sip::transport::{StreamUser, transport_of};
-use crate::wire::sip::Fault;
-
-/// Where a request for another domain goes.
-// Without an allocator there is no smaller way to say it.
-#[allow(clippy::large_enum_variant)]
-pub(super) enum Destination {
-    /// To these servers, one after the other; over TLS they have to prove to be the domain.
-    At(Candidates, Name),
-    /// That is being looked up.
-    Pending(LookupHandle, Name),
-    /// Nowhere, for this reason.
-    Nowhere(Fault),
-}
+use crate::sip::transport::StreamUser;
 
 impl Core {
-    /// Finds the way to the next hop.
-    pub(super) fn destination(&mut self, now: Instant, onward: &Onward<'_>) -> Destination {
-        let uri = &onward.uri;
-        let Ok(host) = core::str::from_utf8(uri.host_raw) else { return Destination::Nowhere(BAD_DOMAIN) };
-        // With a dot at the end it is the same domain, and has to be the same peer: else a pin would not count.
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let is_secure = uri.secure || onward.is_secure;
-        let peer = self.people.model.peers.iter().find(|peer| match onward.domain {
-            0 => peer.domain.eq_ignore_ascii_case(host),
-            domain => Token::domain(&self.stack.random, &peer.domain) == domain,
-        });
-        let (transport, port) = match (transport_of(uri), uri.transport()) {
-            (None, Some(_)) => {
-                return Destination::Nowhere(Fault { status: 404, reason: "Transport Not Known Here" });
-            }
-            _ if is_secure => (Some(Transport::Tls), uri.port),
-            (transport, _) => (transport, uri.port),
-        };
-        match peer {
-            Some(peer) => {
-                let Ok(domain) = Name::try_from(peer.domain.as_str()) else { return Destination::Nowhere(BAD_DOMAIN) };
-                let transport = if is_secure { Transport::Tls } else { peer.transport };
-                let (host, port) = match &peer.address {
-                    Some(address) => (address.host.clone(), address.port),
-                    None => (domain.clone(), None),
-                };
-                self.servers_of(now, &host, port, Some(transport), is_secure, domain)
-            }
-            None => match uri.host.ip() {
-                Some(ip) => {
-                    let transport = transport.unwrap_or(Transport::Udp);
-                    let address = SocketAddr::new(ip, port.unwrap_or(transport.default_port()));
-                    let Ok(domain) = Name::try_from(host) else { return Destination::Nowhere(BAD_DOMAIN) };
-                    Destination::At(Candidates::from_iter([Candidate { transport, address }]), domain)
-                }
-                None => {
-                    let Ok(domain) = Name::try_from(host) else { return Destination::Nowhere(BAD_DOMAIN) };
-                    self.servers_of(now, &domain.clone(), port, transport, is_secure, domain)
-                }
-            },
-        }
-    }
-
-    /// The servers at a host, which may be an address.
-    fn servers_of(
-        &mut self,
-        now: Instant,
-        host: &Name,
-        port: Option<u16>,
-        transport: Option<Transport>,
-        secure: bool,
-        domain: Name,
-    ) -> Destination {
-        if let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            let transport = transport.unwrap_or(Transport::Udp);
-            let address = SocketAddr::new(ip, port.unwrap_or(transport.default_port()));
-            return Destination::At(Candidates::from_iter([Candidate { transport, address }]), domain);
-        }
-        let Stack { resolver, random, .. } = &mut self.stack;
-        let located = resolver.locate(now, random, &Wanted { host: host.as_bytes(), port, transport, secure });
-        self.wake_lookups();
-        match located {
-            Located::Ready(candidates) => Destination::At(candidates, domain),
-            Located::Pending(lookup) => Destination::Pending(lookup, domain),
-            Located::Failed(failure) => Destination::Nowhere(fault_of(failure)),
-        }
-    }
-
     /// Takes the name servers.
     pub(super) fn set_nameservers(&mut self, now: Instant, servers: &[SocketAddr]) {
         self.nameservers = servers.iter().copied().take(NAME_SERVERS).collect();
@@ -169,16 +85,7 @@ impl Core {
             let (proxy, mut around) = self.split();
             proxy.located(now, &mut around, lookup, &found);
         }
-        self.wake_lookups();
-    }
-
-    fn wake_lookups(&mut self) {
-        for index in 0..LOOKUPS {
-            if self.stack.resolver.is_ready(index) {
-                self.stack.schedule.wake(Task::Lookup(index).id());
-            }
-            self.stack.schedule.set_deadline(Task::Lookup(index).id(), self.stack.resolver.deadline(index));
-        }
+        self.stack.wake_lookups();
     }
 
     /// The next output of a lookup.
@@ -243,16 +150,3 @@ impl Core {
         }
     }
 }
-
-fn fault_of(failure: Failure) -> Fault {
-    let (status, reason) = match failure {
-        Failure::NoSuchName => (404, "No Such Domain"),
-        Failure::BadName => (404, "Not a Domain"),
-        Failure::NoAnswer => (504, "Name Server Timeout"),
-        Failure::NoServers => (504, "No Name Server"),
-        Failure::Busy => (503, "Too Many Lookups"),
-    };
-    Fault { status, reason }
-}
-
-const BAD_DOMAIN: Fault = Fault { status: 404, reason: "Not a Domain" };

@@ -1,0 +1,331 @@
+//! Subscriptions to people of the home, as their notifier keeps them (RFC 6665 §4.2): who watches whom, by which package,
+//! and what he was last told.
+//!
+//! A watch has at most one NOTIFY on its way, and one a second. What is on its way is frozen; what changes meanwhile marks
+//! the watch, and the newest state follows. Leaves out: filters (RFC 4660), event throttling by the watcher (RFC 6446).
+
+use core::net::{IpAddr, SocketAddr};
+
+use heapless::String;
+use serde::{Deserialize, Serialize};
+
+use crate::base::changed::Changed;
+use crate::base::limits::WATCHES;
+use crate::base::net::Flow;
+use crate::base::table::{Handle, Index, Table};
+use crate::base::time::{Instant, earliest};
+use crate::home::binding::Epoch;
+use crate::home::policy::Assurance;
+use crate::home::presence::list::ListHandle;
+use crate::sip::dialog::{self, Dialog};
+use crate::sip::resolver::LookupHandle;
+use crate::sip::stack::{ClientHandle, Stack, Task};
+use crate::wire::pidf::Format;
+
+/// A watch's handle.
+pub type WatchHandle = Handle<Watch>;
+
+/// Time between two NOTIFYs to one watcher at least.
+pub const PACE_MS: u64 = 1_000;
+/// Bytes of the `id` of an Event at most.
+pub const EVENT_ID_BYTES: usize = 32;
+/// The longest life of a watch; longer ones are shortened.
+pub const MOST_EXPIRES_S: u32 = 3_600;
+
+/// What can be subscribed to here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Package {
+    /// `presence` (RFC 3856).
+    Presence,
+    /// `presence.winfo` (RFC 3857): who watches.
+    Winfo,
+    /// `message-summary` (RFC 3842): what waits.
+    Summary,
+}
+
+impl Package {
+    /// The package of this name.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        [Self::Presence, Self::Winfo, Self::Summary].into_iter().find(|package| package.name().as_bytes() == name)
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Presence => "presence",
+            Self::Winfo => "presence.winfo",
+            Self::Summary => "message-summary",
+        }
+    }
+}
+
+/// Whom or what a watch is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// A person, as an index in the model.
+    Person(u16),
+    /// A buddy, as an index in the model.
+    Buddy(u16),
+    /// A list of people.
+    List(ListHandle),
+}
+
+/// How far a watch is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Its watcher waits for an answer of the person's, and sees her offline.
+    Pending,
+    /// It shows what the front door lets it.
+    Active,
+    /// It has ended for this reason, which is to be told.
+    Ending(&'static str),
+}
+
+/// A subscription.
+#[derive(Debug)]
+pub struct Watch {
+    /// Its dialog.
+    pub dialog: Dialog,
+    /// What of the subject.
+    pub package: Package,
+    /// The subject.
+    pub subject: Subject,
+    /// How documents are written for this watcher.
+    pub format: Format,
+    /// Who asks, in the words of the front door.
+    pub assurance: Assurance,
+    /// The person of the home who watches.
+    pub watcher: Option<u16>,
+    /// Where the SUBSCRIBE came from.
+    pub source: IpAddr,
+    /// How far it is.
+    pub progress: Progress,
+    /// When it ends unless refreshed.
+    pub expires_at: Instant,
+    /// When the next NOTIFY may go.
+    pub next_at: Instant,
+    /// The NOTIFY that is on its way.
+    pub in_flight: Option<ClientHandle>,
+    /// Whether something may be told that was not.
+    pub is_dirty: bool,
+    /// Whether a NOTIFY is due even if nothing has changed (RFC 6665 §4.2.1.2).
+    pub is_asked: bool,
+    /// A hash of what was last told.
+    pub told: u64,
+    /// The lookup that will say which way it goes.
+    pub lookup: Option<LookupHandle>,
+    /// The `id` of its Event.
+    pub event_id: String<EVENT_ID_BYTES>,
+    /// Whether the person was told that this watcher waits.
+    pub is_announced: bool,
+}
+
+/// A watch as the journal keeps it (postcard).
+#[derive(Serialize, Deserialize, PartialEq, Eq, Debug)]
+pub struct Kept<'b> {
+    /// When it was written.
+    pub epoch: Epoch,
+    /// When it ends, milliseconds since the boot.
+    pub expires_ms: u64,
+    /// How long before that this was written.
+    pub remaining_ms: u64,
+    /// What of the subject.
+    pub package: Package,
+    /// Whom it is about, as a seal of the person, the buddy, or whose list it is.
+    pub subject: u32,
+    /// What sort of subject that is.
+    pub sort: Sort,
+    /// The entries of a list that its request brought, a line each; empty for a list that has a name.
+    #[serde(borrow)]
+    pub entries: &'b [u8],
+    /// The number of the format.
+    pub format: u8,
+    /// How sure it is who watches: whether proven by digest, by the connection, or not at all.
+    pub assurance: u8,
+    /// The person of the home who watches, as a seal; 0 for a stranger.
+    pub watcher: u32,
+    /// Where the SUBSCRIBE came from.
+    pub source: IpAddr,
+    /// Whether it waits for an answer.
+    pub is_pending: bool,
+    /// Whether the person was told so.
+    pub is_announced: bool,
+    /// The `id` of its Event.
+    #[serde(borrow)]
+    pub event_id: &'b str,
+    /// Its dialog.
+    #[serde(borrow)]
+    pub dialog: dialog::Kept<'b>,
+}
+
+/// What sort of subject is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Sort {
+    /// A person.
+    Person,
+    /// A buddy.
+    Buddy,
+    /// The list of all buddies of a person.
+    Named,
+    /// A list from a request.
+    Given,
+}
+
+/// All watches.
+pub struct Watches {
+    table: Table<Watch, WATCHES>,
+    by_id: Index<{ 2 * WATCHES }>,
+    /// The slots whose record in the journal is not what they hold.
+    pub changed: Changed<WATCHES>,
+}
+
+impl Watches {
+    /// None.
+    pub const fn new() -> Self {
+        Self { table: Table::new(), by_id: Index::new(), changed: Changed::new() }
+    }
+
+    /// Takes a watch, if there is room; else its dialog's bytes are given back. A slot of its own is where it was before a
+    /// restart.
+    pub fn insert(&mut self, stack: &mut Stack, slot: Option<usize>, watch: Watch) -> Option<WatchHandle> {
+        let id = watch.dialog.id;
+        let inserted = match slot {
+            Some(slot) => self.table.insert_at(slot, watch).or_else(|watch| self.table.insert(watch)),
+            None => self.table.insert(watch),
+        };
+        match inserted {
+            Ok(handle) => {
+                self.by_id.insert(id as u32, handle.index());
+                self.mark(stack, handle);
+                self.reschedule(stack, handle);
+                Some(handle)
+            }
+            Err(watch) => {
+                watch.dialog.release(&mut stack.store);
+                None
+            }
+        }
+    }
+
+    /// Takes a watch out. Its NOTIFY, if one is on its way, is given up.
+    pub fn remove(&mut self, now: Instant, stack: &mut Stack, handle: WatchHandle) -> Option<Watch> {
+        let watch = self.table.remove(handle)?;
+        self.by_id.remove(watch.dialog.id as u32, handle.index());
+        stack.schedule.set_deadline(Task::Watch(handle.index()).id(), None);
+        if let Some(client) = watch.in_flight {
+            stack.abandon(now, client);
+        }
+        self.changed.mark(handle.index());
+        stack.schedule.wake(Task::Journal.id());
+        Some(watch)
+    }
+
+    /// Has the journal told of a watch.
+    pub fn mark(&mut self, stack: &mut Stack, handle: WatchHandle) {
+        self.changed.mark(handle.index());
+        stack.schedule.wake(Task::Journal.id());
+    }
+
+    /// A watch.
+    pub fn get(&self, handle: WatchHandle) -> Option<&Watch> {
+        self.table.get(handle)
+    }
+
+    /// A watch, to be changed.
+    pub fn get_mut(&mut self, handle: WatchHandle) -> Option<&mut Watch> {
+        self.table.get_mut(handle)
+    }
+
+    /// The watch in a slot.
+    pub fn handle_at(&self, index: usize) -> Option<WatchHandle> {
+        self.table.handle_at(index)
+    }
+
+    /// The watch whose dialog our tag names.
+    pub fn by_id(&self, id: u64) -> Option<WatchHandle> {
+        let is_it = |index| {
+            self.table.handle_at(index).and_then(|it| self.table.get(it)).is_some_and(|it| it.dialog.id == id)
+        };
+        self.table.handle_at(self.by_id.find(id as u32, is_it)?)
+    }
+
+    /// All watches.
+    pub fn iter(&self) -> impl Iterator<Item = (WatchHandle, &Watch)> {
+        self.table.iter()
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Whether there is no room for another.
+    pub const fn is_full(&self) -> bool {
+        self.table.is_full()
+    }
+
+    /// Notes that something about the subject may have changed for a watch, and has it told when its time has come.
+    pub fn touch(&mut self, now: Instant, stack: &mut Stack, handle: WatchHandle) {
+        let Some(watch) = self.table.get_mut(handle) else { return };
+        watch.is_dirty = true;
+        if watch.may_go(now) {
+            stack.schedule.wake(Task::Watch(handle.index()).id());
+        }
+        self.reschedule(stack, handle);
+    }
+
+    /// Sets a watch's deadline anew after something changed about it.
+    pub fn reschedule(&self, stack: &mut Stack, handle: WatchHandle) {
+        let deadline = self.table.get(handle).and_then(Watch::deadline);
+        stack.schedule.set_deadline(Task::Watch(handle.index()).id(), deadline);
+    }
+
+    /// Name, capacity and bytes.
+    pub fn footprint() -> (&'static str, usize, usize) {
+        ("watches", WATCHES, size_of::<Self>())
+    }
+}
+
+impl Default for Watches {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Watch {
+    /// Whether a NOTIFY is wanted.
+    pub const fn wants_notify(&self) -> bool {
+        self.is_dirty || self.is_asked || matches!(self.progress, Progress::Ending(_))
+    }
+
+    /// Whether a NOTIFY may go now.
+    pub fn may_go(&self, now: Instant) -> bool {
+        self.wants_notify() && self.in_flight.is_none() && self.lookup.is_none() && self.next_at <= now
+    }
+
+    /// Whether its watcher is nobody of the home.
+    pub const fn is_strangers(&self) -> bool {
+        self.watcher.is_none()
+    }
+
+    /// Where its watcher is, for the log.
+    pub fn remote(&self, stack: &Stack) -> Option<SocketAddr> {
+        stack.network.remote(self.dialog.flow)
+    }
+
+    /// Whether it goes over a stream.
+    pub const fn is_on_stream(&self) -> bool {
+        matches!(self.dialog.flow, Flow::Stream(_))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let may_wait = self.wants_notify() && self.in_flight.is_none() && self.lookup.is_none();
+        let ends = if matches!(self.progress, Progress::Ending(_)) { None } else { Some(self.expires_at) };
+        earliest(ends, may_wait.then_some(self.next_at))
+    }
+}
