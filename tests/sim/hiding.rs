@@ -7,7 +7,6 @@ use crate::message::{Msg, uri_of};
 use crate::names::Record;
 use crate::phone::{Manner, Phone};
 use crate::world::{HOME, Link, WAN, World, seeds};
-use pcsd::base::limits::SERVER_TRANSACTIONS;
 
 const ALICE: &str = "sip:alice@home.example";
 const CARL: &str = "sip:carl@other.test";
