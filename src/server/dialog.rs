@@ -15,7 +15,6 @@ use crate::home::proxy::veil::{Crossing, Veil};
 use crate::sip::branch::{self, Branch};
 use crate::sip::mask;
 use crate::sip::route::Routes;
-use crate::sip::stack::Stack;
 use crate::sip::token::{Side, Token};
 use crate::wire::sip::Fault;
 use crate::wire::sip::edit::Edits;
@@ -78,16 +77,10 @@ impl Core {
         let uri =
             proxy::forward::target_in_dialog(&self.stack.random, incoming.message, is_strict, crossing, &mut room);
         let outgoing = Own { transport: network.transport(flow), address, name: network.advertised(remote.ip()) };
-        let border = match crossing {
-            Crossing::Within => Border::None,
-            Crossing::In => Border::In,
-            Crossing::Out { is_own_call } => {
-                let Stack { random, network, store, .. } = &self.stack;
-                let domain = &self.people.model.main.domain;
-                let veil = Veil::new(random, network, store, &self.registrar, outgoing, domain, is_own_call);
-                Border::Out(veil.over(incoming.message, Some(incoming.from.ip())))
-            }
-        };
+        let domain = &self.people.model.main.domain;
+        let (message, source) = (incoming.message, incoming.from.ip());
+        let veil = Veil::of(crossing, &self.stack, &self.registrar, outgoing, domain, message, source);
+        let border = Border::of(crossing, veil.as_ref());
         let forward = Forward {
             uri,
             path: b"",

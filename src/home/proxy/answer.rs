@@ -215,3 +215,71 @@ fn join_challenges(kept: &[u8], next: &[u8], out: &mut Writer<'_>) {
     }
     out.put(&kept[end..]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::STATELESS_BYTES;
+    use crate::base::net::{LocalAddress, Transport};
+    use crate::base::random::Random;
+    use crate::base::store::Store;
+    use crate::home::registrar::Registrar;
+    use crate::sip::transport::Network;
+    use std::boxed::Box;
+    use std::string::String;
+
+    const REQUEST: &str = "INVITE sip:carl@other.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.10:5060;rport;branch=z9hG4bK1\r\n\
+        v: SIP/2.0/UDP 10.9.8.7;branch=z9hG4bK0\r\nFrom: <sip:alice@home.example>;tag=1\r\n\
+        To: \"Carl\"\r\n <sip:carl@other.test>\r\nCall-ID: a@192.168.1.10\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n\
+        Content-Length: 0\r\n\r\n";
+
+    /// What an answer becomes, to who asked from `source`; with a veil to who is outside.
+    fn back(answer: &str, request: Option<&str>, is_outside: bool, source: &str) -> String {
+        let mut network = Network::new();
+        let local = LocalAddress { ip: "192.168.1.1".parse().unwrap(), prefix: 24, default_route: false };
+        network.set_addresses(&[local], |_| {});
+        let (store, registrar): (Box<Store>, _) = (Box::new(Store::new()), Box::new(Registrar::new()));
+        let (random, answer) = (Random::new(), Message::parse(answer.as_bytes()).unwrap());
+        assert_eq!(answer.fault(), None);
+        let own = Own { transport: Transport::Udp, address: "192.0.2.1:5060".parse().unwrap(), name: None };
+        let veil = is_outside.then(|| {
+            let veil = Veil::new(&random, &network, &store, &registrar, own, "home.example", false);
+            veil.over(&answer, Some("192.168.1.10".parse().unwrap()))
+        });
+        let request = request.map(|request| Message::parse(request.as_bytes()).unwrap());
+        let restores_vias = request.is_some();
+        let back = Back { request: request.as_ref(), source: source.parse().ok(), restores_vias, veil };
+        let mut buffer = [0; STATELESS_BYTES];
+        let mut out = Writer::new(&mut buffer);
+        back.write(&answer, &mut out);
+        let len = out.finish().unwrap();
+        String::from_utf8(buffer[..len].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_was_hidden_comes_back() {
+        let answer = "SIP/2.0 200 OK\r\nf: <sip:alice@home.example>;tag=1\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKp,\r\n \
+            SIP/2.0/UDP 9.9.9.9\r\nTo: <sip:carl@other.test>;tag=2\r\nVia: SIP/2.0/UDP 8.8.8.8\r\ni: m1-hidden\r\nCSeq: 1 INVITE\r\n\
+            Contact: <sip:carl@198.51.100.21>\r\n\r\nbody";
+        assert_eq!(
+            back(answer, Some(REQUEST), false, "192.168.1.10:4444"),
+            "SIP/2.0 200 OK\r\nf: <sip:alice@home.example>;tag=1\r\n\
+             Via: SIP/2.0/UDP 192.168.1.10:5060;rport=4444;branch=z9hG4bK1;received=192.168.1.10\r\n\
+             Via: SIP/2.0/UDP 10.9.8.7;branch=z9hG4bK0\r\nTo: \"Carl\"\r\n <sip:carl@other.test>;tag=2\r\n\
+             i: a@192.168.1.10\r\nCSeq: 1 INVITE\r\nContact: <sip:carl@198.51.100.21>\r\nContent-Length: 4\r\n\r\nbody"
+        );
+    }
+
+    #[test]
+    fn what_is_hidden_from_who_asks_outside() {
+        let answer = "SIP/2.0 302 Try 192.168.1.10\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKp, SIP/2.0/UDP 9.9.9.9\r\n\
+            From: <sip:carl@other.test>;tag=1\r\nTo: <sip:alice@home.example>;tag=2\r\nCall-ID: c@9.9.9.9\r\nCSeq: 1 INVITE\r\n\
+            Contact: <sip:bob@192.168.1.30>;q=1, <sip:alice@work.example>\r\nWarning: 399 192.168.1.10:5060 \"x\"\r\n\
+            Content-Length: 0\r\n\r\n";
+        let text = back(answer, None, true, "9.9.9.9:5060");
+        assert!(text.starts_with("SIP/2.0 302 Try 192.0.2.1\r\nVia: SIP/2.0/UDP 9.9.9.9\r\nFrom: "), "{text}");
+        assert!(text.contains("Call-ID: c@9.9.9.9\r\n") && text.contains(", <sip:alice@work.example>\r\n"), "{text}");
+        assert!(text.contains("Contact: <sip:m1-") && text.contains("@192.0.2.1:5060>;q=1,"), "{text}");
+        assert!(text.contains("Warning: 399 192.0.2.1:5060 \"x\"\r\n") && !text.contains("192.168"), "{text}");
+    }
+}

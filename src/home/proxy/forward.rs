@@ -58,13 +58,25 @@ pub struct Forward<'a> {
 }
 
 /// The border of the home, where a request crosses it.
+#[derive(Clone, Copy)]
 pub enum Border<'a> {
     /// It stays on its side.
     None,
     /// It comes in: what was hidden before is as it is in the home.
     In,
     /// It leaves.
-    Out(Veil<'a>),
+    Out(&'a Veil<'a>),
+}
+
+impl<'a> Border<'a> {
+    /// The border that a request crosses so; one that leaves has a veil.
+    pub fn of(crossing: Crossing, veil: Option<&'a Veil<'a>>) -> Self {
+        match (crossing, veil) {
+            (_, Some(veil)) => Self::Out(veil),
+            (Crossing::Within, None) => Self::None,
+            (Crossing::In | Crossing::Out { .. }, None) => Self::In,
+        }
+    }
 }
 
 impl Forward<'_> {
@@ -93,7 +105,7 @@ impl Forward<'_> {
             }
         }
         edits.insert(top, |out| self.write_via(out));
-        match &self.border {
+        match self.border {
             Border::Out(veil) => self.hide(veil, message, edits),
             Border::In => {
                 via_source_edit(message, self.source, edits);
@@ -321,14 +333,14 @@ mod tests {
         let token = |side| Token { side, person: 0, pair: 1, binding: 0, remote: source, stream: None, domain: 0 };
         let records = message.essentials().unwrap().to.tag().is_none();
         let (outgoing, incoming) = (own("192.0.2.1:5060"), own("192.168.1.1:5060"));
-        let border = match crossing {
-            Crossing::Within => Border::None,
-            Crossing::In => Border::In,
+        let veil = match crossing {
+            Crossing::Within | Crossing::In => None,
             Crossing::Out { is_own_call } => {
                 let veil = Veil::new(&random, &network, &store, &registrar, outgoing, "home.example", is_own_call);
-                Border::Out(veil.over(&message, Some(source.ip())))
+                Some(veil.over(&message, Some(source.ip())))
             }
         };
+        let border = Border::of(crossing, veil.as_ref());
         let forward = Forward {
             uri,
             path: b"",
@@ -441,6 +453,44 @@ mod tests {
         let contact = INVITE.replace("sip:alice@10.9.8.7 ", &std::format!("sip:{long}@10.9.8.7 "));
         let text = forwarded(DEVICE, &contact, None, OUT);
         assert!(text.contains("Contact: <sip:192.0.2.1:5060>\r\n"), "no name, but no address either: {text}");
+    }
+
+    /// Whatever is wrong with a request that can be read all the same: its edits fit together, and nothing is shown.
+    #[test]
+    fn mutated_requests() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let (mut tried, letters) = (0, b";,<>@:.\"1902a []=*?%-\t");
+        for _ in 0..20_000 {
+            let mut bytes = INVITE.as_bytes().to_vec();
+            for _ in 0..1 + next(4) {
+                let (at, letter) = (next(bytes.len()), letters[next(letters.len())]);
+                match next(3) {
+                    0 => bytes[at] = letter,
+                    1 => bytes.insert(at, letter),
+                    _ => drop(bytes.remove(at)),
+                }
+            }
+            let Ok(text) = core::str::from_utf8(&bytes) else { continue };
+            if !Message::parse(text.as_bytes()).is_ok_and(|message| message.fault().is_none()) {
+                continue;
+            }
+            tried += 1;
+            let out = forwarded(DEVICE, text, None, OUT);
+            let head = out.split_once("\r\n\r\n").map_or(&out[..], |(head, _)| head);
+            // The one that it came from is known, whatever it says.
+            let shown = head.match_indices("192.168.1.10").any(|(at, ip)| {
+                let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+                !is_digit(head[at + ip.len()..].chars().next()) && !is_digit(head[..at].chars().next_back())
+            });
+            assert!(!shown, "{text}\nin\n{head}");
+        }
+        assert!(tried > 5_000, "{tried}");
     }
 
     /// What it costs for a call as phones make it.

@@ -588,8 +588,8 @@ fn try_branch(
             None => (flow, Size::Datagram),
         };
     }
-    let (source_local, source_remote) = stack.network.local(source).zip(stack.network.remote(source)).ok_or(480u16)?;
-    let (local, remote) = stack.network.local(flow).zip(stack.network.remote(flow)).ok_or(480u16)?;
+    let source_remote = stack.network.remote(source).ok_or(480u16)?;
+    let remote = stack.network.remote(flow).ok_or(480u16)?;
     let (client, secret) = stack.reserve_client().ok_or(503u16)?;
 
     let passage = &context.passage;
@@ -623,32 +623,17 @@ fn try_branch(
         _ => b"",
     };
     let outgoing = Own::of(&stack.network, flow).ok_or(480u16)?;
-    let border = match passage.crossing {
-        Crossing::Within => Border::None,
-        Crossing::In => Border::In,
-        Crossing::Out { is_own_call } => {
-            let Stack { random, network, store, .. } = &*stack;
-            let domain = &around.people.model.main.domain;
-            let veil = Veil::new(random, network, store, around.registrar, outgoing, domain, is_own_call);
-            Border::Out(veil.over(message, Some(source_remote.ip())))
-        }
-    };
+    let domain = &around.people.model.main.domain;
+    let veil = Veil::of(passage.crossing, stack, around.registrar, outgoing, domain, message, source_remote.ip());
+    let border = Border::of(passage.crossing, veil.as_ref());
     let forward = Forward {
         uri: new_uri,
         path,
         own_routes: usize::from(passage.own_routes),
         drops_last_route: passage.is_strict,
         source: source_remote,
-        outgoing: Own {
-            transport: stack.network.transport(flow),
-            address: local,
-            name: stack.network.advertised(remote.ip()),
-        },
-        incoming: Own {
-            transport: stack.network.transport(source),
-            address: source_local,
-            name: stack.network.advertised(source_remote.ip()),
-        },
+        outgoing,
+        incoming: Own::of(&stack.network, source).ok_or(480u16)?,
         branch: Branch { kind: BranchKind::Transaction, handle: client.to_bits(), secret, routing: passage.routing },
         tokens: passage.records.then_some((caller, callee)),
         realm: &around.people.model.main.domain,

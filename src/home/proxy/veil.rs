@@ -21,6 +21,7 @@ use crate::home::binding::Text;
 use crate::home::registrar::Registrar;
 use crate::sip::mask::{self, Use};
 use crate::sip::own::Own;
+use crate::sip::stack::Stack;
 use crate::sip::transport::Network;
 use crate::wire::sip::{Field, Host, Message, Name, NameAddr, SipUri, Uri, Via, list, same_name};
 
@@ -89,6 +90,23 @@ impl<'a> Veil<'a> {
         is_own_call: bool,
     ) -> Self {
         Self { random, network, store, registrar, own, domain, is_own_call, known: Vec::new() }
+    }
+
+    /// The veil over a request that leaves, from a device at `source`; none over any other.
+    #[allow(clippy::too_many_arguments, reason = "what a veil is made of")]
+    pub fn of(
+        crossing: Crossing,
+        stack: &'a Stack,
+        registrar: &'a Registrar,
+        own: Own<'a>,
+        domain: &'a str,
+        message: &Message<'_>,
+        source: IpAddr,
+    ) -> Option<Self> {
+        let Crossing::Out { is_own_call } = crossing else { return None };
+        let Stack { random, network, store, .. } = stack;
+        let veil = Self::new(random, network, store, registrar, own, domain, is_own_call);
+        Some(veil.over(message, Some(source)))
     }
 
     /// The same, over a message that came from a device at `remote` and names its addresses in Contact, and a request's in
