@@ -116,6 +116,11 @@
 //! *they* made carries our requests, too, when they said so (RFC 5923). The tokens in Record-Route bring the answers' BYE
 //! back the same way; if that connection is gone, the next hop's own address says how to make another.
 //!
+//! At this border the home shows nothing of its devices ([`home::proxy::veil`]): Alice's Via comes off, her Contact is an
+//! address of ours with her own sealed in it ([`sip::mask`]), a Call-ID that names her phone is sealed as a whole. Carl's
+//! answer gets all of that back from the request, which the server transaction keeps; his BYE, addressed to the sealed
+//! Contact, becomes one for her phone's own. Nothing is remembered for it, so a restart in mid-call changes nothing.
+//!
 //! # What outlives the power
 //!
 //! Services hold state in tables and mark what has changed; the journal (`server/journal.rs`) writes the newest state of

@@ -55,6 +55,12 @@ pub fn read<'o>(random: &Random, what: Use, text: &[u8], buffer: &'o mut Room) -
     reveal(random, what, b"", seal, text).then_some(text)
 }
 
+/// A Call-ID as it is in the home: what is hidden in it, if it is a mask, else itself. What names a dialog (tokens, tables)
+/// goes by this one.
+pub fn call_id_within<'o>(random: &Random, call_id: &'o [u8], room: &'o mut Room) -> &'o [u8] {
+    read(random, Use::CallId, call_id, room).unwrap_or(call_id)
+}
+
 /// Room for what [`read`] reads.
 pub type Room = [u8; SEAL_BYTES + MASKED_BYTES];
 

@@ -13,7 +13,7 @@ use crate::base::net::Transport;
 use crate::base::random::Random;
 use crate::base::text::Writer;
 use crate::sip::branch::Branch;
-use crate::sip::mask::{self, Use};
+use crate::sip::mask;
 pub use crate::sip::own::Own;
 use crate::sip::token::Token;
 use crate::wire::sip::edit::Edits;
@@ -95,11 +95,7 @@ impl Forward<'_> {
             let is_secure = uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"));
             let scheme = if is_secure { "sips:" } else { "sip:" };
             let mut room = mask::ROOM;
-            let inside = match self.border {
-                Border::In => mask::read(random, Use::CallId, essentials.call_id, &mut room),
-                Border::None | Border::Out(_) => None,
-            };
-            let call_id = inside.unwrap_or(essentials.call_id);
+            let call_id = mask::call_id_within(random, essentials.call_id, &mut room);
             for (own, token) in [(&self.outgoing, callee), (&self.incoming, caller)] {
                 edits.insert(at, |out| write_record_route(scheme, own, token, random, call_id, out));
             }
