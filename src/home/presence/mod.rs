@@ -29,7 +29,7 @@ use crate::base::time::Instant;
 use crate::config::model::State;
 use crate::home::binding::{Binding, Text};
 use crate::home::calls::Calls;
-use crate::home::policy::{self, Asker, Assurance, ByHand, Decision, Event, Kind, Snapshot, Target};
+use crate::home::policy::{self, Asker, ByHand, Decision, Event, Kind, Snapshot, Target};
 use crate::home::proxy::Around;
 use crate::home::registrar::Refused;
 use crate::sip::dialog::{Dialog, Part};
@@ -159,8 +159,9 @@ impl Presence {
                     continue;
                 }
             }
-            if let Subject::List(list) = watch.subject {
-                self.renew_list(around, list, watch.watcher);
+            let (subject, watcher) = (watch.subject, watch.watcher);
+            if let Subject::List(list) = subject {
+                self.renew_list(around, list, watcher);
             }
             self.watches.mark(around.stack, handle);
             self.watches.touch(now, around.stack, handle);
@@ -570,11 +571,11 @@ impl Presence {
             }
         }
         let is_gone = |role: Role| matches!(role, Role::Device(device) if around.registrar.get(device).is_none());
-        while let Some(gone) = self.watched.iter().find(|(_, it)| is_gone(it.role)).map(|(handle, _)| handle) {
+        while let Some((gone, _)) = { self.watched.iter().find(|(_, it)| is_gone(it.role)) } {
             self.watched.remove(now, around.stack, gone);
         }
         let is_known = |id: u32| around.registrar.by_id(id).is_some();
-        while let Some(device) = self.publications.notified_devices().find(|id| *id != 0 && !is_known(*id)) {
+        while let Some(device) = { self.publications.notified_devices().find(|id| *id != 0 && !is_known(*id)) } {
             self.publications.device_gone(around.stack, device);
         }
     }
@@ -696,6 +697,9 @@ impl Presence {
 
     /// Leaves those whom nobody watches any more.
     fn drop_unwatched(&mut self, now: Instant, stack: &mut Stack) {
+        if self.watched.is_empty() {
+            return;
+        }
         for index in 0..crate::base::limits::WATCHED {
             let Some((handle, watched)) = self.watched.iter().find(|(handle, _)| handle.index() == index) else {
                 continue;
@@ -777,7 +781,7 @@ fn names_of(around: &mut Around<'_>, watcher: usize) -> Option<Bytes> {
     let model = &around.people.model;
     let domain = model.main.domain.as_str();
     around.stack.compose(|_, out| {
-        let mut put = |user: &str, out: &mut Writer<'_>| {
+        let put = |user: &str, out: &mut Writer<'_>| {
             out.text("sip:");
             out.text(user);
             out.text("@");

@@ -197,6 +197,12 @@ impl Publications {
         }
     }
 
+    /// The devices that have told watchers something directly.
+    pub fn notified_devices(&self) -> impl Iterator<Item = u32> {
+        let notified = self.table.iter().filter(|(_, it)| it.origin == Origin::Notified);
+        notified.map(|(_, it)| it.device)
+    }
+
     /// How many there are.
     pub const fn len(&self) -> usize {
         self.table.len()

@@ -103,7 +103,8 @@ impl AllWatched {
     pub fn want(&mut self, stack: &mut Stack, person: usize, role: Role, uri: &[u8]) -> Option<WatchedHandle> {
         let uri: String<URI_BYTES> = core::str::from_utf8(uri).ok()?.try_into().ok()?;
         let is_it = |it: &Watched| usize::from(it.person) == person && it.role == role && it.uri == uri;
-        if let Some(handle) = self.table.iter().find(|(_, it)| is_it(it)).map(|(handle, _)| handle) {
+        let known = self.table.iter().find(|(_, it)| is_it(it)).map(|(handle, _)| handle);
+        if let Some(handle) = known {
             if let Some(known) = self.table.get_mut(handle)
                 && known.phase == Phase::Leaving
             {
@@ -420,6 +421,11 @@ impl Watched {
 
     fn pause_for(&mut self, now: Instant, pause_ms: u64) {
         self.phase = Phase::Paused(now.plus(pause_ms.max(1_000)));
+    }
+
+    /// Whether a dialog is kept for it.
+    pub const fn has_dialog(&self) -> bool {
+        self.dialog.is_some()
     }
 
     fn forget_dialog(&mut self, stack: &mut Stack) {
