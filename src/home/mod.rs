@@ -10,3 +10,4 @@ pub mod presence;
 pub mod proxy;
 pub mod registrar;
 pub mod reluctant;
+pub mod word;
