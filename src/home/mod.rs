@@ -1,6 +1,7 @@
 //! Floor 3: the services of the home.
 
 pub mod binding;
+pub mod commands;
 pub mod identity;
 pub mod people;
 pub mod policy;
