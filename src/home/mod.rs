@@ -2,6 +2,7 @@
 
 pub mod binding;
 pub mod calls;
+pub mod commands;
 pub mod identity;
 pub mod outside;
 pub mod people;
