@@ -42,6 +42,7 @@ fn the_server_allocates_nothing() {
         home.register("bob", "builder", BOB, round);
         home.message(round);
         home.call(round);
+        home.outside(round);
         home.garbage(round);
         home.stream(round);
         home.pass(40_000);
@@ -55,6 +56,7 @@ fn the_server_allocates_nothing() {
 
 const ALICE: &str = "192.168.1.10:5060";
 const BOB: &str = "192.168.1.30:5060";
+const CARL: &str = "198.51.100.21:5060";
 const HOME: &str = "
 config pcsd 'main'
     option domain 'home.example'
@@ -63,6 +65,7 @@ config pcsd 'main'
     list unlimited '192.168.1.10'
     list unlimited '192.168.1.30'
     list unlimited '192.168.1.66'
+    list unlimited '198.51.100.21'
 config person 'alice'
     option password 'wonderland'
 config person 'bob'
@@ -217,6 +220,27 @@ impl Home {
     fn call(&mut self, round: u64) {
         let answer = self.prove(("bob", "builder", BOB), "INVITE", "sip:alice@home.example", "");
         assert!(answer.starts_with("SIP/2.0 200"), "round {round}: {answer}");
+        self.in_call(BOB, &answer, &format!("sip:alice@{ALICE}"), round);
+    }
+
+    /// Calls out of the home and into it: what is hidden at its border costs no allocation either.
+    fn outside(&mut self, round: u64) {
+        let answer = self.prove(("alice", "wonderland", ALICE), "INVITE", "sip:carl@198.51.100.21", "");
+        assert!(answer.starts_with("SIP/2.0 200"), "round {round}: {answer}");
+        self.in_call(ALICE, &answer, "sip:carl@198.51.100.21", 2 * round);
+        let invite = format!(
+            "INVITE sip:alice@home.example SIP/2.0\r\nVia: SIP/2.0/UDP {CARL};branch=z9hG4bKcarl{round};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:carl@other.test>;tag=c{round}\r\nTo: <sip:alice@home.example>\r\n\
+             Call-ID: c{round}@x\r\nCSeq: 1 INVITE\r\nContact: <sip:carl@{CARL}>\r\nContent-Length: 0\r\n\r\n"
+        );
+        let answer = self.datagram(CARL, &invite).pop().expect("an answer");
+        let contact = answer.split("Contact: <").nth(1).and_then(|rest| rest.split('>').next()).expect("a Contact");
+        assert!(contact.starts_with("sip:m1-") && !answer.contains("192.168.1.10"), "round {round}: {answer}");
+        self.in_call(CARL, &answer, contact, 2 * round + 1);
+    }
+
+    /// ACK, INFO and BYE of a call that was answered.
+    fn in_call(&mut self, address: &str, answer: &str, target: &str, round: u64) {
         let lines = |name: &str| -> Vec<String> {
             let prefix = format!("{name}: ");
             answer.lines().filter_map(|line| line.strip_prefix(&prefix)).map(String::from).collect()
@@ -225,12 +249,12 @@ impl Home {
         let (from, to, call_id) = (&lines("From")[0], &lines("To")[0], &lines("Call-ID")[0]);
         for (step, method) in [(2, "ACK"), (3, "INFO"), (4, "BYE")] {
             let text = format!(
-                "{method} sip:alice@{ALICE} SIP/2.0\r\nVia: SIP/2.0/UDP {BOB};branch=z9hG4bK{method}{round};rport\r\n\
+                "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK{method}{round};rport\r\n\
                  Max-Forwards: 70\r\n{routes}From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {step} {method}\r\n\
                  Content-Length: 0\r\n\r\n"
             );
             let before = self.delivered;
-            let back = self.datagram(BOB, &text);
+            let back = self.datagram(address, &text);
             assert!(self.delivered > before, "{method} arrives");
             assert!(method == "ACK" || back.last().is_some_and(|back| back.starts_with("SIP/2.0 200")), "{back:?}");
         }

@@ -32,12 +32,16 @@ pub enum Purpose {
     Tag,
     /// What is written into the journal and compared after a restart.
     Journal,
+    /// The seal of what peers carry for us without being able to read it.
+    Seal,
+    /// What hides it from them.
+    Keystream,
 }
 
 impl Purpose {
     const fn outlives_a_start(self) -> bool {
         // A nonce must not: how often it was used is forgotten, and after a reboot its time of issue may seem to come yet.
-        matches!(self, Self::Token | Self::Journal)
+        matches!(self, Self::Token | Self::Journal | Self::Seal | Self::Keystream)
     }
 }
 

@@ -197,6 +197,10 @@ pub fn base64url_decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
             bits = bits << 6 | u32::from(value);
         }
         bits <<= 6 * (4 - group.len());
+        // RFC 4648 §3.5: bits that say nothing are 0, so that no other text says the same.
+        if group.len() < 4 && bits << (8 * group.len()) != 0 {
+            return None;
+        }
         for i in 0..group.len() - 1 {
             *out.get_mut(len)? = (bits >> (16 - 8 * i)) as u8;
             len += 1;
@@ -281,6 +285,7 @@ mod tests {
         }
         assert_eq!(base64url_decode(b"A", &mut [0; 4]), None);
         assert_eq!(base64url_decode(b"AB+=", &mut [0; 4]), None);
+        assert_eq!((base64url_decode(b"AB", &mut [0; 4]), base64url_decode(b"AAB", &mut [0; 4])), (None, None));
         assert_eq!(base64url_decode(b"AAAA", &mut [0; 2]), None);
     }
 

@@ -10,14 +10,17 @@ use crate::home::binding::Binding;
 use crate::home::outside::{self, Destination, Onward};
 use crate::home::proxy;
 use crate::home::proxy::context::To;
-use crate::home::proxy::forward::{Forward, Own};
+use crate::home::proxy::forward::{Border, Forward, Own};
+use crate::home::proxy::veil::{Crossing, Veil};
 use crate::sip::branch::{self, Branch};
+use crate::sip::mask;
 use crate::sip::route::Routes;
-use crate::sip::token::Token;
+use crate::sip::stack::Stack;
+use crate::sip::token::{Side, Token};
 use crate::wire::sip::Fault;
 use crate::wire::sip::edit::Edits;
 
-const GONE: Fault = Fault { status: 480, reason: "Temporarily Unavailable" };
+pub(super) const GONE: Fault = Fault { status: 480, reason: "Temporarily Unavailable" };
 
 impl Core {
     pub(super) fn ack(&mut self, now: Instant, incoming: Incoming<'_, '_>) {
@@ -69,20 +72,36 @@ impl Core {
         let hash = hash.finish();
         let branch =
             Branch { kind: branch::Kind::Stateless, handle: (hash >> 32) as u32, secret: hash as u32, routing: 0 };
-        let strict = if incoming.routes.is_strict { proxy::forward::last_route(incoming.message) } else { None };
+        let crossing = self.crossing(&incoming, matches!(to, To::Flow(_) | To::Server(_)), false);
+        let mut room = mask::ROOM;
+        let is_strict = incoming.routes.is_strict;
+        let uri =
+            proxy::forward::target_in_dialog(&self.stack.random, incoming.message, is_strict, crossing, &mut room);
+        let outgoing = Own { transport: network.transport(flow), address, name: network.advertised(remote.ip()) };
+        let border = match crossing {
+            Crossing::Within => Border::None,
+            Crossing::In => Border::In,
+            Crossing::Out { is_own_call } => {
+                let Stack { random, network, store, .. } = &self.stack;
+                let domain = &self.people.model.main.domain;
+                let veil = Veil::new(random, network, store, &self.registrar, outgoing, domain, is_own_call);
+                Border::Out(veil.over(incoming.message, Some(incoming.from.ip())))
+            }
+        };
         let forward = Forward {
-            uri: strict.map(|route| route.uri),
+            uri,
             path: b"",
             own_routes: usize::from(incoming.routes.own),
             drops_last_route: incoming.routes.is_strict,
             source: incoming.from,
-            outgoing: Own { transport: network.transport(flow), address, name: network.advertised(remote.ip()) },
+            outgoing,
             incoming: Own { transport: network.transport(incoming.flow), address: source_address, name: None },
             branch,
             tokens: None,
             realm: &self.people.model.main.domain,
             breadth: proxy::breadth_of(incoming.message),
             is_alias: false,
+            border,
         };
         let mut edits = Edits::new(&mut self.proxy.edit_text);
         forward.edits(&self.stack.random, incoming.message, &mut edits);
@@ -127,6 +146,21 @@ impl Core {
         match port.or_else(|| self.stack.network.port_towards(transport, token.remote.ip())) {
             Some(port) => Place::Dialog(To::Flow(Flow::Datagram { port, remote: token.remote })),
             None => Place::Unreachable(GONE),
+        }
+    }
+
+    /// How a request crosses the border of the home. It goes `outward` unless it goes to a person or a device; within a
+    /// dialog the tokens say who is on its sides. Who is not proven to be of the home counts as outside.
+    pub(super) fn crossing(&self, incoming: &Incoming<'_, '_>, is_outward: bool, is_proven: bool) -> Crossing {
+        let dialog = incoming.routes.dialog();
+        match dialog {
+            None if is_outward => Crossing::Out { is_own_call: true },
+            Some((from, to)) if is_outward && to.person == 0 => {
+                Crossing::Out { is_own_call: from.side == Side::Caller }
+            }
+            _ if is_proven => Crossing::Within,
+            Some((from, _)) if from.person != 0 && self.comes_from(from, incoming) => Crossing::Within,
+            _ => Crossing::In,
         }
     }
 

@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use heapless::Vec;
 
 use super::Core;
+use super::dialog::GONE;
 use crate::base;
 use crate::base::limits::{BINDINGS_PER_PERSON, BRANCHES};
 use crate::base::net::{Flow, Stream, Transport, octets};
@@ -19,11 +20,12 @@ use crate::home::policy::{
     self, Asker, Assurance, Decision, Devices, Event, Facts, Kind, Snapshot, State, Target as Goal,
 };
 use crate::home::proxy::context::{self, Passage, Target, To};
-use crate::home::proxy::{self, Job};
+use crate::home::proxy::{self, Job, veil};
 use crate::home::registrar::{BindingHandle, Registrar};
 use crate::home::reluctant::Reluctant;
 use crate::sip::branch;
 use crate::sip::limiter::{MALFORMED_COST, REFUSED_COST};
+use crate::sip::mask;
 use crate::sip::route::Routes;
 use crate::sip::stack::{Keys, tag_of};
 use crate::sip::transport::DEFAULT_PORT;
@@ -216,6 +218,10 @@ impl Core {
                 None => Place::Unreachable(Fault { status: 400, reason: "Malformed Route" }),
             };
         }
+        if let Some(device) = veil::unveiled(&self.stack.random, uri.raw, &mut mask::ROOM.clone()) {
+            let device = Uri::parse(device).ok().and_then(|uri| self.registrar.by_contact(&self.stack, uri.sip()?));
+            return device.map_or(Place::Unreachable(GONE), |(device, _)| Place::Device(device));
+        }
         if self.people.is_domain(uri) || self.stack.network.is_own(uri) {
             return match uri.user {
                 None | Some(b"pcs") => Place::Server,
@@ -404,6 +410,10 @@ impl Core {
             callee,
             breadth,
             records: begins_dialog,
+            crossing: {
+                let is_outward = matches!(&place, Place::Outside(_) | Place::Dialog(To::Flow(_) | To::Server(_)));
+                self.crossing(&incoming, is_outward, asker.person.is_some())
+            },
         };
         let Incoming { flow, keys, .. } = incoming;
         let (proxy, mut around) = self.split();

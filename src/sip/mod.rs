@@ -4,6 +4,7 @@ pub mod branch;
 pub mod dialog;
 pub mod digest;
 pub mod limiter;
+pub mod mask;
 pub mod own;
 pub mod resolver;
 pub mod route;

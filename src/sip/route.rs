@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 
 use crate::base::net::Transport;
 use crate::base::random::Random;
+use crate::sip::mask::{self, Use};
 use crate::sip::token::Token;
 use crate::sip::transport::{Network, port_of, transport_of};
 use crate::wire::sip::{Message, Name, NameAddr, SipUri, Uri};
@@ -31,6 +32,9 @@ impl Routes {
     pub fn of(message: &Message<'_>, network: &Network, random: &Random) -> Self {
         let mut routes = Self::default();
         let Some(call_id) = message.essentials().map(|essentials| essentials.call_id) else { return routes };
+        // Tokens are sealed for the Call-ID as it is in the home.
+        let mut room = mask::ROOM;
+        let call_id = mask::read(random, Use::CallId, call_id, &mut room).unwrap_or(call_id);
         if let Some(Ok(Uri::Sip(uri))) = message.request_uri().map(Uri::parse)
             && let Some(token) = own_token(&uri, network, random, call_id)
         {

@@ -2,14 +2,16 @@
 //!
 //! Each dialog that passes gets two of our addresses, one for each side. A request inside the dialog names both: the first
 //! is the sender's side, the last the side it goes to. The seal covers the Call-ID, so a token is of no use in another
-//! dialog, and the side's proven identity, so that a request inside a dialog needs no new challenge. It needs no memory and
-//! (with the same key) survives a restart.
+//! dialog, and the side's proven identity, so that a request inside a dialog needs no new challenge. Both sides see both
+//! tokens: they are sealed by [`mask`](super::mask), so that nobody reads where the other is. It needs no memory and (with
+//! the same key) survives a restart.
 
 use core::net::{IpAddr, SocketAddr};
 
 use crate::base::net::Stream;
 use crate::base::random::{Purpose, Random};
 use crate::base::text::{Writer, base64url_decode, base64url_encode};
+use crate::sip::mask::{self, SEAL_BYTES, Use};
 
 /// The two ends of a dialog, by who began it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,9 +42,8 @@ pub struct Token {
     pub domain: u32,
 }
 
-const MAC_BYTES: usize = 8;
-/// Flags, person, pair, binding, IPv6 address and port, stream, domain, seal.
-const MOST_BYTES: usize = 1 + 4 + 4 + 4 + 18 + 4 + 4 + MAC_BYTES;
+/// Seal, flags, person, pair, binding, IPv6 address and port, stream, domain.
+const MOST_BYTES: usize = SEAL_BYTES + 1 + 4 + 4 + 4 + 18 + 4 + 4;
 
 const CALLEE: u8 = 1;
 const IPV6: u8 = 2;
@@ -59,6 +60,7 @@ impl Token {
         flags |= if self.remote.is_ipv6() { IPV6 } else { 0 };
         flags |= if self.stream.is_some() { STREAM } else { 0 };
         flags |= if self.domain != 0 { DOMAIN } else { 0 };
+        bytes.put(&[0; SEAL_BYTES]);
         bytes.put(&[flags]);
         bytes.put(&self.person.to_be_bytes());
         bytes.put(&self.pair.to_be_bytes());
@@ -75,9 +77,11 @@ impl Token {
         if self.domain != 0 {
             bytes.put(&self.domain.to_be_bytes());
         }
-        let seal = seal(random, call_id, bytes.written());
-        bytes.put(&seal);
-        base64url_encode(bytes.written(), out);
+        let len = bytes.len();
+        let sealed = &mut buffer[..len];
+        let (seal, text) = sealed.split_at_mut(SEAL_BYTES);
+        seal.copy_from_slice(&mask::hide(random, Use::Route, call_id, text));
+        base64url_encode(sealed, out);
     }
 
     /// The hash that stands for a domain in a token.
@@ -91,11 +95,11 @@ impl Token {
     pub fn read(random: &Random, call_id: &[u8], text: &[u8]) -> Option<Self> {
         let mut buffer = [0; MOST_BYTES];
         let len = base64url_decode(text, &mut buffer)?;
-        let (bytes, mac) = buffer[..len].split_at_checked(len.checked_sub(MAC_BYTES)?)?;
-        if !crate::base::text::same_secret(&seal(random, call_id, bytes), mac) {
+        let (seal, bytes) = buffer.get_mut(..len)?.split_first_chunk_mut::<SEAL_BYTES>()?;
+        if !mask::reveal(random, Use::Route, call_id, seal, bytes) {
             return None;
         }
-        let (flags, rest) = bytes.split_first()?;
+        let (flags, rest) = (*bytes).split_first()?;
         let (person, rest) = rest.split_first_chunk::<4>()?;
         let (pair, rest) = rest.split_first_chunk::<4>()?;
         let (binding, rest) = rest.split_first_chunk::<4>()?;
@@ -129,13 +133,6 @@ impl Token {
             domain,
         })
     }
-}
-
-fn seal(random: &Random, call_id: &[u8], bytes: &[u8]) -> [u8; MAC_BYTES] {
-    let mut hash = random.hash(Purpose::Token);
-    hash.put(call_id);
-    hash.put(bytes);
-    hash.finish().to_be_bytes()
 }
 
 #[cfg(test)]

@@ -325,6 +325,18 @@ impl Network {
         remote.is_loopback() || self.addresses.iter().any(|local| local.prefix > 0 && local.reaches(remote))
     }
 
+    /// Whether an address is one of ours.
+    pub fn is_own_ip(&self, ip: IpAddr) -> bool {
+        self.addresses.iter().any(|local| local.ip == ip)
+            || self.open_ports().any(|(_, state)| state.address.ip() == ip)
+    }
+
+    /// Whether an address is on a network of ours that is not the way out into the world.
+    pub fn is_within(&self, ip: IpAddr) -> bool {
+        let mut within = self.addresses.iter().filter(|local| local.prefix > 0 && !local.default_route);
+        within.any(|local| local.reaches(ip))
+    }
+
     /// Whether a URI's host and port mean this server by one of its addresses or names.
     pub fn is_own(&self, uri: &SipUri<'_>) -> bool {
         let number = port_of(uri);

@@ -281,6 +281,7 @@ impl World {
             self.note(format!("#{conn} read {} ({}) {}", msg.start, msg.get("CSeq"), msg.branch()));
             if let End::Server(other, _) = self.conns[conn].ends[1 - end] {
                 self.ledger.left(self.now, other, &msg);
+                self.leaves(other, self.conns[conn].remotes[1 - end], &msg);
             }
             self.ledger.reached(self.now, server, Some(conn), &msg);
         }
@@ -297,11 +298,13 @@ impl World {
             let n = window.len().min(self.link.piece);
             let bytes = window[..n].to_vec();
             self.servers[server].server.transmitted(now, stream, n);
-            if let End::Phone(_) = self.conns[conn].ends[1 - end] {
+            if let End::Phone(phone) = self.conns[conn].ends[1 - end] {
+                let to = self.phones[phone].address;
                 self.conns[conn].seen[1 - end].extend(&bytes);
                 for msg in messages(&mut self.conns[conn].seen[1 - end]) {
                     self.note(format!("#{conn} <= {} ({})", msg.start, msg.get("CSeq")));
                     self.ledger.left(self.now, server, &msg);
+                    self.leaves(server, to, &msg);
                 }
             }
             self.send_bytes(conn, end, &bytes);

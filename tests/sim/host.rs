@@ -41,6 +41,13 @@ pub struct Host {
 /// An address with its prefix, and whether the world is there.
 pub type Local<'a> = (&'a str, u8, bool);
 
+impl Host {
+    /// The domain it serves.
+    pub fn domain(&self) -> &str {
+        &self.model.main.domain
+    }
+}
+
 impl World {
     /// Adds a server with this configuration and these addresses, with records kept in memory.
     pub fn host(&mut self, text: &str, addresses: &[Local<'_>]) -> usize {

@@ -36,7 +36,8 @@ struct Asked {
     finals: Vec<(u16, String, u64)>,
     /// The connection it came by: when that is gone there is no way to answer.
     conn: Option<usize>,
-    call_id: String,
+    /// The tag of who asked, which names the call on both sides of a border, where its Call-ID may be another.
+    from_tag: String,
     /// Whether it came without credentials: it is then refused without keeping anything.
     is_unproven: bool,
     /// Whether the server ended before it answered.
@@ -50,13 +51,13 @@ impl Ledger {
             None if msg.method() != "ACK" && !msg.branch().is_empty() => {
                 let key = (self.life(server), msg.branch(), msg.method().to_string());
                 let is_unproven = msg.get("Proxy-Authorization").is_empty() && msg.get("Authorization").is_empty();
-                let call_id = msg.get("Call-ID").into();
+                let from_tag = msg.tag("From").into();
                 let (first_at, finals, is_lost) = (None, Vec::new(), false);
-                let asked = Asked { at: now, first_at, finals, conn, call_id, is_unproven, is_lost };
+                let asked = Asked { at: now, first_at, finals, conn, from_tag, is_unproven, is_lost };
                 self.asked.entry(key).or_insert(asked);
             }
             Some(200..=299) if msg.method() == "INVITE" => {
-                self.accepted_in.insert((server, msg.get("Call-ID").into(), msg.tag("To").into()));
+                self.accepted_in.insert((server, msg.tag("From").into(), msg.tag("To").into()));
             }
             _ => {}
         }
@@ -73,7 +74,7 @@ impl Ledger {
         let life = self.life(server);
         for ((_, branch, _), asked) in self.asked.iter_mut().filter(|((it, ..), _)| *it == life) {
             // Of a fork further 2xx may be on their way after the first.
-            self.interrupted.insert(asked.call_id.clone());
+            self.interrupted.insert(asked.from_tag.clone());
             if asked.finals.is_empty() {
                 asked.is_lost = true;
                 self.eaten.insert(branch.clone());
@@ -89,7 +90,7 @@ impl Ledger {
     pub fn left(&mut self, now: u64, server: usize, msg: &Msg) {
         let Some(status) = msg.status() else { return };
         if msg.method() == "INVITE" && (200..300).contains(&status) {
-            self.accepted_out.insert((server, msg.get("Call-ID").into(), msg.tag("To").into()));
+            self.accepted_out.insert((server, msg.tag("From").into(), msg.tag("To").into()));
         }
         let key = (self.life(server), msg.branch(), msg.method().to_string());
         let Some(asked) = self.asked.get_mut(&key) else {
@@ -135,7 +136,7 @@ impl Ledger {
             }
         }
         for accepted in &self.accepted_in {
-            let is_cut_off = |it: &Asked| it.call_id == accepted.1 && it.conn.is_some_and(|conn| !is_open(conn));
+            let is_cut_off = |it: &Asked| it.from_tag == accepted.1 && it.conn.is_some_and(|conn| !is_open(conn));
             let has_way = !self.asked.values().any(is_cut_off) && !self.interrupted.contains(&accepted.1);
             assert!(!has_way || self.accepted_out.contains(accepted), "a 2xx to INVITE stayed here: {accepted:?}");
         }

@@ -12,6 +12,7 @@ mod digest;
 #[allow(dead_code, reason = "the spool's own tests use the rest")]
 mod disk;
 mod full;
+mod hiding;
 mod host;
 mod ledger;
 mod load;

@@ -35,6 +35,8 @@ pub struct Phone {
     pub listens: bool,
     /// Whether it has no power.
     pub is_off: bool,
+    /// Whether it is no device of a home of ours.
+    pub is_outside: bool,
     /// Whether it ignores answers, because the test itself wrote what they answer.
     pub is_sink: bool,
     /// Where it sends what has no route.
@@ -49,6 +51,10 @@ pub struct Phone {
     pub contact_params: String,
     /// Fields more in each REGISTER.
     pub register_fields: Vec<(String, String)>,
+    /// Fields more in every request and answer.
+    pub more_fields: Vec<(String, String)>,
+    /// Whether its Call-IDs have its address behind an `@`, as many do.
+    pub names_itself: bool,
     /// What it does.
     pub manner: Manner,
     /// What is to be sent.
@@ -215,6 +221,7 @@ impl Phone {
             is_tls: false,
             listens: true,
             is_off: false,
+            is_outside: false,
             is_sink: false,
             proxy: LAN.parse().unwrap(),
             aor: format!("sip:{user}@home.example"),
@@ -222,6 +229,8 @@ impl Phone {
             algorithm: None,
             contact_params: String::new(),
             register_fields: Vec::new(),
+            more_fields: Vec::new(),
+            names_itself: false,
             manner: Manner::POLITE,
             acts: VecDeque::new(),
             clients: Vec::new(),
@@ -266,7 +275,7 @@ impl Phone {
 
     /// The same, of somebody from outside: another address of record, and the server's address in the world.
     pub fn stranger(mut self, aor: &str) -> Self {
-        self.aor = aor.into();
+        (self.aor, self.is_outside) = (aor.into(), true);
         self.proxy = crate::world::WAN.parse().unwrap();
         self
     }
@@ -385,8 +394,11 @@ impl Phone {
         let via = format!("SIP/2.0/{} {};branch=;rport", self.transport().to_uppercase(), self.address);
         let from_tag = self.token();
         let from = format!("<{}>;tag={from_tag}", self.aor);
-        let (call_id, contact) = (self.token(), format!("<{}>", self.contact_uri()));
-        Msg::request(method, uri)
+        let (mut call_id, contact) = (self.token(), format!("<{}>{}", self.contact_uri(), self.contact_params));
+        if self.names_itself {
+            call_id += &format!("@{}", self.address);
+        }
+        let request = Msg::request(method, uri)
             .with("Via", &via)
             .with("Max-Forwards", "70")
             .with("From", &from)
@@ -394,7 +406,8 @@ impl Phone {
             .with("Call-ID", &call_id)
             .with("CSeq", &format!("1 {method}"))
             .with("Contact", &contact)
-            .with("User-Agent", "simulated")
+            .with("User-Agent", "simulated");
+        self.more_fields.iter().fold(request, |request, (name, value)| request.with(name, value))
     }
 
     /// Begins a client transaction, with credentials when a nonce is known.

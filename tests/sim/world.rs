@@ -378,6 +378,7 @@ impl World {
                     let from = self.source_of(server, port, to);
                     if let Some((msg, _)) = readable(&buffer[..len]) {
                         self.ledger.left(self.now, server, &msg);
+                        self.leaves(server, to, &msg);
                     }
                     self.transmit(from, to, &buffer[..len]);
                 }

@@ -8,6 +8,7 @@ use crate::base::store::Bytes;
 use crate::base::text::Name;
 use crate::base::time::Instant;
 use crate::home::policy::Kind;
+use crate::home::proxy::veil::Crossing;
 use crate::home::registrar::BindingHandle;
 use crate::sip::resolver::{Candidate, Candidates, LookupHandle};
 use crate::sip::stack::{ClientHandle, ServerHandle};
@@ -64,6 +65,8 @@ pub struct Passage {
     pub breadth: u32,
     /// Whether it may begin a dialog, so that we stay on its path.
     pub records: bool,
+    /// How it crosses the border of the home.
+    pub crossing: Crossing,
 }
 
 /// A place the request goes to.

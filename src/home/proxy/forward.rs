@@ -2,23 +2,30 @@
 //!
 //! Request-URI, Max-Forwards, Max-Breadth (RFC 5393), Route and Path, Record-Route (one for each side, RFC 5658, with a
 //! token that says which way that side is), Via, Content-Length where a stream needs it, and the credentials meant for us,
-//! which go no further, nor do identities of ours that others assert. Everything else goes out as it came.
+//! which go no further, nor do identities of ours that others assert. Everything else goes out as it came, but for what
+//! the border of the home hides ([`veil`](super::veil)).
 
 use core::net::SocketAddr;
 use core::ops::Range;
 
+use super::veil::{self, Crossing, Veil};
 use crate::base::net::Transport;
 use crate::base::random::Random;
 use crate::base::text::Writer;
 use crate::sip::branch::Branch;
+use crate::sip::mask::{self, Use};
 pub use crate::sip::own::Own;
 use crate::sip::token::Token;
 use crate::wire::sip::edit::Edits;
 use crate::wire::sip::response::via_source_edit;
-use crate::wire::sip::{Credentials, Message, Name, NameAddr, list, quoted_content, same_name};
+use crate::wire::sip::{Credentials, Field, Message, Name, NameAddr, list, quoted_content, same_name};
 
 /// Max-Forwards of a request that has none.
 const MAX_FORWARDS: u8 = 70;
+
+/// Fields that may go no further.
+const STOPPED: [Name; 5] =
+    [Name::ProxyAuthorization, Name::Authorization, Name::PAssertedIdentity, Name::PPreferredIdentity, Name::Other];
 
 /// One branch of a request.
 pub struct Forward<'a> {
@@ -46,6 +53,18 @@ pub struct Forward<'a> {
     pub breadth: u32,
     /// Whether the connection it goes on may be used the other way as well, for what its peer sends (RFC 5923).
     pub is_alias: bool,
+    /// What the border of the home makes of it.
+    pub border: Border<'a>,
+}
+
+/// The border of the home, where a request crosses it.
+pub enum Border<'a> {
+    /// It stays on its side.
+    None,
+    /// It comes in: what was hidden before is as it is in the home.
+    In,
+    /// It leaves.
+    Out(Veil<'a>),
 }
 
 impl Forward<'_> {
@@ -63,12 +82,25 @@ impl Forward<'_> {
             let uri = self.uri.or(message.request_uri()).unwrap_or_default();
             let is_secure = uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"));
             let scheme = if is_secure { "sips:" } else { "sip:" };
+            let mut room = mask::ROOM;
+            let inside = match self.border {
+                Border::In => mask::read(random, Use::CallId, essentials.call_id, &mut room),
+                Border::None | Border::Out(_) => None,
+            };
+            let call_id = inside.unwrap_or(essentials.call_id);
             for (own, token) in [(&self.outgoing, callee), (&self.incoming, caller)] {
-                edits.insert(at, |out| write_record_route(scheme, own, token, random, essentials.call_id, out));
+                edits.insert(at, |out| write_record_route(scheme, own, token, random, call_id, out));
             }
         }
         edits.insert(top, |out| self.write_via(out));
-        via_source_edit(message, self.source, edits);
+        match &self.border {
+            Border::Out(veil) => self.hide(veil, message, edits),
+            Border::In => {
+                via_source_edit(message, self.source, edits);
+                veil::unveil(random, message, |range, text| edits.replace(range, |out| out.put(text)));
+            }
+            Border::None => via_source_edit(message, self.source, edits),
+        }
         self.write_max_forwards(message, top, edits);
         self.write_breadth(message, top, edits);
         self.write_routes(message, top, edits);
@@ -80,24 +112,39 @@ impl Forward<'_> {
                 out.text("\r\n");
             });
         }
-        self.remove_false_identities(message, edits);
-        for name in [Name::ProxyAuthorization, Name::Authorization] {
-            for field in message.fields_named(name).filter(|field| is_for_realm(field.value, self.realm)) {
-                edits.remove(field.line.clone());
+        for field in STOPPED.into_iter().flat_map(|name| message.fields_named(name)) {
+            if self.stops(&field) {
+                edits.remove(field.line);
             }
         }
     }
 
-    /// RFC 3325 §5: phones show these instead of From, and nobody who sends to us is trusted to assert them. Those that
-    /// speak of our own people come off, as such a From would have to be proven.
-    fn remove_false_identities(&self, message: &Message<'_>, edits: &mut Edits) {
-        let others = message.fields_named(Name::Other);
-        let parties = others.filter(|field| field.raw_name.eq_ignore_ascii_case(b"Remote-Party-ID"));
-        let named = [Name::PAssertedIdentity, Name::PPreferredIdentity].into_iter();
-        for field in named.flat_map(|name| message.fields_named(name)).chain(parties) {
-            if list(field.value).any(|value| self.may_be_home(value)) {
-                edits.remove(field.line);
+    /// Whether a field goes no further. Credentials for our realm are for us. Phones show asserted identities instead of
+    /// From, and nobody who sends to us is trusted to assert them (RFC 3325 §5): those that speak of our own people come
+    /// off, as such a From would have to be proven.
+    fn stops(&self, field: &Field<'_>) -> bool {
+        match field.name {
+            Name::ProxyAuthorization | Name::Authorization => is_for_realm(field.value, self.realm),
+            Name::Other if !field.raw_name.eq_ignore_ascii_case(b"Remote-Party-ID") => false,
+            Name::PAssertedIdentity | Name::PPreferredIdentity | Name::Other => {
+                list(field.value).any(|value| self.may_be_home(value))
             }
+            _ => false,
+        }
+    }
+
+    /// Takes off what names the device that it comes from: the way it came, and its addresses.
+    fn hide(&self, veil: &Veil<'_>, message: &Message<'_>, edits: &mut Edits<'_>) {
+        let mut vias: Option<Range<usize>> = None;
+        for via in message.fields_named(Name::Via) {
+            match &mut vias {
+                Some(lines) if lines.end == via.line.start => lines.end = via.line.end,
+                vias => vias.replace(via.line).into_iter().for_each(|lines| edits.remove(lines)),
+            }
+        }
+        vias.into_iter().for_each(|lines| edits.remove(lines));
+        for field in message.fields().filter(|field| !self.stops(field)) {
+            veil.each_change(message, &field, |range, change| edits.replace(range, |out| veil.write(&change, out)));
         }
     }
 
@@ -225,7 +272,185 @@ pub fn request_uri(contact: &[u8]) -> &[u8] {
     &contact[..contact.iter().position(|byte| *byte == b'?').unwrap_or(contact.len())]
 }
 
+/// The new Request-URI of a request that goes to the side of a dialog or to a peer, when it changes: what a strict router has
+/// put last, and a device's own address where that was hidden before.
+pub fn target_in_dialog<'r>(
+    random: &Random,
+    message: &'r Message<'r>,
+    is_strict: bool,
+    crossing: Crossing,
+    room: &'r mut mask::Room,
+) -> Option<&'r [u8]> {
+    let last = if is_strict { last_route(message).map(|route| route.uri) } else { None };
+    let target = last.or(message.request_uri()).filter(|_| !matches!(crossing, Crossing::Out { .. }));
+    target.and_then(|uri| veil::unveiled(random, uri, room)).or(last)
+}
+
 /// The URI of the last Route value, for a strict router's request (§16.4).
 pub fn last_route<'m>(message: &Message<'m>) -> Option<NameAddr<'m>> {
     NameAddr::parse(message.values(Name::Route).last()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::EDIT_BYTES;
+    use crate::base::net::LocalAddress;
+    use crate::base::store::Store;
+    use crate::home::registrar::Registrar;
+    use crate::sip::branch::Kind;
+    use crate::sip::token::Side;
+    use crate::sip::transport::Network;
+    use std::boxed::Box;
+    use std::string::String;
+
+    const DEVICE: &str = "192.168.1.10:5060";
+    const CARL: &str = "198.51.100.21:5060";
+
+    /// What a request becomes that comes from there.
+    fn forwarded(source: &str, bytes: &str, uri: Option<&[u8]>, crossing: Crossing) -> String {
+        let mut network = Network::new();
+        let local = |ip: &str, default_route| LocalAddress { ip: ip.parse().unwrap(), prefix: 24, default_route };
+        network.set_addresses(&[local("192.168.1.1", false), local("192.0.2.1", true)], |_| {});
+        let (store, registrar): (Box<Store>, _) = (Box::new(Store::new()), Box::new(Registrar::new()));
+        let random = Random::new();
+        let own = |address: &str| Own { transport: Transport::Udp, address: address.parse().unwrap(), name: None };
+        let source: SocketAddr = source.parse().unwrap();
+        let message = Message::parse(bytes.as_bytes()).unwrap();
+        assert_eq!(message.fault(), None);
+        let token = |side| Token { side, person: 0, pair: 1, binding: 0, remote: source, stream: None, domain: 0 };
+        let records = message.essentials().unwrap().to.tag().is_none();
+        let (outgoing, incoming) = (own("192.0.2.1:5060"), own("192.168.1.1:5060"));
+        let border = match crossing {
+            Crossing::Within => Border::None,
+            Crossing::In => Border::In,
+            Crossing::Out { is_own_call } => {
+                let veil = Veil::new(&random, &network, &store, &registrar, outgoing, "home.example", is_own_call);
+                Border::Out(veil.over(&message, Some(source.ip())))
+            }
+        };
+        let forward = Forward {
+            uri,
+            path: b"",
+            own_routes: 0,
+            drops_last_route: false,
+            source,
+            outgoing,
+            incoming,
+            branch: Branch { kind: Kind::Transaction, handle: 1, secret: 2, routing: 3 },
+            tokens: records.then_some((token(Side::Caller), token(Side::Callee))),
+            realm: "home.example",
+            breadth: 60,
+            is_alias: false,
+            border,
+        };
+        let (mut text, mut buffer) = ([0; EDIT_BYTES], [0; 4096]);
+        let mut edits = Edits::new(&mut text);
+        forward.edits(&random, &message, &mut edits);
+        let mut out = Writer::new(&mut buffer);
+        edits.apply(message.bytes(), &mut out);
+        let len = out.finish().expect("the edits are right");
+        String::from_utf8(buffer[..len].to_vec()).unwrap()
+    }
+
+    const OUT: Crossing = Crossing::Out { is_own_call: true };
+
+    const INVITE: &str = "INVITE sip:carl@other.test SIP/2.0\r\n\
+        v: SIP/2.0/UDP 192.168.1.10:5060;rport;branch=z9hG4bK1,\r\n SIP/2.0/TCP 10.9.8.7;branch=z9hG4bK0\r\n\
+        Via: SIP/2.0/UDP 10.9.8.8:5062;received=10.9.8.9;branch=z9hG4bK2\r\n\
+        Max-Forwards: 70\r\nFrom: \"Alice\" <sip:alice@home.example>;tag=1\r\nTo: <sip:carl@other.test>\r\n\
+        Call-ID: 3848276298220188511@192.168.1.10\r\nCSeq: 1 INVITE\r\n\
+        m: \"Alice\" <sip:alice@192.168.1.10:5060;ob>;+sip.instance=\"<urn:uuid:0A95A0E128>\";q=0.5;reg-id=1;video\r\n\
+        Contact: sip:alice@10.9.8.7 ;x=10.9.8.8\r\n\
+        Proxy-Authorization: Digest username=\"alice\", realm=\"home.example\", nonce=\"n\", uri=\"sip:192.168.1.1\", response=\"r\"\r\n\
+        Remote-Party-ID: <sip:alice@192.168.1.1>\r\n\
+        User-Agent: phone 1.2.3.4\r\nX-Seen-By: 10.9.8.9, [fe80::1], 10.9.8.9.1, 010.9.8.7x\r\nContent-Length: 11\r\n\r\nc=10.9.8.7\n";
+
+    #[test]
+    fn what_leaves_shows_us_alone() {
+        let text = forwarded(DEVICE, INVITE, None, OUT);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, "c=10.9.8.7\n", "bodies are not looked into");
+        assert!(!head.contains("192.168.1.10") && !head.contains("10.9.8") && !head.contains("0A95A0E128"), "{head}");
+        let line = |start: &str| head.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+        assert_eq!(line("Via:"), "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKpt000000010000000200000003;rport");
+        assert_eq!(head.matches("SIP/2.0/").count(), 1, "{head}");
+        let contact = line("m:");
+        assert!(
+            contact.starts_with("m: \"Alice\" <sip:m1-") && contact.ends_with("@192.0.2.1:5060>;q=0.5;video"),
+            "{contact}"
+        );
+        let contact = line("Contact:");
+        assert!(contact.starts_with("Contact: <sip:m1-") && contact.ends_with("@192.0.2.1:5060>"), "{contact}");
+        assert!(line("Call-ID:").starts_with("Call-ID: m1-") && !line("Call-ID:").contains('@'));
+        assert_eq!(line("From:"), "From: \"Alice\" <sip:alice@home.example>;tag=1");
+        assert_eq!((line("Proxy-Authorization"), line("Remote-Party-ID")), ("", ""));
+        assert_eq!(line("User-Agent:"), "User-Agent: phone 1.2.3.4");
+        assert_eq!(line("X-Seen-By:"), "X-Seen-By: 192.0.2.1, [fe80::1], 192.0.2.1.1, 192.0.2.1x");
+        assert_eq!(text, forwarded(DEVICE, INVITE, None, OUT), "the same again");
+    }
+
+    #[test]
+    fn what_stays_within_is_as_it_was() {
+        let text = forwarded(DEVICE, INVITE, None, Crossing::Within);
+        assert!(
+            text.contains("Call-ID: 3848276298220188511@192.168.1.10\r\n")
+                && text.contains("<sip:alice@192.168.1.10:5060;ob>;+sip")
+        );
+        assert!(text.contains(
+            "rport=5060;branch=z9hG4bK1;received=192.168.1.10,\r\n SIP/2.0/TCP 10.9.8.7;branch=z9hG4bK0\r\n"
+        ));
+    }
+
+    #[test]
+    fn what_comes_back_is_as_it_was_written() {
+        let out = forwarded(DEVICE, INVITE, None, OUT);
+        let sent = Message::parse(out.as_bytes()).unwrap();
+        let call_id = core::str::from_utf8(sent.essentials().unwrap().call_id).unwrap();
+        let contact = NameAddr::parse(sent.field(Name::Contact).unwrap().value).unwrap();
+        let target = core::str::from_utf8(contact.uri).unwrap();
+        let bye = std::format!(
+            "BYE {target} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.21:5060;branch=z9hG4bK9\r\nMax-Forwards: 70\r\n\
+             From: <sip:carl@other.test>;tag=2\r\nTo: \"Alice\" <sip:alice@home.example>;tag=1\r\nCall-ID: {call_id}\r\n\
+             In-Reply-To: other@192.0.2.9, {call_id}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n"
+        );
+        let message = Message::parse(bye.as_bytes()).unwrap();
+        let mut room = mask::ROOM;
+        let uri = target_in_dialog(&Random::new(), &message, false, Crossing::In, &mut room);
+        assert_eq!(uri, Some(&b"sip:alice@192.168.1.10:5060;ob"[..]));
+        let text = forwarded(CARL, &bye, uri, Crossing::In);
+        assert!(text.starts_with("BYE sip:alice@192.168.1.10:5060;ob SIP/2.0\r\n"), "{text}");
+        assert!(text.contains("\r\nCall-ID: 3848276298220188511@192.168.1.10\r\n"), "{text}");
+        assert!(text.contains("In-Reply-To: other@192.0.2.9, 3848276298220188511@192.168.1.10\r\n"), "{text}");
+        assert!(text.contains("198.51.100.21:5060;branch=z9hG4bK9"), "what is outside is no secret in the home");
+    }
+
+    #[test]
+    fn a_call_that_came_in_keeps_its_name() {
+        let bye = "BYE sip:carl@198.51.100.21 SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.10;branch=z9hG4bK9\r\nMax-Forwards: 70\r\n\
+            From: <sip:alice@home.example>;tag=2\r\nTo: <sip:carl@other.test>;tag=1\r\nCall-ID: c@198.51.100.21\r\n\
+            CSeq: 1 BYE\r\nContact: <sip:192.168.1.10>\r\nReason: SIP;text=\"192.168.1.10\"\r\nContent-Length: 0\r\n\r\n";
+        let text = forwarded(DEVICE, bye, None, Crossing::Out { is_own_call: false });
+        assert!(text.contains("Call-ID: c@198.51.100.21\r\n") && !text.contains("192.168.1.10"), "{text}");
+        assert!(text.contains("Contact: <sip:m1-") && text.contains("text=\"192.0.2.1\""), "{text}");
+    }
+
+    #[test]
+    fn what_is_too_long_to_seal() {
+        let long = "x".repeat(mask::MASKED_BYTES);
+        let contact = INVITE.replace("sip:alice@10.9.8.7 ", &std::format!("sip:{long}@10.9.8.7 "));
+        let text = forwarded(DEVICE, &contact, None, OUT);
+        assert!(text.contains("Contact: <sip:192.0.2.1:5060>\r\n"), "no name, but no address either: {text}");
+    }
+
+    /// What it costs for a call as phones make it.
+    #[test]
+    fn growth() {
+        let call = "INVITE sip:carl@other.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.10:5060;rport;branch=z9hG4bKPjhXT2\r\n\
+            Max-Forwards: 70\r\nFrom: <sip:alice@home.example>;tag=1\r\nTo: <sip:carl@other.test>\r\n\
+            Call-ID: 8d2a6f4c-3b1e@192.168.1.10\r\nCSeq: 1 INVITE\r\nContact: <sip:alice@192.168.1.10:5060>\r\nContent-Length: 0\r\n\r\n";
+        let (within, out) = (forwarded(DEVICE, call, None, Crossing::Within), forwarded(DEVICE, call, None, OUT));
+        std::println!("{} bytes as it came, {} forwarded within, {} out", call.len(), within.len(), out.len());
+        assert!(out.len() <= within.len() + 60, "{} {}", within.len(), out.len());
+    }
 }

@@ -5,8 +5,10 @@
 //! gives up (RFC 4320), a MESSAGE's branches have 8 s each. Timer C, CANCEL with a Reason (RFC 3326), RFC 5393 breadth.
 //! Large requests go on a stream where there can be one (§18.1.1). Leaves out: recursion on 3xx, which the caller gets.
 
+mod answer;
 pub mod context;
 pub mod forward;
+pub mod veil;
 
 use heapless::Vec;
 
@@ -21,8 +23,9 @@ use crate::home::people::People;
 use crate::home::policy::{self, Kind, Missed};
 use crate::home::registrar::Registrar;
 use crate::sip::branch::{Branch, Kind as BranchKind};
+use crate::sip::mask::{self, Use};
 use crate::sip::resolver::{Candidates, LookupHandle};
-use crate::sip::stack::{ClientHandle, Keys, ServerHandle, Stack, Task, tag_of};
+use crate::sip::stack::{ClientHandle, Keys, Stack, Task, tag_of};
 use crate::sip::token::{Side, Token};
 use crate::sip::transaction::T64_MS;
 use crate::sip::transaction::client::ClientTransaction;
@@ -30,7 +33,8 @@ use crate::sip::transport::{port_of, transport_of};
 use crate::wire::sip::edit::Edits;
 use crate::wire::sip::{Fault, Message, Name as Field, Uri};
 use context::{Context, Passage, Progress, Size, Target, To, rank};
-use forward::{Forward, Own};
+use forward::{Border, Forward, Own};
+use veil::{Crossing, Veil};
 
 /// A context's handle.
 pub type ContextHandle = Handle<Context>;
@@ -137,6 +141,7 @@ impl Proxy {
             Ok(handle) => {
                 if let Some(context) = self.contexts.get(handle) {
                     around.stack.attach(server, handle.to_bits(), &context.request);
+                    mark_border(around.stack, context, job.message);
                 }
                 self.advance_with(now, around, handle, Some(job.message));
                 Ok(())
@@ -181,7 +186,7 @@ impl Proxy {
             // The request is settled; a further 2xx to INVITE still has to reach the caller (§16.7 step 5).
             let server = Handle::from_bits(server);
             if (200..300).contains(&status) && around.stack.server(server).is_some_and(|tx| tx.is_accepted()) {
-                forward_answer(now, around.stack, server, status, message);
+                answer::forward(now, around, client, server, status, message);
             }
             return;
         };
@@ -191,7 +196,7 @@ impl Proxy {
                 let server = context.server;
                 // Of one that was given up nothing is told: it is about to be cancelled.
                 if !context.is_answered && context.is_invite && context.target_of(client).is_some() {
-                    forward_answer(now, around.stack, server, status, message);
+                    answer::forward(now, around, client, server, status, message);
                 }
             }
             200..=299 => {
@@ -206,7 +211,7 @@ impl Proxy {
                 // Every device gets a message; anything else is done when one has taken it (§16.7 step 10).
                 context.is_closed |= context.kind != Kind::Message;
                 if is_first || context.is_invite {
-                    forward_answer(now, around.stack, server, status, message);
+                    answer::forward(now, around, client, server, status, message);
                 }
                 if context.is_invite {
                     self.close(now, around, handle, ELSEWHERE);
@@ -260,6 +265,9 @@ impl Proxy {
         let handle = ContextHandle::from_bits(context);
         if let Some(context) = self.contexts.get_mut(handle) {
             context.is_cancelled = true;
+            // Words of a device's own: they are not worth more than where it is.
+            let is_told = context.passage.crossing == Crossing::Within || !veil::has_address(reason);
+            let reason = if is_told { reason } else { b"" };
             self.close(now, around, handle, reason);
             self.advance(now, around, handle);
         }
@@ -352,7 +360,7 @@ impl Proxy {
         if !context.is_answered
             && let Some(message) = message
         {
-            keep_best(around.stack, context, status, message);
+            answer::keep_best(around, client, context, status, message);
         }
         if status >= 600 {
             self.close(now, around, handle, DECLINED);
@@ -605,14 +613,25 @@ fn try_branch(
     let callee_binding = device.map_or(0, |device| device.id);
     let caller = token(Side::Caller, passage.caller, passage.caller_binding, source, source_remote);
     let callee = token(Side::Callee, passage.callee, callee_binding, flow, remote);
+    let mut room = mask::ROOM;
     let new_uri = match (to, device) {
         (To::Binding(_), Some(device)) => Some(forward::request_uri(device.text(&stack.store, Text::Uri))),
-        _ if passage.is_strict => forward::last_route(message).map(|route| route.uri),
-        _ => None,
+        _ => forward::target_in_dialog(&stack.random, message, passage.is_strict, passage.crossing, &mut room),
     };
     let path = match (to, device) {
         (To::Binding(_), Some(device)) => device.text(&stack.store, Text::Path),
         _ => b"",
+    };
+    let outgoing = Own::of(&stack.network, flow).ok_or(480u16)?;
+    let border = match passage.crossing {
+        Crossing::Within => Border::None,
+        Crossing::In => Border::In,
+        Crossing::Out { is_own_call } => {
+            let Stack { random, network, store, .. } = &*stack;
+            let domain = &around.people.model.main.domain;
+            let veil = Veil::new(random, network, store, around.registrar, outgoing, domain, is_own_call);
+            Border::Out(veil.over(message, Some(source_remote.ip())))
+        }
     };
     let forward = Forward {
         uri: new_uri,
@@ -635,6 +654,7 @@ fn try_branch(
         realm: &around.people.model.main.domain,
         breadth: breadth.max(1),
         is_alias: matches!(to, To::Server(_)),
+        border,
     };
     let mut edits = Edits::new(edit_text);
     forward.edits(&stack.random, message, &mut edits);
@@ -663,8 +683,20 @@ fn try_branch(
     tx.context = handle.to_bits();
     tx.server = context.server.to_bits();
     tx.binding = binding.map(Handle::to_bits);
+    tx.is_masked = matches!(passage.crossing, Crossing::Out { .. });
     tx.patient_until = is_one_of_many.then(|| now.plus(patient_ms));
     Ok((stack.start_client(client, tx).ok_or(503u16)?, size))
+}
+
+/// Tells the server transaction what becomes of the answers to a request that crosses the border of the home.
+fn mark_border(stack: &mut Stack, context: &Context, message: &Message<'_>) {
+    let call_id = message.essentials().map_or(&b""[..], |essentials| essentials.call_id);
+    let (is_outside, restores) = match context.passage.crossing {
+        Crossing::Within => return,
+        Crossing::In => (true, mask::read(&stack.random, Use::CallId, call_id, &mut mask::ROOM.clone()).is_some()),
+        Crossing::Out { .. } => (false, true),
+    };
+    stack.mark_border(context.server, is_outside, restores);
 }
 
 /// About what forwarding adds to a request.
@@ -723,47 +755,4 @@ pub fn flow_of(now: Instant, stack: &mut Stack, device: &Binding) -> Option<Flow
         }
         flow => Some(flow),
     }
-}
-
-fn forward_answer(now: Instant, stack: &mut Stack, server: ServerHandle, status: u16, message: &Message<'_>) {
-    match stack.freeze_without_via(message) {
-        Some(bytes) => stack.respond_frozen(now, server, status, bytes),
-        None => {
-            log::error!("no memory to pass an answer with {status} on");
-            stack.unanswerable(server, status);
-        }
-    }
-}
-
-/// Keeps an answer if it is better than the one kept; challenges of all devices go back together (§16.7 steps 6 and 7).
-fn keep_best(stack: &mut Stack, context: &mut Context, status: u16, message: &Message<'_>) {
-    let is_challenge = |status| matches!(status, 401 | 407);
-    match context.best.take() {
-        Some((kept, bytes)) if is_challenge(kept) && is_challenge(status) => {
-            let both = stack.compose(|store, out| add_challenges(store.get(&bytes), message, out));
-            context.best = Some(match both {
-                Some(both) => {
-                    stack.store.release(bytes);
-                    (kept, both)
-                }
-                None => (kept, bytes),
-            });
-        }
-        Some((kept, bytes)) if rank(kept) <= rank(status) => context.best = Some((kept, bytes)),
-        replaced => {
-            replaced.into_iter().for_each(|(_, bytes)| stack.store.release(bytes));
-            context.best = stack.freeze_without_via(message).map(|bytes| (status, bytes));
-        }
-    }
-}
-
-fn add_challenges(kept: &[u8], message: &Message<'_>, out: &mut crate::base::text::Writer<'_>) {
-    let end = Message::parse(kept).map_or(kept.len(), |kept| kept.head_end());
-    out.put(&kept[..end]);
-    for name in [Field::WwwAuthenticate, Field::ProxyAuthenticate] {
-        for field in message.fields_named(name) {
-            out.put(&message.bytes()[field.line.clone()]);
-        }
-    }
-    out.put(&kept[end..]);
 }

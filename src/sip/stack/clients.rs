@@ -115,7 +115,8 @@ impl Stack {
             return Answered::Nothing;
         }
         // Without another Via value it was meant for us alone, who asked for nothing: it can't go on (§16.7 step 3).
-        if status > 100 && client.owner == Owner::Proxy && message.values(Name::Via).nth(1).is_none() {
+        let has_more = client.owner == Owner::Proxy && !client.is_masked;
+        if status > 100 && has_more && message.values(Name::Via).nth(1).is_none() {
             self.counters.stray += 1;
             return Answered::Nothing;
         }

@@ -325,6 +325,14 @@ impl Stack {
         self.freeze_scratch(len)
     }
 
+    /// Freezes what `compose` writes; it may read what is kept, our networks, and the keys.
+    pub fn compose_with(&mut self, compose: impl FnOnce(&Store, &Network, &Random, &mut Writer<'_>)) -> Option<Bytes> {
+        let mut out = Writer::new(&mut self.scratch);
+        compose(&self.store, &self.network, &self.random, &mut out);
+        let len = out.finish().ok()?;
+        self.freeze_scratch(len)
+    }
+
     fn freeze_scratch(&mut self, len: usize) -> Option<Bytes> {
         loop {
             if let Some(frozen) = self.store.freeze(&self.scratch[..len]) {

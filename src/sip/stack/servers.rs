@@ -99,6 +99,20 @@ impl Stack {
         }
     }
 
+    /// Notes that a request crosses the border of the home: whether who asks is outside, and whether each of its answers
+    /// takes from the request what it does not have itself.
+    pub fn mark_border(&mut self, handle: ServerHandle, is_outside: bool, restores: bool) {
+        if let Some(tx) = self.servers.get_mut(handle) {
+            (tx.is_outside, tx.keeps_request) = (is_outside, restores);
+        }
+    }
+
+    /// A share of the request of a server transaction, while it has it.
+    pub fn request_of(&mut self, handle: ServerHandle) -> Option<Bytes> {
+        let request = self.servers.get(handle)?.request.as_ref()?;
+        Some(self.store.share(request))
+    }
+
     /// The request came again: repeats the last answer, or says that we are at it.
     pub fn absorb(&mut self, handle: ServerHandle) {
         if let Some(tx) = self.servers.get_mut(handle)
@@ -184,7 +198,9 @@ impl Stack {
         let replaced = tx.response.replace(bytes);
         tx.is_unsent = true;
         let is_accepted = tx.is_accepted();
-        let request = if tx.is_finished() { tx.request.take() } else { None };
+        // Further 2xx may come.
+        let is_done = tx.is_finished() && !(tx.keeps_request && is_accepted);
+        let request = if is_done { tx.request.take() } else { None };
         for old in replaced.into_iter().chain(request) {
             self.store.release(old);
         }

@@ -29,6 +29,8 @@ pub struct ClientTransaction {
     pub server: u32,
     /// The binding it goes to, as handle bits.
     pub binding: Option<u32>,
+    /// Whether it went out without the Via fields of the request: so its answers have none but ours.
+    pub is_masked: bool,
     /// What waits to be sent.
     pub unsent: Unsent,
     /// Where somebody else is tried when nothing is heard within the limit: how long it is waited for one that was heard.
@@ -132,6 +134,7 @@ impl ClientTransaction {
             context: 0,
             server: 0,
             binding: None,
+            is_masked: false,
             unsent: Unsent { request: true, companion: false },
             patient_until: None,
             state: State::Calling { retransmit, ends_at: now.plus(limit_ms) },

@@ -19,7 +19,7 @@ pub struct ServerTransaction {
     pub flow: Flow,
     /// Whether the request is an INVITE.
     pub is_invite: bool,
-    /// The request, while a 100 may have to be made from it.
+    /// The request, while a 100 may have to be made from it, or answers may come that need it.
     pub request: Option<Bytes>,
     /// The last answer, to be repeated.
     pub response: Option<Bytes>,
@@ -27,6 +27,10 @@ pub struct ServerTransaction {
     pub is_unsent: bool,
     /// Whether it has to wait until what it promises is durable.
     pub is_held: bool,
+    /// Whether who asks is outside the home, and does not get to see where its devices are.
+    pub is_outside: bool,
+    /// Whether every answer takes from the request what was hidden in it.
+    pub keeps_request: bool,
     /// The response context that works on the answer, as handle bits.
     pub context: Option<u32>,
     state: State,
@@ -70,6 +74,8 @@ impl ServerTransaction {
             response: None,
             is_unsent: false,
             is_held: false,
+            is_outside: false,
+            keeps_request: false,
             context: None,
             state: State::Proceeding { trying_at },
         }

@@ -29,7 +29,7 @@ pub enum Error {
 }
 
 /// Most edits of one message.
-const EDITS: usize = 32;
+const EDITS: usize = 64;
 
 #[derive(Clone, Copy)]
 struct Item {

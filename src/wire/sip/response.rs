@@ -36,15 +36,7 @@ pub fn write_head(request: &Message<'_>, head: &Head<'_>, out: &mut Writer<'_>) 
     out.text(" ");
     out.text(head.reason);
     out.text("\r\n");
-    let mut source = head.source;
-    for field in request.fields_named(Name::Via) {
-        out.text("Via: ");
-        match source.take() {
-            Some(source) => write_first_via(field.value, source, out),
-            None => put_unfolded(field.value, out),
-        }
-        out.text("\r\n");
-    }
+    write_vias(request, head.source, out);
     if head.record_route {
         request.fields_named(Name::RecordRoute).for_each(|field| write_field(Name::RecordRoute, field.value, out));
     }
@@ -54,6 +46,19 @@ pub fn write_head(request: &Message<'_>, head: &Head<'_>, out: &mut Writer<'_>) 
             Some(tag) if name == Name::To => write_to(field.value, tag, out),
             _ => write_field(name, field.value, out),
         }
+    }
+}
+
+/// Writes the Via fields that an answer takes from its request; see [`Head::source`].
+pub fn write_vias(request: &Message<'_>, source: Option<SocketAddr>, out: &mut Writer<'_>) {
+    let mut source = source;
+    for field in request.fields_named(Name::Via) {
+        out.text("Via: ");
+        match source.take() {
+            Some(source) => write_first_via(field.value, source, out),
+            None => put_unfolded(field.value, out),
+        }
+        out.text("\r\n");
     }
 }
 

@@ -90,6 +90,9 @@ impl Phone {
         let now = self.now;
         let client = &mut self.clients[index];
         assert_eq!(answer.values("Via").len(), client.request.values("Via").len(), "{}: not our Vias", self.name);
+        for name in ["Call-ID", "From"] {
+            assert_eq!(answer.get(name), client.request.get(name), "{}: not our {name}", self.name);
+        }
         let is_invite = method == "INVITE";
         if status < 200 {
             client.provisional.push((now, answer));
@@ -130,6 +133,10 @@ impl Phone {
         client.repeat = None;
         client.ends_at = client.ends_at.map(|_| now + if is_invite { T64_MS } else { 5_000 });
         client.finals.push((now, answer.clone()));
+        if method == "SUBSCRIBE" && status < 300 {
+            let request = client.request.clone();
+            self.established(&request, &answer);
+        }
         if matches!(status, 401 | 407) {
             self.prove(index, &answer);
         }
@@ -169,6 +176,22 @@ impl Phone {
     /// A call of ours is answered: a dialog begins, and its ACK goes out.
     fn answered(&mut self, index: usize, answer: &Msg, is_first: bool) {
         let request = self.clients[index].request.clone();
+        let dialog = self.established(&request, answer);
+        let mut ack = self.dialog_request(dialog, "ACK");
+        self.dialogs[dialog].cseq -= 1;
+        ack.set("CSeq", &format!("{} ACK", request.cseq()));
+        let branch = format!("z9hG4bK{}", self.token());
+        let via = ack.get("Via").replace("branch=;", &format!("branch={branch};"));
+        ack.set("Via", &via);
+        self.emit(self.way_for(&ack), &ack);
+        self.dialogs[dialog].ack = Some(ack);
+        if !is_first && self.manner.drops_second {
+            self.in_dialog(self.now, dialog, "BYE");
+        }
+    }
+
+    /// The dialog that a request of ours and its answer make, or are in.
+    fn established(&mut self, request: &Msg, answer: &Msg) -> usize {
         let known =
             self.dialogs.iter().position(|it| it.call_id == request.get("Call-ID") && it.remote == answer.get("To"));
         let mut routes = answer.values("Record-Route");
@@ -188,17 +211,7 @@ impl Phone {
         });
         self.dialogs[dialog].target = uri_of(answer.get("Contact")).into();
         self.dialogs[dialog].cseq = self.dialogs[dialog].cseq.max(request.cseq());
-        let mut ack = self.dialog_request(dialog, "ACK");
-        self.dialogs[dialog].cseq -= 1;
-        ack.set("CSeq", &format!("{} ACK", request.cseq()));
-        let branch = format!("z9hG4bK{}", self.token());
-        let via = ack.get("Via").replace("branch=;", &format!("branch={branch};"));
-        ack.set("Via", &via);
-        self.emit(self.way_for(&ack), &ack);
-        self.dialogs[dialog].ack = Some(ack);
-        if !is_first && self.manner.drops_second {
-            self.in_dialog(self.now, dialog, "BYE");
-        }
+        dialog
     }
 
     fn repeat_ack(&mut self, answer: &Msg) {
@@ -323,9 +336,11 @@ impl Phone {
         let (way, to_tag, request) = (served.way, served.to_tag.clone(), served.request.clone());
         let mut answer = Msg::answer(&request, status, &to_tag);
         let is_invite = request.method() == "INVITE";
-        if is_invite && status < 300 && status > 100 {
-            answer.add("Contact", &format!("<{}>", self.contact_uri()));
+        let is_subscribe = request.method() == "SUBSCRIBE";
+        if (is_invite || is_subscribe) && status < 300 && status > 100 {
+            answer.add("Contact", &format!("<{}>{}", self.contact_uri(), self.contact_params));
         }
+        self.more_fields.iter().for_each(|(name, value)| answer.add(name, value));
         let served = &mut self.served[index];
         served.answer = Some(answer.clone());
         if status >= 200 {
@@ -338,7 +353,7 @@ impl Phone {
                 served.ends_at = self.now + T64_MS;
             }
         }
-        let begins_dialog = is_invite && (200..300).contains(&status) && request.tag("To").is_empty();
+        let begins_dialog = (is_invite || is_subscribe) && (200..300).contains(&status) && request.tag("To").is_empty();
         if begins_dialog {
             self.dialogs.push(Dialog {
                 call_id: request.get("Call-ID").into(),
