@@ -30,6 +30,9 @@ pub struct Login<'m> {
     pub secret: &'m Secret,
 }
 
+/// What the address of a person's list ends in.
+pub const LIST_SUFFIX: &str = "-buddies";
+
 const NAME_BYTES: usize = crate::base::limits::NAME_BYTES;
 
 impl People {
@@ -58,6 +61,13 @@ impl People {
             self.model.people.get(index).is_some_and(|person| person.id.as_bytes().eq_ignore_ascii_case(name))
         };
         self.names.find(hash(random, name), is_it)
+    }
+
+    /// The person whose list of everybody she may watch an address of ours is: `sip:PERSON-buddies@DOMAIN`.
+    pub fn list_of(&self, random: &Random, user: &[u8]) -> Option<usize> {
+        let end = user.len().checked_sub(LIST_SUFFIX.len())?;
+        let (name, suffix) = user.split_at_checked(end)?;
+        if suffix.eq_ignore_ascii_case(LIST_SUFFIX.as_bytes()) { self.person(random, name) } else { None }
     }
 
     /// The buddy that the (escaped) user part of a URI in our domain means for a person, regardless of case.

@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use heapless::Vec;
 
 use super::Core;
+use super::agent::{ALLOW_EVENTS, refused};
 use super::dialog::GONE;
 use crate::base;
 use crate::base::limits::{BINDINGS_PER_PERSON, BRANCHES};
@@ -21,13 +22,13 @@ use crate::home::policy::{
 };
 use crate::home::proxy::context::{self, Passage, Target, To};
 use crate::home::proxy::{self, Job, veil};
-use crate::home::registrar::{BindingHandle, Registrar};
+use crate::home::registrar::{BindingHandle, Refused, Registrar};
 use crate::home::reluctant::Reluctant;
 use crate::sip::branch;
 use crate::sip::limiter::{MALFORMED_COST, REFUSED_COST};
 use crate::sip::mask;
 use crate::sip::route::Routes;
-use crate::sip::stack::{Keys, tag_of};
+use crate::sip::stack::{Keys, ServerHandle, tag_of};
 use crate::sip::transport::DEFAULT_PORT;
 use crate::wire::sdp;
 use crate::wire::sip::response::{self, Head};
@@ -235,7 +236,7 @@ impl Core {
     }
 
     /// Who asks; `None` when that has been answered with a challenge or a refusal.
-    fn asker<'b>(&mut self, now: Instant, incoming: &Incoming<'_, 'b>) -> Option<Asker<'b>> {
+    pub(super) fn asker<'b>(&mut self, now: Instant, incoming: &Incoming<'_, 'b>) -> Option<Asker<'b>> {
         let whose = &incoming.essentials.from;
         let is_home = match whose.parsed_uri() {
             Ok(Uri::Sip(uri)) => self.people.is_home(&self.stack.network, &uri),
@@ -573,7 +574,7 @@ impl Core {
     }
 
     /// 420 with the tags of these fields that we do not know.
-    fn refuse_tags(&mut self, now: Instant, incoming: &Incoming<'_, '_>, names: &[Name], known: &[&[u8]]) {
+    pub(super) fn refuse_tags(&mut self, now: Instant, incoming: &Incoming<'_, '_>, names: &[Name], known: &[&[u8]]) {
         let Incoming { message, flow, from, .. } = *incoming;
         self.answer(now, flow, from, message, 420, "Bad Extension", |out| {
             out.text("Unsupported: ");
@@ -587,23 +588,42 @@ impl Core {
         });
     }
 
+    /// Refuses for good.
+    fn refuse_for_good(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &'static str) {
+        self.answer_for_good(now, incoming, &refused(status, reason, ""));
+    }
+
     /// Answers within a transaction: the credentials have been used, so what comes again must not be judged again.
-    fn refuse_for_good(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &str) {
-        let Incoming { message, flow, from, keys, method, .. } = *incoming;
-        let Some(server) = self.stack.open_server(now, &keys, flow, method == Method::Invite) else {
-            return self.refuse(now, incoming, status, reason, "");
-        };
+    pub(super) fn answer_for_good(&mut self, now: Instant, incoming: &Incoming<'_, '_>, answer: &Refused) {
+        let Incoming { flow, keys, method, .. } = *incoming;
+        match self.stack.open_server(now, &keys, flow, method == Method::Invite) {
+            Some(server) => self.respond(now, incoming, server, answer),
+            None => self.refuse(now, incoming, answer.fault.status, answer.fault.reason, answer.field),
+        }
+    }
+
+    /// Answers a transaction that was opened.
+    pub(super) fn respond(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, '_>,
+        server: ServerHandle,
+        answer: &Refused,
+    ) {
+        let Incoming { message, from, .. } = *incoming;
+        let Fault { status, reason } = answer.fault;
         let mut tag = [0; 16];
         let to_tag = tag_of(&self.stack.random, message, &mut tag);
         let head = Head { status, reason, to_tag: Some(to_tag), source: Some(from), record_route: false };
         self.stack.respond(now, server, status, |out| {
             response::write_head(message, &head, out);
+            out.text(answer.field);
             response::finish(out, None);
         });
     }
 
     /// Refuses who has proven who he is for good, and strangers without keeping anything.
-    fn refuse_asker(&mut self, now: Instant, incoming: &Incoming<'_, '_>, asker: Asker<'_>, status: u16, reason: &str) {
+    pub(super) fn refuse_asker(&mut self, now: Instant, incoming: &Incoming<'_, '_>, asker: Asker<'_>, status: u16, reason: &'static str) {
         match asker.assurance {
             Assurance::Digest => self.refuse_for_good(now, incoming, status, reason),
             Assurance::Claimed | Assurance::Peer => self.refuse(now, incoming, status, reason, ""),
@@ -611,7 +631,7 @@ impl Core {
     }
 
     /// Answers without a transaction: what comes again is answered again.
-    fn refuse(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &str, fields: &str) {
+    pub(super) fn refuse(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &str, fields: &str) {
         let Incoming { message, flow, from, .. } = *incoming;
         self.answer(now, flow, from, message, status, reason, |out| out.text(fields));
     }

@@ -94,6 +94,8 @@ pub struct Request<'a, 'b> {
 /// Whom or what a SUBSCRIBE is about.
 #[derive(Debug)]
 pub enum Wanted {
+    /// The home itself.
+    Home,
     /// A person of the home.
     Person(usize),
     /// A buddy of the asker's.
@@ -145,7 +147,7 @@ impl Presence {
             let subject = match watch.subject {
                 Subject::Person(it) => person(usize::from(it)).map(|moved| Subject::Person(moved as u16)),
                 Subject::Buddy(it) => buddy(usize::from(it)).map(|moved| Subject::Buddy(moved as u16)),
-                Subject::List(list) => Some(Subject::List(list)),
+                Subject::List(_) | Subject::Home => Some(watch.subject),
             };
             let watcher = watch.watcher.map(|it| person(usize::from(it)));
             match (subject, watcher) {
@@ -190,6 +192,13 @@ impl Presence {
         self.people.get(person).map_or(UNKNOWN, |one| &one.status)
     }
 
+    /// What is known of a person, put together now.
+    pub fn now(&self, around: &Around<'_>, person: usize) -> Status {
+        let mut status = Status::new();
+        self.compose(around, person, &mut status);
+        status
+    }
+
     /// Her state, as rules know it.
     pub fn state(&self, person: usize) -> State {
         compose::state_of(self.status(person))
@@ -219,7 +228,7 @@ impl Presence {
             let Some(handle) = watches.handle_at(index) else { continue };
             let is_about = watches.get(handle).is_some_and(|watch| match watch.subject {
                 Subject::Person(it) => usize::from(it) == person && watch.package == Package::Presence,
-                Subject::Buddy(_) => false,
+                Subject::Buddy(_) | Subject::Home => false,
                 Subject::List(list) => lists.get_mut(list).is_some_and(|list| {
                     list.touch(|who| matches!(who, list::Who::Person(it) if usize::from(it) == person))
                 }),
@@ -259,7 +268,7 @@ impl Presence {
                 Subject::List(list) => lists
                     .get_mut(list)
                     .is_some_and(|list| list.touch(|who| who == list::Who::Watched(handle))),
-                Subject::Person(_) => false,
+                Subject::Person(_) | Subject::Home => false,
             });
             if is_about {
                 watches.touch(now, around.stack, it);
@@ -307,6 +316,7 @@ impl Presence {
             return Err(NO_DIALOG);
         };
         let subject = match request.wanted {
+            Wanted::Home => Some(Subject::Home),
             Wanted::Person(person) => Some(Subject::Person(person as u16)),
             Wanted::Buddy(buddy) => Some(Subject::Buddy(buddy as u16)),
             Wanted::Named => self.named_list(around, watcher).map(Subject::List),

@@ -30,7 +30,7 @@ use crate::sip::resolver::LookupHandle;
 use crate::sip::stack::{ClientHandle, Stack};
 use crate::sip::transaction::T64_MS;
 use crate::sip::transaction::client::Owner;
-use crate::wire::pidf::{self, Document, Status};
+use crate::wire::pidf::{self, Basic, Document, Status};
 use crate::wire::sip::{Message, Method, Name, SubscriptionState, Substate, Uri};
 use crate::wire::{multipart, rlmi, summary, winfo};
 
@@ -288,6 +288,11 @@ impl Presence {
                     self.watched.iter().find(|(_, it)| is_it(it)).and_then(|(_, it)| it.status.clone())
                 })
                 .unwrap_or_else(compose::hidden),
+            Subject::Home => {
+                let mut status = Status::new();
+                (status.basic, status.takes.message) = (Some(Basic::Open), Some(true));
+                status
+            }
             Subject::List(_) => compose::hidden(),
         }
     }

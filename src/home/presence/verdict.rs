@@ -70,6 +70,14 @@ impl Verdicts {
         Some(if verdict.is_allowed { ByHand::Allowed } else { ByHand::Denied })
     }
 
+    /// What she has answered about somebody, wherever he asks from.
+    pub fn by_name(&self, person: u32, address: &[u8], assurance: Assurance) -> Option<ByHand> {
+        let mut named = self.of(person).filter(|verdict| is_same(verdict.address.as_bytes(), address));
+        let is_claimed = assurance == Assurance::Claimed;
+        let counts = |verdict: &&Verdict| verdict.from.is_some() == is_claimed || !verdict.is_allowed;
+        named.find(counts).map(|it| if it.is_allowed { ByHand::Allowed } else { ByHand::Denied })
+    }
+
     /// Takes an answer, in place of an earlier one about the same. An answer without `from` replaces all about that name.
     /// `Err` when there is no room.
     pub fn put(&mut self, verdict: Verdict) -> Result<(), NoRoom> {

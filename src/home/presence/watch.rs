@@ -68,6 +68,8 @@ pub enum Subject {
     Buddy(u16),
     /// A list of people.
     List(ListHandle),
+    /// The home itself, as a buddy: there while it runs.
+    Home,
 }
 
 /// How far a watch is.
@@ -169,6 +171,8 @@ pub enum Sort {
     Named,
     /// A list from a request.
     Given,
+    /// The home itself.
+    Home,
 }
 
 /// All watches.
