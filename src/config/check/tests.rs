@@ -665,8 +665,9 @@ fn full_tables_of_buddies_and_rules() {
 #[test]
 fn sizes() {
     use crate::config::model::{Buddy, Rule};
-    assert!(size_of::<Rule>() <= 80 && size_of::<Buddy>() <= 512, "{} {}", size_of::<Rule>(), size_of::<Buddy>());
-    assert!(size_of::<Model>() <= 1024 * 1024);
+    assert!(size_of::<Rule>() <= 56 && size_of::<Buddy>() <= 512, "{} {}", size_of::<Rule>(), size_of::<Buddy>());
+    let lists = BUDDIES * size_of::<Buddy>() + RULES * size_of::<Rule>() + WORDS * size_of::<Name>();
+    assert!(lists <= 32 * 1024, "{lists}");
 }
 
 /// Damages a good file at random places: it is read to the end, what passes is whole, and no fault shows a secret.
