@@ -330,7 +330,7 @@ impl Default for Server {
 }
 
 impl Core {
-    fn configure(&mut self, model: &Model) {
+    fn configure(&mut self, now: Instant, model: &Model) {
         let old = &self.people.model;
         let mut people = [None; crate::base::limits::PEOPLE];
         let mut devices = [None; crate::base::limits::DEVICES];
@@ -359,7 +359,23 @@ impl Core {
         };
         let Stack { network, schedule, .. } = &mut self.stack;
         network.prove_anew(is_as_before, |index| schedule.wake(Task::Stream(index).id()));
+        // A person stays who she is with a new password, and what is known of her.
+        let mut moved = [None; crate::base::limits::PEOPLE];
+        for (index, person) in old.people.iter().enumerate() {
+            moved[index] = model.people.iter().position(|other| other.id == person.id);
+        }
+        let mut buddies = [None; crate::base::limits::BUDDIES];
+        for (index, buddy) in old.buddies.iter().enumerate() {
+            let owner = buddy.person.and_then(|it| moved.get(usize::from(it)).copied().flatten());
+            buddies[index] = model.buddies.iter().position(|other| {
+                other.alias == buddy.alias
+                    && other.addresses == buddy.addresses
+                    && other.person.map(usize::from) == owner
+            });
+        }
         self.people.configure(model, &self.stack.random);
+        let (presence, mut around) = self.split_presence();
+        presence.renumber(now, &mut around, |index| at(&moved, index), |index| at(&buddies, index));
         self.stack.network.configure(&model.main.listen, &model.main.external);
         self.plan_ports();
     }
@@ -431,6 +447,7 @@ impl Core {
             Answered::Nothing => {}
             Answered::KeptAlive(bits) => self.registrar.heard(now, crate::base::table::Handle::from_bits(bits)),
             Answered::For(Owner::Proxy, client) => {
+                self.count_call(now, message);
                 let (proxy, mut around) = self.split();
                 proxy.answered(now, &mut around, client, message);
             }
@@ -508,7 +525,7 @@ impl Core {
 
     fn due(&mut self, now: Instant, task: Task) {
         match task {
-            Task::Binding(index) => return self.registrar.due(now, &mut self.stack, index),
+            Task::Binding(index) => return self.registrar.due(now, &mut self.stack, &self.people, index),
             Task::Lookup(index) => return self.lookup_due(now, index),
             Task::Journal => return self.journal_due(now),
             Task::Calls => return self.calls_due(now),

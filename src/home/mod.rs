@@ -8,6 +8,7 @@ pub mod outside;
 pub mod people;
 pub mod policy;
 pub mod presence;
+pub mod probe;
 pub mod proxy;
 pub mod registrar;
 pub mod reluctant;

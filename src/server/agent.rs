@@ -70,7 +70,8 @@ impl Core {
             self.refuse_tags(now, incoming, &[Name::Require], &SUBSCRIBE_TAGS);
             return true;
         }
-        let Ok(event_id) = core::str::from_utf8(event.id.unwrap_or_default()).map_or(Err(()), |id| id.try_into().or(Err(())))
+        let Ok(event_id) =
+            core::str::from_utf8(event.id.unwrap_or_default()).map_or(Err(()), |id| id.try_into().or(Err(())))
         else {
             self.refuse(now, incoming, 400, "Event Id Too Long", "");
             return true;
@@ -216,9 +217,11 @@ impl Core {
             watch.watcher.map(usize::from) == asker.proven_person() && watch.assurance <= asker.assurance
         });
         // Who only claims a name is known by where he was: from elsewhere it is another.
-        let is_there = self.presence.watches.get(handle).is_some_and(|watch| {
-            watch.watcher.is_some() || watch.source == incoming.from.ip().to_canonical()
-        });
+        let is_there = self
+            .presence
+            .watches
+            .get(handle)
+            .is_some_and(|watch| watch.watcher.is_some() || watch.source == incoming.from.ip().to_canonical());
         if !is_his || !is_there {
             return self.answer_for_good(now, incoming, &refused(403, "Not Your Subscription", ""));
         }
@@ -296,12 +299,7 @@ impl Core {
     }
 
     /// Carries out a PUBLISH (RFC 3903 §6); its entity-tag and life.
-    fn publication(
-        &mut self,
-        now: Instant,
-        incoming: &Incoming<'_, '_>,
-        person: usize,
-    ) -> Result<(u64, u32), Refused> {
+    fn publication(&mut self, now: Instant, incoming: &Incoming<'_, '_>, person: usize) -> Result<(u64, u32), Refused> {
         let Incoming { message, flow, .. } = *incoming;
         if message.field(Name::Require).is_some() {
             return Err(refused(420, "Bad Extension", ""));
@@ -312,7 +310,9 @@ impl Core {
         }
         let etag = match message.field(Name::SipIfMatch) {
             None => None,
-            Some(field) => Some(crate::base::text::hex_number(field.value).filter(|_| field.value.len() == 16).ok_or(GONE)?),
+            Some(field) => {
+                Some(crate::base::text::hex_number(field.value).filter(|_| field.value.len() == 16).ok_or(GONE)?)
+            }
         };
         let expires_s = expires_of(message, publication::DEFAULT_EXPIRES_S).min(publication::MOST_EXPIRES_S);
         if (1..publication::LEAST_EXPIRES_S).contains(&expires_s) {
@@ -384,6 +384,7 @@ impl Core {
             let uri: String<{ crate::home::presence::list::URI_BYTES }> = entry.uri.cut();
             write_line(uri.as_bytes(), &mut out);
         }
+        drop(entries);
         let Ok(len) = out.finish() else { return Err(Fault { status: 413, reason: "List Too Long" }) };
         self.stack.freeze(&text[..len]).ok_or(Fault { status: 503, reason: "Service Unavailable" })
     }

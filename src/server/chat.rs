@@ -35,7 +35,9 @@ impl Core {
                     self.answer_for_good(now, incoming, &refused(200, "OK", ""));
                 }
             }
-            (Method::Invite, Place::Server | Place::Dialog(_) | Place::Unreachable(_)) if !is_in_session => return false,
+            (Method::Invite, Place::Server | Place::Dialog(_) | Place::Unreachable(_)) if !is_in_session => {
+                return false;
+            }
             (Method::Invite, _) if sdp::is_message_session(incoming.message.body()) => {
                 return self.begin_session(now, incoming);
             }
@@ -147,11 +149,7 @@ impl Core {
                 let mut out = Writer::new(&mut room);
                 let Some(watch) = self.presence.watches.get(handle) else { break };
                 let address = self.presence.address_of(&self.stack, watch);
-                let _ = write!(
-                    out,
-                    "{} wants to see when you are there",
-                    Printable(address)
-                );
+                let _ = write!(out, "{} wants to see when you are there", Printable(address));
                 if watch.assurance == Assurance::Claimed {
                     let _ = write!(out, " (from {}; who he is he only says)", watch.source);
                 }

@@ -50,13 +50,15 @@ impl Core {
         self.presence.set_manual(&mut self.stack, person, manual);
         let _ = match shown.state {
             None => write!(out, "Others see what your devices say."),
-            Some(state) if shown.note.is_empty() => write!(out, "Others see you {}. Say auto to end that.", word_of(state)),
+            Some(state) if shown.note.is_empty() => {
+                write!(out, "Others see you {}. Say auto to end that.", word_of(state))
+            }
             Some(state) => write!(out, "Others see you {}: {}. Say auto to end that.", word_of(state), shown.note),
         };
     }
 
     fn tell_status(&mut self, person: usize, out: &mut Writer<'_>) {
-        let (presence, mut around) = self.split_presence();
+        let (presence, around) = self.split_presence();
         // What has changed in this same turn counts already.
         let status = presence.now(&around, person);
         out.text("You are ");
@@ -64,9 +66,8 @@ impl Core {
         if presence.manual(person).is_some() {
             out.text(", by your own word");
         }
-        let about = |watch: &&Watch| {
-            watch.subject == Subject::Person(person as u16) && watch.package == Package::Presence
-        };
+        let about =
+            |watch: &&Watch| watch.subject == Subject::Person(person as u16) && watch.package == Package::Presence;
         let watchers = || presence.watches.iter().map(|(_, watch)| watch).filter(about);
         let waiting = watchers().filter(|watch| watch.progress == Progress::Pending).count();
         let devices = around.registrar.of(person).count();
@@ -160,7 +161,9 @@ impl Core {
         presence.watchers_changed(now, around.stack, person as u16);
         let _ = match (is_allowed, was_asked) {
             (true, true) => write!(out, "{whom} may see you."),
-            (true, false) => write!(out, "{whom} may see you once he proves who he is. If he only says so you are asked."),
+            (true, false) => {
+                write!(out, "{whom} may see you once he proves who he is. If he only says so you are asked.")
+            }
             (false, _) => write!(out, "{whom} sees you offline."),
         };
     }
@@ -207,7 +210,8 @@ impl Core {
             let seal = around.people.seal(&around.stack.random, person);
             let by_hand = presence.verdicts.by_name(seal, uri, *assurance);
             let facts = facts_in_general(around.registrar, person, method);
-            let snapshot = Snapshot { model, person: Some(person), state: presence.state(person), by_hand, devices: &facts };
+            let snapshot =
+                Snapshot { model, person: Some(person), state: presence.state(person), by_hand, devices: &facts };
             policy::explain(&Event { asker, kind, target: Target::Person }, &snapshot, out);
         }
     }
@@ -250,7 +254,8 @@ fn address_of(text: &str, domain: &str) -> Option<Address> {
 fn facts_in_general(registrar: &Registrar, person: usize, method: Method<'_>) -> Vec<Facts, BINDINGS_PER_PERSON> {
     let facts = registrar.of(person).map(|(_, device)| Facts {
         takes_method: device.abilities.is_known.then(|| device.abilities.takes(method)),
-        ..Facts::willing(device.q)
+        q: device.q,
+        ..Facts::UNKNOWN
     });
     facts.take(BINDINGS_PER_PERSON).collect()
 }

@@ -265,9 +265,9 @@ impl Presence {
             let Some(it) = watches.handle_at(index) else { continue };
             let is_about = watches.get(it).is_some_and(|watch| match watch.subject {
                 Subject::Buddy(buddy) => buddy_uri(around, usize::from(buddy)).is_some_and(|known| known == *uri),
-                Subject::List(list) => lists
-                    .get_mut(list)
-                    .is_some_and(|list| list.touch(|who| who == list::Who::Watched(handle))),
+                Subject::List(list) => {
+                    lists.get_mut(list).is_some_and(|list| list.touch(|who| who == list::Who::Watched(handle)))
+                }
                 Subject::Person(_) | Subject::Home => false,
             });
             if is_about {
@@ -623,13 +623,7 @@ impl Presence {
         }
     }
 
-    fn make_list(
-        &mut self,
-        around: &mut Around<'_>,
-        person: usize,
-        is_named: bool,
-        text: Bytes,
-    ) -> Option<ListHandle> {
+    fn make_list(&mut self, around: &mut Around<'_>, person: usize, is_named: bool, text: Bytes) -> Option<ListHandle> {
         if self.lists.is_full() {
             around.stack.store.release(text);
             return None;
@@ -813,5 +807,6 @@ const NOBODY: u32 = Handle::<Watch>::from_bits(u32::MAX).to_bits();
 const FULL: Refused =
     Refused { fault: Fault { status: 503, reason: "Too Many Subscriptions" }, field: "Retry-After: 60\r\n" };
 const NO_DIALOG: Refused = Refused { fault: Fault { status: 400, reason: "No Usable Contact" }, field: "" };
-const NO_SUCH_DIALOG: Refused = Refused { fault: Fault { status: 481, reason: "Subscription Does Not Exist" }, field: "" };
+const NO_SUCH_DIALOG: Refused =
+    Refused { fault: Fault { status: 481, reason: "Subscription Does Not Exist" }, field: "" };
 const OUT_OF_ORDER: Refused = Refused { fault: Fault { status: 500, reason: "Out of Order" }, field: "" };

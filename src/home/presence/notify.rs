@@ -277,9 +277,7 @@ impl Presence {
     fn seen_by(&self, around: &Around<'_>, watch: &Watch, subject: Subject) -> Status {
         match subject {
             Subject::Person(person) => match self.decide(around, watch, usize::from(person)) {
-                Decision::Show(view) => {
-                    compose::seen(self.status(usize::from(person)), &view, &around.people.model)
-                }
+                Decision::Show(view) => compose::seen(self.status(usize::from(person)), &view, &around.people.model),
                 _ => compose::hidden(),
             },
             Subject::Buddy(buddy) => buddy_uri(around, usize::from(buddy))
@@ -351,13 +349,7 @@ impl Presence {
     }
 
     /// The document about an entry, and about what it takes in a NOTIFY.
-    fn document(
-        &self,
-        around: &Around<'_>,
-        watch: &Watch,
-        list: &List,
-        index: usize,
-    ) -> (Option<Status>, usize) {
+    fn document(&self, around: &Around<'_>, watch: &Watch, list: &List, index: usize) -> (Option<Status>, usize) {
         let status = self.entry_status(around, watch, list, index);
         let entity = list.uri(&around.stack.store, index);
         let mut room = [0; DOCUMENT_BYTES];
@@ -385,9 +377,7 @@ impl Presence {
     fn watchers_of<'s>(&'s self, watch: &Watch) -> impl Iterator<Item = (WatchHandle, &'s Watch)> + use<'s> {
         let subject = watch.subject;
         self.watches.iter().filter(move |(_, it)| {
-            it.subject == subject
-                && it.package == Package::Presence
-                && !matches!(it.progress, Progress::Ending(_))
+            it.subject == subject && it.package == Package::Presence && !matches!(it.progress, Progress::Ending(_))
         })
     }
 
@@ -447,9 +437,8 @@ impl Presence {
         let onward = Onward { uri, domain: 0, in_dialog: false, is_secure: false };
         match outside::destination(now, stack, people, &onward) {
             Destination::At(servers, domain) => {
-                let flow = servers
-                    .first()
-                    .and_then(|server| stack.flow_to(now, server.transport, server.address, &domain));
+                let flow =
+                    servers.first().and_then(|server| stack.flow_to(now, server.transport, server.address, &domain));
                 flow.map_or(Way::Gone, Way::Flow)
             }
             Destination::Pending(lookup, _) => Way::Pending(lookup),
@@ -458,13 +447,7 @@ impl Presence {
     }
 
     /// What somebody would see who asks now, for [`Presence::decide_for`]; `None` when he would be refused.
-    pub fn would_see(
-        &self,
-        around: &Around<'_>,
-        asker: &Asker<'_>,
-        from: IpAddr,
-        person: usize,
-    ) -> Option<Status> {
+    pub fn would_see(&self, around: &Around<'_>, asker: &Asker<'_>, from: IpAddr, person: usize) -> Option<Status> {
         match self.decide_for(around, asker, from, person) {
             Decision::Show(view) => Some(compose::seen(self.status(person), &view, &around.people.model)),
             Decision::Pending => Some(compose::hidden()),
@@ -520,12 +503,8 @@ impl Content<'_> {
                 }
                 let _ = with;
                 let cid = self.cid(&number(index));
-                let instance = rlmi::Instance {
-                    id: b"1",
-                    state: Substate::Active,
-                    reason: None,
-                    cid: Some(cid.as_bytes()),
-                };
+                let instance =
+                    rlmi::Instance { id: b"1", state: Substate::Active, reason: None, cid: Some(cid.as_bytes()) };
                 let uri = list.uri(self.store, index);
                 rlmi::resource(uri, self.name_of(list, index), has_document.then_some(&instance), out);
             }
@@ -534,11 +513,7 @@ impl Content<'_> {
                 let cid = self.cid(&number(*index));
                 multipart::begin_part(boundary, self.watch.format.content_type(), Some(cid.as_bytes()), out);
                 let entity = list.uri(self.store, *index);
-                pidf::write(
-                    self.watch.format,
-                    &Document { entity, status, at: self.clock, id: *index as u32 },
-                    out,
-                );
+                pidf::write(self.watch.format, &Document { entity, status, at: self.clock, id: *index as u32 }, out);
             }
             multipart::end(boundary, out);
         });

@@ -471,17 +471,18 @@ impl Watched {
         dialog.local_cseq += 1;
         (dialog.flow, dialog.local) = (flow, around.stack.network.local(flow).unwrap_or(dialog.local));
         let expires_s = if self.phase == Phase::Leaving { 0 } else { self.expires_s };
-        let sent = around.stack.send_own(now, flow, (Owner::Watched, handle.to_bits()), T64_MS, |store, outgoing, out| {
-            dialog.write_request(store, outgoing, "pcs", Method::Subscribe, out);
-            out.text("Event: presence\r\nAccept: ");
-            for (index, format) in Format::ALL.into_iter().enumerate() {
-                out.text(if index == 0 { "" } else { ", " });
-                out.text(format.content_type());
-            }
-            out.text("\r\nExpires: ");
-            out.number(expires_s.into());
-            out.text("\r\nContent-Length: 0\r\n\r\n");
-        });
+        let sent =
+            around.stack.send_own(now, flow, (Owner::Watched, handle.to_bits()), T64_MS, |store, outgoing, out| {
+                dialog.write_request(store, outgoing, "pcs", Method::Subscribe, out);
+                out.text("Event: presence\r\nAccept: ");
+                for (index, format) in Format::ALL.into_iter().enumerate() {
+                    out.text(if index == 0 { "" } else { ", " });
+                    out.text(format.content_type());
+                }
+                out.text("\r\nExpires: ");
+                out.number(expires_s.into());
+                out.text("\r\nContent-Length: 0\r\n\r\n");
+            });
         sent.map_or(Sent::No, Sent::Yes)
     }
 
