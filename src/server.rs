@@ -4,6 +4,9 @@
 //! [`Server::poll_timeout`]. Messages from streams are read one at a time within `poll`, so that what one of them made
 //! to be sent is sent before the next is read.
 
+mod agent;
+mod chat;
+mod commands;
 pub mod contract;
 mod dialog;
 mod inbound;
@@ -22,6 +25,7 @@ use crate::base::net::{Flow, PeerIdentity, Port, Stream, Transport};
 use crate::base::time::{Instant, UnixTime};
 use crate::config::model::{Model, Peer};
 use crate::home::people::People;
+use crate::home::presence::Presence;
 use crate::home::proxy::{Around, Proxy};
 use crate::home::registrar::Registrar;
 use crate::home::reluctant::Reluctant;
@@ -31,6 +35,7 @@ use crate::sip::resolver::Resolver;
 use crate::sip::stack::{Answered, Due, Produced, Sending, Stack, Task};
 use crate::sip::transaction::client::Owner;
 use crate::sip::transport::{StreamStep, StreamUser};
+use crate::wire::deflate::Inflater;
 use crate::wire::sip::Message;
 use contract::{Credits, Expected, Input, Output, Reason, Seed};
 use inbound::{Inbound, Next};
@@ -52,6 +57,10 @@ struct Core {
     limiter: Limiter,
     reluctant: Reluctant,
     journal: Journal,
+    presence: Presence,
+    inflater: Inflater,
+    /// A body that was inflated.
+    inflated: [u8; agent::INFLATED_BYTES],
     nameservers: Vec<SocketAddr, NAME_SERVERS>,
     /// The connection of each lookup that has one.
     lookup_streams: [Option<Stream>; LOOKUPS],
@@ -72,6 +81,9 @@ impl Server {
             limiter: Limiter::new(),
             reluctant: Reluctant::new(),
             journal: Journal::new(),
+            presence: Presence::new(),
+            inflater: Inflater::new(),
+            inflated: [0; agent::INFLATED_BYTES],
             nameservers: Vec::new(),
             lookup_streams: [None; LOOKUPS],
             started: Instant::ZERO,
@@ -94,7 +106,7 @@ impl Server {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         let core = &mut self.core;
         match input {
-            Input::Configuration(model) => core.configure(model),
+            Input::Configuration(model) => core.configure(now, model),
             Input::Addresses(addresses) => {
                 let Stack { network, schedule, .. } = &mut core.stack;
                 network.set_addresses(addresses, |index| schedule.wake(Task::Stream(index).id()));
@@ -216,7 +228,7 @@ impl Server {
             Inbound::footprint(),
             ("answers held back", HELD, size_of::<Journal>()),
         ];
-        Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest)
+        Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest).chain(Presence::footprint())
     }
 
     /// Whether nothing is going on but what was registered and configured: no transaction, no branch, no message kept
@@ -228,13 +240,20 @@ impl Server {
             && self.core.journal.is_at_rest()
             && self.core.proxy.is_empty()
             && self.inbound.is_empty()
-            && kept == self.core.registrar.len()
+            && kept == self.core.registrar.len() + self.core.presence.kept_blocks()
     }
 
     fn produce(&mut self, now: Instant, task: Task, credits: Credits, buffer: &mut [u8]) -> Produced<Output> {
         let core = &mut self.core;
         let produced = match task {
             Task::Journal => return core.produce_journal(now, credits.storage, buffer),
+            Task::People => return core.gather(now),
+            Task::Watch(index) => return core.produce_notify(now, index),
+            Task::Watched(index) => {
+                let (presence, mut around) = core.split_presence();
+                presence.watched.produce(now, &mut around, index);
+                return Produced::Nothing;
+            }
             Task::Port(_) => {
                 let produced = core.stack.produce(now, task, credits.ports, buffer);
                 if let Produced::Output(Sending::Port(port, _, _, false)) = produced {
@@ -311,7 +330,7 @@ impl Default for Server {
 }
 
 impl Core {
-    fn configure(&mut self, model: &Model) {
+    fn configure(&mut self, now: Instant, model: &Model) {
         let old = &self.people.model;
         let mut people = [None; crate::base::limits::PEOPLE];
         let mut devices = [None; crate::base::limits::DEVICES];
@@ -340,7 +359,23 @@ impl Core {
         };
         let Stack { network, schedule, .. } = &mut self.stack;
         network.prove_anew(is_as_before, |index| schedule.wake(Task::Stream(index).id()));
+        // A person stays who she is with a new password, and what is known of her.
+        let mut moved = [None; crate::base::limits::PEOPLE];
+        for (index, person) in old.people.iter().enumerate() {
+            moved[index] = model.people.iter().position(|other| other.id == person.id);
+        }
+        let mut buddies = [None; crate::base::limits::BUDDIES];
+        for (index, buddy) in old.buddies.iter().enumerate() {
+            let owner = buddy.person.and_then(|it| moved.get(usize::from(it)).copied().flatten());
+            buddies[index] = model.buddies.iter().position(|other| {
+                other.alias == buddy.alias
+                    && other.addresses == buddy.addresses
+                    && other.person.map(usize::from) == owner
+            });
+        }
         self.people.configure(model, &self.stack.random);
+        let (presence, mut around) = self.split_presence();
+        presence.renumber(now, &mut around, |index| at(&moved, index), |index| at(&buddies, index));
         self.stack.network.configure(&model.main.listen, &model.main.external);
         self.plan_ports();
     }
@@ -412,6 +447,7 @@ impl Core {
             Answered::Nothing => {}
             Answered::KeptAlive(bits) => self.registrar.heard(now, crate::base::table::Handle::from_bits(bits)),
             Answered::For(Owner::Proxy, client) => {
+                self.count_call(now, message);
                 let (proxy, mut around) = self.split();
                 proxy.answered(now, &mut around, client, message);
             }
@@ -489,9 +525,24 @@ impl Core {
 
     fn due(&mut self, now: Instant, task: Task) {
         match task {
-            Task::Binding(index) => return self.registrar.due(now, &mut self.stack, index),
+            Task::Binding(index) => return self.registrar.due(now, &mut self.stack, &self.people, index),
             Task::Lookup(index) => return self.lookup_due(now, index),
             Task::Journal => return self.journal_due(now),
+            Task::Calls => return self.calls_due(now),
+            Task::Publication(index) => {
+                if self.presence.publications.due(now, &mut self.stack, index) {
+                    self.stack.schedule.wake(Task::People.id());
+                }
+                return;
+            }
+            Task::Watch(index) => return self.presence.watch_due(now, &mut self.stack, index),
+            Task::Watched(index) => {
+                let (presence, mut around) = self.split_presence();
+                if let Some(changed) = presence.watched.due(now, around.stack, index) {
+                    presence.watched_changed(now, &mut around, changed);
+                }
+                return;
+            }
             Task::Context(index) => {
                 let (proxy, mut around) = self.split();
                 return proxy.due(now, &mut around, index);
@@ -510,6 +561,11 @@ impl Core {
                 proxy.rang_too_long(now, &mut around, client);
             }
         }
+    }
+
+    fn split_presence(&mut self) -> (&mut Presence, Around<'_>) {
+        let Self { stack, registrar, people, presence, .. } = self;
+        (presence, Around { stack, registrar, people })
     }
 
     fn split(&mut self) -> (&mut Proxy, Around<'_>) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use pcsd::config::Model;
-use pcsd::config::model::{Listen, Secret, Takes, Transport};
+use pcsd::config::model::{Listen, Location, Presence, Secret, State, Takes, Transport};
 
 fn data(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/uci").join(name);
@@ -60,6 +60,22 @@ fn peers_and_keys() {
     assert_eq!((smiths.pins.len(), &smiths.pins[0][..4]), (2, &[0xe3, 0xb0, 0xc4, 0x42][..]));
     let office = &model.peers[model.peer(b"office.example").unwrap()];
     assert_eq!((office.transport, office.pins.len()), (Transport::Udp, 0));
+}
+
+#[test]
+fn buddies_and_rules() {
+    let (model, faults) = read("rules.uci");
+    assert_eq!(faults, "");
+    let lists: Vec<_> = model.buddies.iter().map(|buddy| (buddy.person, buddy.name.as_str())).collect();
+    assert_eq!(lists, [(None, "Mum"), (Some(0), "carl")]);
+    let [first, second] = model.buddies[1].addresses.as_slice() else { panic!("{:?}", model.buddies[1]) };
+    assert_eq!((first.text.as_str(), first.port.map(u16::from)), ("carl@his.example", Some(5070)));
+    assert_eq!((second.text.as_str(), second.port), ("carl@[2001:db8::7]", None));
+    let rules: Vec<_> = model.rules.iter().map(|rule| (rule.line, rule.person, rule.who.len(), rule.when)).collect();
+    assert_eq!(rules, [(26, None, 1, None), (32, Some(0), 2, Some(State::Busy)), (40, None, 1, None)]);
+    assert_eq!((model.rules[0].location, model.rules[2].presence), (Some(Location::Coordinates), Some(Presence::Hide)));
+    let Some(Presence::Text(text)) = model.rules[1].presence else { panic!("{:?}", model.rules[1]) };
+    assert_eq!(model.word(text), "At work, back at 18");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Mutated traffic against the whole core in virtual time: the torture sets, our own messages, and conversations of
 //! phones that answer what they are asked, with real digest. Nothing panics, no input leads to more than a handful of
 //! outputs, all tables come to rest, and a phone that behaves is served before and after. Then floods, and bodies by
-//! themselves.
+//! themselves, presence documents among them.
 //!
 //! `PCSD_ROBUST_INPUTS` says how many inputs there are, `PCSD_ROBUST_SEED` where to begin: a failure prints the seed of
 //! its run, which with few inputs brings it again.
@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use pcsd::base::limits::{BINDINGS_PER_PERSON, STREAMS_PER_SOURCE};
 use pcsd::base::net::{PortSet, Stream};
 use pcsd::server::contract::{Input, Reason};
+use pcsd::wire::pidf::{self, Format};
 use pcsd::wire::{deflate, multipart, resource_lists, sip};
 use support::{
     Home, LISTEN, Sent, Way, all, answer, by_datagram, find, model, name, own, own_names, parts, replaced, status,
@@ -701,6 +702,91 @@ const PIECES: [&[u8]; 22] = [
     b"-1",
     b"\0\xff",
 ];
+
+/// Presence documents of clients, mutated: no reader panics, and what is read survives in each format.
+#[test]
+fn mutated_presence_documents() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pidf");
+    let mut files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    files.sort();
+    let seeds = files.iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>();
+    assert!(seeds.len() >= 7, "{} documents", seeds.len());
+    let mut random = Xorshift(SEED);
+    let mut read = 0;
+    for round in 0..DOCUMENTS {
+        let state = random.0;
+        let mut bytes = seeds[random.below(seeds.len())].clone();
+        let other = &seeds[random.below(seeds.len())];
+        for _ in 0..=random.below(3) {
+            mutate_document(&mut bytes, other, &mut random);
+        }
+        read += usize::from(Format::ALL.iter().any(|format| pidf::read(*format, &bytes).is_ok()));
+        if catch_unwind(|| pidf::fuzz(&bytes)).is_err() {
+            panic!("round {round}, state {state:#x}: {}", bytes.escape_ascii());
+        }
+    }
+    // Mutations that are all refused at once would prove little.
+    assert!(read > DOCUMENTS / 10, "only {read} were read");
+    println!("{read} of {DOCUMENTS} mutated documents were read");
+}
+
+/// Changes one place: a byte, a piece of markup put in, a stretch taken out or doubled, a tag from another document.
+fn mutate_document(bytes: &mut Vec<u8>, other: &[u8], random: &mut Xorshift) {
+    let at = random.below(bytes.len());
+    let end = (at + random.below(60)).min(bytes.len());
+    match random.below(8) {
+        0 if !bytes.is_empty() => bytes[at] = random.next() as u8,
+        1 => drop(bytes.drain(at..end)),
+        2 => bytes.truncate(at.max(1)),
+        3 => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
+        4 => drop(bytes.splice(at..at, MARKUP[random.below(MARKUP.len())].iter().copied())),
+        // Where an element or text may stand, most of it stays well-formed.
+        5 | 6 => {
+            let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'>').map(|(at, _)| at + 1);
+            let ends = ends.collect::<Vec<_>>();
+            if !ends.is_empty() {
+                let at = ends[random.below(ends.len())];
+                drop(bytes.splice(at..at, MARKUP[random.below(MARKUP.len())].iter().copied()));
+            }
+        }
+        _ => {
+            let tags = other.split(|byte| *byte == b'<').collect::<Vec<_>>();
+            let tag = [b"<", tags[random.below(tags.len())]].concat();
+            drop(bytes.splice(at..at, tag));
+        }
+    }
+}
+
+const MARKUP: [&[u8]; 27] = [
+    b"<x>",
+    b"</x>",
+    b"<note> a&#x20ac;\"\t b </note>",
+    b"<note xmlns='urn:ietf:params:xml:ns:pidf'>&amp;\xf0\x9f\x98\x80</note>",
+    b"<basic xmlns=''>closed</basic>",
+    b"<tuple><status><basic>open</basic></status></tuple>",
+    b"<userInfo><note>]]&gt;</note></userInfo>",
+    b"<activities><sleeping/></activities>",
+    b"<servcaps><audio>true</audio><message>false</message></servcaps>",
+    b"<geopriv><location-info><Point><pos>1 -2.5</pos></Point></location-info></geopriv>",
+    b"<![CDATA[ <&> ]]>",
+    b"<!-- - -->",
+    b"<?x?>",
+    b"<!DOCTYPE x [",
+    b"<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a>",
+    b" xmlns:y='z'",
+    b" note='n &#10;'",
+    b"&#0;",
+    b"&lt;",
+    b"&x;",
+    b"\"",
+    b"'",
+    b">",
+    b"/>",
+    b"=",
+    b"\0\xff",
+    b"\xef\xbb\xbf",
+];
+const DOCUMENTS: usize = 50_000;
 
 /// A peer that opens connection after connection leaves room for others.
 #[test]

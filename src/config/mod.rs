@@ -61,7 +61,33 @@
 //! A program built without the feature `tls` refuses `tls:` listeners, `cert`, `key`, `ca`, `pin`, the transport `tls`, and
 //! a peer that would get it by default.
 //!
-//! Sections `buddy`, `account`, `rule`, `place` and `station` are not in this version: refused.
+//! Section `buddy`: somebody on a list. It needs no name, and one that it has means nothing.
+//!
+//! | option | meaning | default |
+//! |---|---|---|
+//! | `person` | whose list the buddy is on | the whole family's |
+//! | `alias` | what the buddy is called: `sip:ALIAS@DOMAIN` for the devices of whose list it is. Characters as in the name of a person; no person, no `pcs`, no `PERSON-buddies`, and no other buddy's on the same list or the family's. It may be the login of a device, which is no address | required |
+//! | `name` | the name to show | the alias |
+//! | list `address` | `sip:USER@HOST` or `sip:USER@HOST:PORT`, IPv6 in brackets, the preferred one first; up to 4. Other networks are not in this version: refused | none |
+//! | `group` | the group the buddy is in, up to 64 bytes; its case matters | none |
+//! | `password` | not in this version: refused | |
+//!
+//! Section `rule`: for whom, when, and what becomes of it; which rule wins is written in
+//! [`home::policy::rules`](crate::home::policy::rules). It needs no name, either.
+//!
+//! | option | meaning | default |
+//! |---|---|---|
+//! | `person` | whose rule it is | the whole family's; at equal rank each person's own come first |
+//! | list `who` | whom it is about, up to 8: `person:ID` of the home; `buddy:ALIAS` on her list or the family's (a rule of the family's: on the family's); `group:NAME` of those buddies (a rule of the family's: each person's own); `domain:NAME`; `network:sip`; `anyone` | required |
+//! | `when` | `available`, `away`, `busy` or `offline`: her state. `costly` and `place:NAME` are not in this version: refused | always |
+//! | `presence` | `show`, `hide`, `busy`, or a text of up to 64 bytes to show instead | says nothing |
+//! | `location` | `none`, `place` or `coordinates` | says nothing |
+//! | `messages` | `deliver` or `block`; `store` is not in this version: refused | says nothing |
+//! | `calls` | `ring` or `block`; `answer` is not in this version: refused | says nothing |
+//!
+//! A rule has one of the last four at least.
+//!
+//! Sections `account`, `place` and `station` are not in this version: refused.
 
 mod check;
 pub mod fault;

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::net::{Flow, Port, Transport};
 use crate::base::store::{Bytes, Store};
+use crate::base::text::Writer;
 use crate::base::time::{Instant, earliest};
+use crate::home::probe::ACCEPT_BYTES;
+use crate::sip::stack::Stack;
 use crate::sip::transport::Network;
 use crate::wire::sip::{Message, Method, Name, NameAddr, quoted_content, tokens};
 
@@ -52,6 +55,8 @@ pub struct Binding {
     pub ping_at: Option<Instant>,
     /// Whether a keep-alive waits to be sent.
     pub is_ping_due: bool,
+    /// When it is asked what it takes.
+    pub probe_at: Option<Instant>,
     /// Messages that it did not take.
     pub missed: u32,
     /// The next binding of the same person, plus one.
@@ -179,6 +184,7 @@ impl<'b> Kept<'b> {
             is_outbound: false,
             ping_at: self.is_pinged.then_some(now),
             is_ping_due: false,
+            probe_at: None,
             missed: self.missed,
             next: 0,
             text: store.freeze(self.text)?,
@@ -238,6 +244,13 @@ const METHODS: [Method<'static>; 14] = [
 ];
 
 impl Abilities {
+    /// What an answer to OPTIONS says: its Allow.
+    pub fn allowed(message: &Message<'_>) -> Self {
+        let mut abilities = Self::default();
+        message.values(Name::Allow).for_each(|name| abilities.add(name));
+        abilities
+    }
+
     /// What a REGISTER says: its Allow, and the `methods` parameter of the Contact (RFC 3840).
     pub fn of(message: &Message<'_>, contact: &NameAddr<'_>) -> Self {
         let mut abilities = Self::default();
@@ -287,9 +300,29 @@ impl Binding {
         store.get(&self.text).get(self.range(text)).unwrap_or_default()
     }
 
+    /// Takes the types that an answer to OPTIONS says it accepts, as far as there is room for them.
+    pub fn learn_accept(&mut self, stack: &mut Stack, message: &Message<'_>) {
+        let mut room = [0; ACCEPT_BYTES];
+        let mut accept = Writer::new(&mut room);
+        for (index, value) in message.values(Name::Accept).enumerate() {
+            accept.text(if index == 0 { "" } else { ", " });
+            accept.put(value);
+        }
+        let Ok(len) = accept.finish() else { return };
+        let start = self.range(Text::Accept).start;
+        let text = stack.compose(|store, out| {
+            out.put(store.get(&self.text).get(..start).unwrap_or_default());
+            out.put(&room[..len]);
+        });
+        if let Some(text) = text {
+            stack.store.release(core::mem::replace(&mut self.text, text));
+            self.ends[Text::Accept as usize] = (start + len) as u16;
+        }
+    }
+
     /// The next deadline.
     pub fn deadline(&self) -> Option<Instant> {
-        earliest(Some(self.expires_at), self.ping_at)
+        earliest(Some(self.expires_at), earliest(self.ping_at, self.probe_at))
     }
 
     fn range(&self, text: Text) -> Range<usize> {

@@ -1,10 +1,15 @@
 //! Floor 3: the services of the home.
 
 pub mod binding;
+pub mod calls;
+pub mod commands;
 pub mod identity;
 pub mod outside;
 pub mod people;
 pub mod policy;
+pub mod presence;
+pub mod probe;
 pub mod proxy;
 pub mod registrar;
 pub mod reluctant;
+pub mod word;

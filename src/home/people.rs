@@ -1,11 +1,13 @@
 //! The people of the home: who a URI or a login means. A person is `sip:ID@DOMAIN`.
 //!
-//! Buddies and their aliases will be found here as well; only people exist so far.
+//! Buddies are found here as well: `sip:ALIAS@DOMAIN`, for whose list they are on.
+
+use heapless::String;
 
 use crate::base::limits::{DEVICES, PEOPLE};
 use crate::base::random::{Purpose, Random};
 use crate::base::table::Index;
-use crate::config::model::{Model, Name, Secret};
+use crate::config::model::{Model, Name, Network as Web, Secret};
 use crate::sip::transport::Network;
 use crate::wire::sip::{SipUri, same_name, unescape};
 
@@ -27,6 +29,9 @@ pub struct Login<'m> {
     /// What the password is checked against.
     pub secret: &'m Secret,
 }
+
+/// What the address of a person's list ends in.
+pub const LIST_SUFFIX: &str = "-buddies";
 
 const NAME_BYTES: usize = crate::base::limits::NAME_BYTES;
 
@@ -56,6 +61,31 @@ impl People {
             self.model.people.get(index).is_some_and(|person| person.id.as_bytes().eq_ignore_ascii_case(name))
         };
         self.names.find(hash(random, name), is_it)
+    }
+
+    /// The person whose list of everybody she may watch an address of ours is: `sip:PERSON-buddies@DOMAIN`.
+    pub fn list_of(&self, random: &Random, user: &[u8]) -> Option<usize> {
+        let end = user.len().checked_sub(LIST_SUFFIX.len())?;
+        let (name, suffix) = user.split_at_checked(end)?;
+        if suffix.eq_ignore_ascii_case(LIST_SUFFIX.as_bytes()) { self.person(random, name) } else { None }
+    }
+
+    /// The buddy that the (escaped) user part of a URI in our domain means for a person, regardless of case.
+    pub fn buddy(&self, person: usize, user: &[u8]) -> Option<usize> {
+        let mut buffer = [0; NAME_BYTES];
+        let alias = plain(unescape(user), &mut buffer)?;
+        self.model.buddies.iter().position(|buddy| buddy.is_seen_by(person) && buddy.is_called(alias))
+    }
+
+    /// The address at which a buddy is reached by SIP, as a URI: the first on his list. `None` when he has none.
+    pub fn buddy_uri<const N: usize>(&self, buddy: usize) -> Option<String<N>> {
+        let address = self.model.buddies.get(buddy)?.addresses.iter().find(|it| it.network == Web::Sip)?;
+        let mut uri = String::new();
+        core::fmt::write(&mut uri, format_args!("sip:{}", address.text)).ok()?;
+        if let Some(port) = address.port {
+            core::fmt::write(&mut uri, format_args!(":{port}")).ok()?;
+        }
+        Some(uri)
     }
 
     /// Who logs in with a username. Its case counts, as it is part of what is hashed.

@@ -12,15 +12,15 @@ use heapless::Vec;
 
 use crate::base::changed::Changed;
 use crate::base::limits::{BINDINGS, BINDINGS_PER_PERSON, PEOPLE};
-use crate::base::net::{Flow, NOWHERE, Port, PortSet, Stream};
+use crate::base::net::{Flow, NOWHERE, Port, Stream};
 use crate::base::random::Purpose;
 use crate::base::table::{Handle, Index, Table};
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::home::binding::{Abilities, Binding, NO_PORT, TEXTS, Text};
 use crate::home::people::People;
-use crate::sip::branch::{Branch, Kind};
-use crate::sip::stack::{Produced, Sending, Stack, Task};
+use crate::home::probe;
+use crate::sip::stack::{Stack, Task};
 use crate::sip::transport::{DEFAULT_PORT, Network};
 use crate::wire::sip::{Contacts, Fault, Message, Name, NameAddr, SipUri, Uri, delta_seconds};
 
@@ -39,7 +39,7 @@ const FLOW_TIMER_S: u32 = 120;
 
 /// All bindings.
 pub struct Registrar {
-    bindings: Table<Binding, BINDINGS>,
+    pub(super) bindings: Table<Binding, BINDINGS>,
     /// The first binding of each person, plus one.
     first: [u16; PEOPLE],
     by_id: Index<{ 2 * BINDINGS }>,
@@ -217,7 +217,17 @@ impl Registrar {
             }
             return Ok(());
         }
-        let (text, ends) = freeze_texts(stack, message, change).ok_or(NO_ROOM)?;
+        let mut said = [0; probe::ACCEPT_BYTES];
+        let known = change.existing.and_then(|handle| self.bindings.get(handle));
+        let known = known.map_or(b"".as_slice(), |binding| binding.text(&stack.store, Text::Accept));
+        let said = match said.get_mut(..known.len()) {
+            Some(room) => {
+                room.copy_from_slice(known);
+                &*room
+            }
+            None => b"",
+        };
+        let (text, ends) = freeze_texts(stack, message, change, said).ok_or(NO_ROOM)?;
         let (reached, is_natted) = way_to(&stack.network, flow, &change.uri);
         // Some devices write the address that the NAT gave them into their Contact: far ones may all be behind one.
         let is_far = stack.network.remote(flow).is_some_and(|remote| !stack.network.is_near(remote.ip()));
@@ -246,6 +256,7 @@ impl Registrar {
             is_outbound: change.reg_id && flow.is_reliable(),
             ping_at: needs_pings.then(|| now.plus(PING_MS)),
             is_ping_due: false,
+            probe_at: None,
             missed: 0,
             next: 0,
             text,
@@ -256,14 +267,19 @@ impl Registrar {
                 self.by_id.remove(existing.id, handle.index());
                 self.by_id.insert(binding.id, handle.index());
                 let (next, missed) = (existing.next, existing.missed);
-                let old = core::mem::replace(existing, Binding { next, missed, ..binding });
+                // What it has said when it was asked counts while it says nothing by itself.
+                let abilities = if binding.abilities.is_known { binding.abilities } else { existing.abilities };
+                let old = core::mem::replace(existing, Binding { next, missed, abilities, ..binding });
                 count_on_stream(stack, flow, true);
                 count_on_stream(stack, old.flow, false);
                 stack.store.release(old.text);
                 self.reschedule(stack, handle);
                 self.mark(stack, handle.index());
             }
-            None => self.insert(stack, None, binding)?,
+            None => {
+                let probe_at = (!binding.abilities.is_known).then(|| now.plus(probe::PAUSE_MS));
+                self.insert(stack, None, Binding { probe_at, ..binding })?;
+            }
         }
         Ok(())
     }
@@ -287,6 +303,7 @@ impl Registrar {
                 count_on_stream(stack, flow, true);
                 self.reschedule(stack, handle);
                 self.mark(stack, handle.index());
+                stack.schedule.wake(Task::People.id());
                 Ok(())
             }
             Err(binding) => {
@@ -319,10 +336,11 @@ impl Registrar {
         stack.schedule.set_deadline(Task::Binding(handle.index()).id(), None);
         stack.store.release(binding.text);
         self.mark(stack, handle.index());
+        stack.schedule.wake(Task::People.id());
     }
 
     /// Notes that the journal has to be told of a slot.
-    fn mark(&mut self, stack: &mut Stack, index: usize) {
+    pub(super) fn mark(&mut self, stack: &mut Stack, index: usize) {
         self.changed.mark(index);
         stack.schedule.wake(Task::Journal.id());
     }
@@ -503,13 +521,16 @@ impl Registrar {
     }
 
     /// Acts on a deadline of a binding.
-    pub fn due(&mut self, now: Instant, stack: &mut Stack, index: usize) {
+    pub fn due(&mut self, now: Instant, stack: &mut Stack, people: &People, index: usize) {
         let Some(handle) = self.bindings.handle_at(index) else { return };
         let Some(binding) = self.bindings.get_mut(handle) else { return };
         if binding.expires_at <= now {
             log::debug!("a binding of person {} has expired", binding.person);
             self.remove(stack, handle);
             return;
+        }
+        if binding.probe_at.take_if(|at| *at <= now).is_some() {
+            probe::ask(now, stack, people, handle, binding);
         }
         if binding.ping_at.is_some_and(|at| at <= now) {
             // Spread a little, so that the devices of a home do not stay in step.
@@ -519,48 +540,6 @@ impl Registrar {
             stack.schedule.wake(Task::Binding(index).id());
         }
         self.reschedule(stack, handle);
-    }
-
-    /// Sends the keep-alive that is due.
-    pub fn produce(
-        &mut self,
-        now: Instant,
-        stack: &mut Stack,
-        people: &People,
-        index: usize,
-        credits: PortSet,
-        buffer: &mut [u8],
-    ) -> Produced<Sending> {
-        let Some(handle) = self.bindings.handle_at(index) else { return Produced::Nothing };
-        let Some(binding) = self.bindings.get_mut(handle).filter(|binding| binding.is_ping_due) else {
-            return Produced::Nothing;
-        };
-        let (flow, secret) = (binding.flow, stack.random.number());
-        let Some(local) = stack.network.local(flow) else { return Produced::Nothing };
-        let produced = stack.produce_composed(now, flow, credits, buffer, |stack, out| {
-            let uri = binding.text(&stack.store, Text::Uri);
-            let uri = &uri[..uri.iter().position(|byte| *byte == b'?').unwrap_or(uri.len())];
-            out.text("OPTIONS ");
-            out.put(uri);
-            out.text(" SIP/2.0\r\nVia: SIP/2.0/UDP ");
-            out.socket_address(local);
-            out.text(";branch=");
-            let branch = Branch { kind: Kind::KeepAlive, handle: handle.to_bits(), secret: secret as u32, routing: 0 };
-            branch.write(out);
-            out.text(";rport\r\nMax-Forwards: 70\r\nFrom: <sip:pcs@");
-            out.text(&people.model.main.domain);
-            out.text(">;tag=");
-            out.hex(secret >> 32, 8);
-            out.text("\r\nTo: <");
-            out.put(uri);
-            out.text(">\r\nCall-ID: ");
-            out.hex(secret, 16);
-            out.text("\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n");
-        });
-        if !matches!(produced, Produced::Blocked) {
-            binding.is_ping_due = false;
-        }
-        produced
     }
 
     /// Writes the Contact fields of the answer to a REGISTER: all bindings of the person (§10.3 step 8), those of this
@@ -638,6 +617,7 @@ fn freeze_texts(
     stack: &mut Stack,
     message: &Message<'_>,
     change: &Change<'_>,
+    said: &[u8],
 ) -> Option<(crate::base::store::Bytes, [u16; TEXTS])> {
     let mut ends = [0; TEXTS];
     let text = stack.compose(|_, out| {
@@ -667,6 +647,9 @@ fn freeze_texts(
         for (index, accept) in message.values(Name::Accept).enumerate() {
             out.text(if index == 0 { "" } else { ", " });
             out.put(accept);
+        }
+        if message.field(Name::Accept).is_none() {
+            out.put(said);
         }
         end(Text::Accept, out);
     })?;

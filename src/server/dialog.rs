@@ -84,6 +84,7 @@ impl Core {
         let forward = Forward {
             uri,
             path: b"",
+            leaves_session: false,
             own_routes: usize::from(incoming.routes.own),
             drops_last_route: incoming.routes.is_strict,
             source: incoming.from,

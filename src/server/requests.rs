@@ -6,36 +6,41 @@ use core::net::SocketAddr;
 use heapless::Vec;
 
 use super::Core;
+use super::agent::{ALLOW_EVENTS, refused};
 use super::dialog::GONE;
 use crate::base;
 use crate::base::limits::{BINDINGS_PER_PERSON, BRANCHES};
 use crate::base::net::{Flow, Stream, Transport, octets};
 use crate::base::random::Purpose;
 use crate::base::text::Writer;
-use crate::base::time::{Instant, UnixTime};
-use crate::home::binding::Binding;
+use crate::base::time::Instant;
+use crate::home::binding::{Binding, Text};
 use crate::home::identity::{self, Demand, Identity};
 use crate::home::outside::{self, Destination, Onward};
 use crate::home::policy::{
-    self, Asker, Assurance, Decision, Devices, Event, Facts, Kind, Snapshot, State, Target as Goal,
+    self, Asker, Assurance, Decision, Devices, Event, Facts, Kind, Preference, Snapshot, State, Target as Goal,
 };
-use crate::home::proxy::context::{self, Passage, Target, To};
+use crate::home::presence::list::URI_BYTES;
+use crate::home::proxy::context::{self, Passage, Retarget, Target, To};
 use crate::home::proxy::{self, Job, veil};
-use crate::home::registrar::{BindingHandle, Registrar};
+use crate::home::registrar::{BindingHandle, Refused, Registrar};
 use crate::home::reluctant::Reluctant;
 use crate::sip::branch;
 use crate::sip::limiter::{MALFORMED_COST, REFUSED_COST};
 use crate::sip::mask;
 use crate::sip::route::Routes;
-use crate::sip::stack::{Keys, tag_of};
+use crate::sip::stack::{Keys, ServerHandle, tag_of};
 use crate::sip::transport::DEFAULT_PORT;
 use crate::wire::sdp;
+use crate::wire::sip::features::{self, Judgement as Judged};
 use crate::wire::sip::response::{self, Head};
-use crate::wire::sip::{Essentials, Fault, Message, Method, Name, NameAddr, SipUri, Uri, date, same_name};
+use crate::wire::sip::{
+    Essentials, Fault, MediaType, Message, Method, Name, NameAddr, SipUri, Uri, date, list, same_name,
+};
 
 /// Option tags a REGISTER may require.
 const REGISTRAR_TAGS: [&[u8]; 2] = [b"path", b"outbound"];
-const OUR_METHODS: &str = "Allow: OPTIONS, REGISTER\r\n";
+const OUR_METHODS: &str = "Allow: OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH, MESSAGE\r\n";
 
 /// A request being handled.
 #[derive(Clone, Copy)]
@@ -169,7 +174,16 @@ impl Core {
             Ok(_) => return self.refuse(now, &incoming, 416, "Unsupported URI Scheme", ""),
             Err(fault) => return self.refuse(now, &incoming, fault.status, fault.reason, ""),
         };
-        let place = self.locate(&incoming, &uri);
+        let mut place = self.locate(&incoming, &uri);
+        let mut retarget = Retarget::None;
+        // A message in a session that ends here goes on by itself.
+        if matches!(place, Place::Server)
+            && method == Method::Message
+            && self.is_in_session(&incoming)
+            && let Ok(Uri::Sip(to)) = essentials.to.parsed_uri()
+        {
+            (place, retarget) = (self.place_of(&to), Retarget::Session);
+        }
         // §26.2.2: to be carried over TLS all the way, also the way it came (RFC 5630 §5.3).
         if uri.secure && self.stack.network.transport(incoming.flow) != Transport::Tls {
             return self.refuse(now, &incoming, 480, "SIPS Needs TLS", "");
@@ -189,6 +203,12 @@ impl Core {
             };
             return self.refuse_tags(now, &incoming, names, &[]);
         }
+        if let Some((from, _)) = incoming.routes.dialog() {
+            self.count_dialog(now, from.pair, method);
+        }
+        if self.ask_agent(now, &incoming, &place) || self.ask_home(now, &incoming, &place) {
+            return;
+        }
         match place {
             Place::Server | Place::Person(_) | Place::Nobody if method == Method::Register => {
                 self.register(now, incoming)
@@ -196,13 +216,24 @@ impl Core {
             Place::Server => self.for_server(now, &incoming),
             Place::Unreachable(fault) => self.refuse(now, &incoming, fault.status, fault.reason, ""),
             Place::Nobody => {
-                if let Some(asker) = self.asker(now, &incoming) {
-                    self.refuse_asker(now, &incoming, asker, 404, "Not Found");
+                let Some(asker) = self.asker(now, &incoming) else { return };
+                let alias =
+                    if retarget == Retarget::Session { essentials.to.parsed_uri().ok() } else { Some(Uri::Sip(uri)) };
+                let alias = alias.and_then(|uri| uri.sip()?.user);
+                let buddy = asker.proven_person().zip(alias).and_then(|(person, it)| self.people.buddy(person, it));
+                let address = buddy.and_then(|buddy| self.people.buddy_uri::<URI_BYTES>(buddy));
+                match address.as_ref().map(|address| Uri::parse(address.as_bytes())) {
+                    Some(Ok(Uri::Sip(address))) => {
+                        let retarget = buddy.map_or(Retarget::None, |buddy| Retarget::Buddy(buddy as u16));
+                        let place = self.place_of(&address);
+                        self.admit_and_send(now, incoming, place, asker, (routing, retarget));
+                    }
+                    _ => self.refuse_asker(now, &incoming, asker, 404, "Not Found"),
                 }
             }
             place => {
                 if let Some(asker) = self.asker(now, &incoming) {
-                    self.admit_and_send(now, incoming, place, asker, routing);
+                    self.admit_and_send(now, incoming, place, asker, (routing, retarget));
                 }
             }
         }
@@ -222,6 +253,11 @@ impl Core {
             let device = Uri::parse(device).ok().and_then(|uri| self.registrar.by_contact(&self.stack, uri.sip()?));
             return device.map_or(Place::Unreachable(GONE), |(device, _)| Place::Device(device));
         }
+        self.place_of(uri)
+    }
+
+    /// Where an address leads by itself.
+    fn place_of<'b>(&self, uri: &SipUri<'b>) -> Place<'b> {
         if self.people.is_domain(uri) || self.stack.network.is_own(uri) {
             return match uri.user {
                 None | Some(b"pcs") => Place::Server,
@@ -235,7 +271,7 @@ impl Core {
     }
 
     /// Who asks; `None` when that has been answered with a challenge or a refusal.
-    fn asker<'b>(&mut self, now: Instant, incoming: &Incoming<'_, 'b>) -> Option<Asker<'b>> {
+    pub(super) fn asker<'b>(&mut self, now: Instant, incoming: &Incoming<'_, 'b>) -> Option<Asker<'b>> {
         let whose = &incoming.essentials.from;
         let is_home = match whose.parsed_uri() {
             Ok(Uri::Sip(uri)) => self.people.is_home(&self.stack.network, &uri),
@@ -258,6 +294,15 @@ impl Core {
         let identity =
             identity::identify(now, stack, people, nonces, incoming.message, whose, Name::ProxyAuthorization);
         self.judge(now, incoming, identity, 407)
+    }
+
+    /// Whether From is an address of the home, which has to be proven.
+    pub(super) fn is_from_home(&self, incoming: &Incoming<'_, '_>) -> bool {
+        match incoming.essentials.from.parsed_uri() {
+            Ok(Uri::Sip(uri)) => self.people.is_home(&self.stack.network, &uri),
+            Ok(Uri::Other { rest, .. }) => self.people.is_domain_of(rest),
+            _ => false,
+        }
     }
 
     /// Somebody of another domain, which the connection may have proven.
@@ -340,7 +385,7 @@ impl Core {
         incoming: Incoming<'_, '_>,
         place: Place,
         asker: Asker<'_>,
-        routing: u32,
+        (routing, retarget): (u32, Retarget),
     ) {
         let message = incoming.message;
         let kind = match incoming.method {
@@ -362,7 +407,7 @@ impl Core {
         };
         let person = if let Place::Person(person) = place { Some(person) } else { None };
         let facts: Vec<Facts, BINDINGS_PER_PERSON> = devices.iter().map(|(_, facts)| *facts).collect();
-        let state = if facts.is_empty() { State::Offline } else { State::Available };
+        let state = person.map_or(State::Offline, |person| self.presence.state(person));
         let snapshot = Snapshot { model: &self.people.model, person, state, by_hand: None, devices: &facts };
         match policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
             Decision::Refuse(status, reason) => return self.refuse_asker(now, &incoming, asker, status, reason),
@@ -410,6 +455,7 @@ impl Core {
             callee,
             breadth,
             records: begins_dialog,
+            retarget,
             crossing: {
                 let is_outward = matches!(&place, Place::Outside(_) | Place::Dialog(To::Flow(_) | To::Server(_)));
                 self.crossing(&incoming, is_outward, asker.person.is_some())
@@ -432,9 +478,19 @@ impl Core {
         kind: Kind,
     ) -> Vec<(BindingHandle, Facts), BINDINGS_PER_PERSON> {
         let is_secure = request_target(incoming).is_some_and(|uri| uri.secure);
+        let content_type = incoming.message.field(Name::ContentType).map(|field| MediaType::parse(field.value));
         let facts = |device: &Binding| Facts {
             is_own: asker.person == Some(person) && device.source == incoming.flow,
-            takes_method: if device.abilities.takes(incoming.method) { None } else { Some(false) },
+            takes_method: device.abilities.is_known.then(|| device.abilities.takes(incoming.method)),
+            takes_type: match (kind, content_type) {
+                (Kind::Message, Some(Ok(media))) => takes_type(device.text(&self.stack.store, Text::Accept), &media),
+                _ => None,
+            },
+            preference: match features::judge(incoming.message, device.text(&self.stack.store, Text::Params)) {
+                Judged::Rejected => Preference::Rejected,
+                Judged::Excluded => Preference::Excluded,
+                Judged::Target { score, .. } => Preference::Score(score),
+            },
             is_secure_enough: !is_secure || self.stack.network.transport(device.flow) == Transport::Tls,
             is_meant: self.is_for(device, kind),
             q: if kind == Kind::Message { 1000 } else { device.q },
@@ -546,9 +602,9 @@ impl Core {
             Registrar::write_outbound(out);
         }
         // Phones without a clock take ours.
-        if let Some((UnixTime(time), told_at)) = self.clock {
+        if let Some(time) = self.time(now) {
             out.text("Date: ");
-            date::write(UnixTime(time + now.since(told_at) / 1000), out);
+            date::write(time, out);
             out.text("\r\n");
         }
     }
@@ -560,10 +616,12 @@ impl Core {
         }
         match incoming.method {
             Method::Options => {
-                const ABOUT: &str = "Accept: application/sdp\r\nSupported: path, outbound\r\n";
+                const ABOUT: &str =
+                    "Accept: text/plain, application/pidf+xml\r\nSupported: path, outbound, eventlist\r\n";
                 let Incoming { message, flow, from, .. } = *incoming;
                 self.answer(now, flow, from, message, 200, "OK", |out| {
                     out.text(OUR_METHODS);
+                    out.text(ALLOW_EVENTS);
                     out.text(ABOUT);
                 });
             }
@@ -573,7 +631,7 @@ impl Core {
     }
 
     /// 420 with the tags of these fields that we do not know.
-    fn refuse_tags(&mut self, now: Instant, incoming: &Incoming<'_, '_>, names: &[Name], known: &[&[u8]]) {
+    pub(super) fn refuse_tags(&mut self, now: Instant, incoming: &Incoming<'_, '_>, names: &[Name], known: &[&[u8]]) {
         let Incoming { message, flow, from, .. } = *incoming;
         self.answer(now, flow, from, message, 420, "Bad Extension", |out| {
             out.text("Unsupported: ");
@@ -587,23 +645,49 @@ impl Core {
         });
     }
 
+    /// Refuses for good.
+    fn refuse_for_good(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &'static str) {
+        self.answer_for_good(now, incoming, &refused(status, reason, ""));
+    }
+
     /// Answers within a transaction: the credentials have been used, so what comes again must not be judged again.
-    fn refuse_for_good(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &str) {
-        let Incoming { message, flow, from, keys, method, .. } = *incoming;
-        let Some(server) = self.stack.open_server(now, &keys, flow, method == Method::Invite) else {
-            return self.refuse(now, incoming, status, reason, "");
-        };
+    pub(super) fn answer_for_good(&mut self, now: Instant, incoming: &Incoming<'_, '_>, answer: &Refused) {
+        let Incoming { flow, keys, method, .. } = *incoming;
+        match self.stack.open_server(now, &keys, flow, method == Method::Invite) {
+            Some(server) => self.respond(now, incoming, server, answer),
+            None => self.refuse(now, incoming, answer.fault.status, answer.fault.reason, answer.field),
+        }
+    }
+
+    /// Answers a transaction that was opened.
+    pub(super) fn respond(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, '_>,
+        server: ServerHandle,
+        answer: &Refused,
+    ) {
+        let Incoming { message, from, .. } = *incoming;
+        let Fault { status, reason } = answer.fault;
         let mut tag = [0; 16];
         let to_tag = tag_of(&self.stack.random, message, &mut tag);
         let head = Head { status, reason, to_tag: Some(to_tag), source: Some(from), record_route: false };
         self.stack.respond(now, server, status, |out| {
             response::write_head(message, &head, out);
+            out.text(answer.field);
             response::finish(out, None);
         });
     }
 
     /// Refuses who has proven who he is for good, and strangers without keeping anything.
-    fn refuse_asker(&mut self, now: Instant, incoming: &Incoming<'_, '_>, asker: Asker<'_>, status: u16, reason: &str) {
+    pub(super) fn refuse_asker(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, '_>,
+        asker: Asker<'_>,
+        status: u16,
+        reason: &'static str,
+    ) {
         match asker.assurance {
             Assurance::Digest => self.refuse_for_good(now, incoming, status, reason),
             Assurance::Claimed | Assurance::Peer => self.refuse(now, incoming, status, reason, ""),
@@ -611,7 +695,14 @@ impl Core {
     }
 
     /// Answers without a transaction: what comes again is answered again.
-    fn refuse(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &str, fields: &str) {
+    pub(super) fn refuse(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, '_>,
+        status: u16,
+        reason: &str,
+        fields: &str,
+    ) {
         let Incoming { message, flow, from, .. } = *incoming;
         self.answer(now, flow, from, message, status, reason, |out| out.text(fields));
     }
@@ -661,6 +752,14 @@ fn address_of<'b>(whose: &NameAddr<'b>) -> &'b [u8] {
         Ok(Uri::Sip(uri)) => policy::address_of(&uri),
         _ => b"",
     }
+}
+
+/// Whether a device takes a type of body, by the Accept it gave; `None` when it gave none.
+fn takes_type(accept: &[u8], media: &MediaType<'_>) -> Option<bool> {
+    let mut given = list(accept).filter_map(|value| MediaType::parse(value).ok()).peekable();
+    given.peek()?;
+    let text = |bytes| core::str::from_utf8(bytes).unwrap_or_default();
+    Some(given.any(|it| it.accepts(text(media.main), text(media.sub))))
 }
 
 fn single(to: To) -> Vec<Target, BRANCHES> {

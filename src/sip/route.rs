@@ -57,6 +57,18 @@ impl Routes {
         routes
     }
 
+    /// The tokens of the callee's and the caller's side in the Record-Route of an answer, if we stay on its path. Of several
+    /// pairs, when it has come through here twice, the one that is nearest to the callee.
+    pub fn recorded(message: &Message<'_>, random: &Random) -> Option<(Token, Token)> {
+        let call_id = message.essentials()?.call_id;
+        let mut tokens = message.values(Name::RecordRoute).filter_map(|value| {
+            let uri = NameAddr::parse(value).ok()?.parsed_uri().ok()?;
+            Token::read(random, call_id, uri.sip()?.user?)
+        });
+        let (callee, caller) = (tokens.next()?, tokens.next()?);
+        (callee.side != caller.side && callee.pair == caller.pair).then_some((callee, caller))
+    }
+
     /// Whether both sides of one dialog are named, and it goes from the one to the other.
     pub fn dialog(&self) -> Option<(&Token, &Token)> {
         let (from, to) = (self.from.as_ref()?, &self.to.as_ref()?.0);

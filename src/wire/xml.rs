@@ -26,7 +26,7 @@
 use core::ops::ControlFlow;
 
 use heapless::{String, Vec};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use crate::base::text::Writer;
 
@@ -189,7 +189,7 @@ impl<'b> Reader<'b> {
             return fault("XML Too Long");
         }
         let text = str::from_utf8(document).or(fault("XML Not in UTF-8"))?;
-        if !text.chars().all(is_legal) {
+        if !is_all_legal(document) {
             return fault("Illegal Character in XML");
         }
         let rest = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -298,7 +298,7 @@ impl<'b> Reader<'b> {
             check_references(raw)?;
             return Ok(Some(Node::Text(Text { raw, kind: Kind::Content })));
         }
-        if raw.trim_matches(WHITE).is_empty() { Ok(None) } else { fault("Text Outside of the Root Element") }
+        if trim_start(raw).is_empty() { Ok(None) } else { fault("Text Outside of the Root Element") }
     }
 
     /// A comment, a CDATA section or a DOCTYPE.
@@ -351,9 +351,10 @@ impl<'b> Reader<'b> {
 
     /// Checks the attributes of an element that was just opened, and keeps its declarations; what follows them.
     fn attributes(&mut self, all: &'b str) -> Result<&'b str, Fault> {
+        let mut names = Vec::<_, ATTRIBUTES>::new();
         let mut rest = all;
-        for _ in 0..=ATTRIBUTES {
-            let next = rest.trim_start_matches(WHITE);
+        loop {
+            let next = trim_start(rest);
             if next.is_empty() {
                 return fault(TRUNCATED);
             }
@@ -361,17 +362,16 @@ impl<'b> Reader<'b> {
                 return Ok(next);
             }
             let (found, after) = attribute(rest)?;
-            let before = &all[..all.len() - rest.len()];
-            if Attributes(before).any(|other| (other.prefix, other.name) == (found.prefix, found.name)) {
+            if names.contains(&(found.prefix, found.name)) {
                 return fault("Attribute Given Twice");
             }
+            names.push((found.prefix, found.name)).or(fault("Too Many Attributes"))?;
             if let Some(prefix) = found.declares() {
                 let declaration = Declaration { prefix, namespace: found.value, depth: self.open.len() };
                 self.scope.push(declaration).or(fault("Too Many Namespaces"))?;
             }
             rest = after;
         }
-        fault("Too Many Attributes")
     }
 
     /// The namespace that a prefix stands for here; none for the empty prefix without declaration.
@@ -389,7 +389,7 @@ impl<'b> Reader<'b> {
         if self.open.last().is_none_or(|(open, _)| *open != qualified) {
             return fault("Mismatched Tag");
         }
-        let rest = rest.trim_start_matches(WHITE);
+        let rest = trim_start(rest);
         if rest.is_empty() {
             return fault(TRUNCATED);
         }
@@ -450,7 +450,8 @@ impl<const N: usize> Cut<N> {
     }
 
     fn push(&mut self, c: char) {
-        if !self.is_full && !(self.text.is_empty() && c.is_whitespace()) {
+        let is_leading_blank = self.text.is_empty() && c.is_whitespace();
+        if !self.is_full && !is_leading_blank {
             self.is_full = self.text.push(c).is_err();
         }
     }
@@ -507,12 +508,12 @@ impl<'b> Iterator for Attributes<'b> {
 /// An attribute with the white space before it, and what follows.
 fn attribute(text: &str) -> Result<(Attribute<'_>, &str), Fault> {
     let malformed = Fault { reason: "Malformed Attribute" };
-    let start = text.trim_start_matches(WHITE);
+    let start = trim_start(text);
     if start.len() == text.len() {
         return Err(malformed);
     }
     let (qualified, rest) = name(start)?;
-    let rest = rest.trim_start_matches(WHITE).strip_prefix('=').ok_or(malformed)?.trim_start_matches(WHITE);
+    let rest = trim_start(trim_start(rest).strip_prefix('=').ok_or(malformed)?);
     let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\'')).ok_or(malformed)?;
     let (raw, rest) = rest[1..].split_once(quote).ok_or(Fault { reason: TRUNCATED })?;
     if raw.contains('<') {
@@ -525,8 +526,9 @@ fn attribute(text: &str) -> Result<(Attribute<'_>, &str), Fault> {
 
 /// A qualified name, and what follows.
 fn name(text: &str) -> Result<(&str, &str), Fault> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-' | '.') || !c.is_ascii();
-    let (name, rest) = text.split_at(text.find(|c| !is_name(c)).unwrap_or(text.len()));
+    // It ends before an ASCII byte, so between characters.
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-' | b'.') || byte > 127;
+    let (name, rest) = text.split_at(text.bytes().position(|byte| !is_name(byte)).unwrap_or(text.len()));
     if rest.is_empty() {
         return fault(TRUNCATED);
     }
@@ -599,6 +601,18 @@ fn reference(text: &str) -> Option<(char, &str)> {
     Some((c, rest))
 }
 
+/// What follows white space.
+fn trim_start(text: &str) -> &str {
+    &text[text.bytes().position(|byte| !WHITE.contains(&byte)).unwrap_or(text.len())..]
+}
+
+/// Whether XML 1.0 has all characters of a text in UTF-8.
+fn is_all_legal(text: &[u8]) -> bool {
+    let has_control = text.iter().any(|byte| *byte < b' ' && !WHITE.contains(byte));
+    let is_noncharacter = |at: usize| matches!(text[at..], [_, 0xbf, 0xbe | 0xbf, ..]);
+    !has_control && !memchr_iter(0xef, text).any(is_noncharacter)
+}
+
 /// Whether XML 1.0 has a character (§2.2).
 fn is_legal(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
@@ -609,7 +623,7 @@ fn fault<T>(reason: &'static str) -> Result<T, Fault> {
 }
 
 const TRUNCATED: &str = "XML Is Truncated";
-const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
+const WHITE: [u8; 4] = *b" \t\n\r";
 const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
 /// The longest reference between `&` and `;`, the latter included: what a code point needs and some leading zeros.
 const REFERENCE_BYTES: usize = 16;

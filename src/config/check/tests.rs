@@ -6,8 +6,10 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::*;
-use crate::base::limits::{DEVICES, EXTERNALS, LISTENERS, PEERS, PEOPLE};
-use crate::config::model::{PeerAddress, Takes, Transport};
+use crate::base::limits::{
+    ADDRESSES_PER_BUDDY, BUDDIES, DEVICES, EXTERNALS, LISTENERS, PEERS, PEOPLE, RULES, WHO_PER_RULE,
+};
+use crate::config::model::{Calls, Location, Messages, Network, PeerAddress, Presence, State, Takes, Transport, Who};
 
 const HOME: &str = "package pcsd\nconfig pcsd 'main'\n\toption domain 'home.example'\n";
 const ALICE: &str = "config person 'alice'\noption password 'wonderland'\n";
@@ -51,6 +53,7 @@ fn defaults() {
     assert_eq!((main.cert.as_str(), main.key.as_str(), main.ca.as_str()), ("", "", ""));
     assert_eq!(main.resolv_file.as_str(), "/etc/resolv.conf");
     assert!(model.people.is_empty() && model.devices.is_empty() && model.peers.is_empty());
+    assert!(model.buddies.is_empty() && model.rules.is_empty() && model.words.is_empty());
 }
 
 #[test]
@@ -103,7 +106,8 @@ fn people_and_devices() {
 #[test]
 fn reading_again_starts_anew() {
     let mut model = good(&format!(
-        "{HOME}list external a.example\noption spool /s\n{ALICE}config device tv\noption person alice\n{SMITHS}"
+        "{HOME}list external a.example\noption spool /s\n{ALICE}config device tv\noption person alice\n{SMITHS}\
+         config buddy\noption alias a\noption group g\nconfig rule\nlist who group:g\noption calls block\n"
     ));
     assert_eq!(model.read(HOME.as_bytes(), &mut |fault| panic!("{fault}")), 0);
     assert_eq!(model, good(HOME));
@@ -444,6 +448,228 @@ fn full_tables() {
     }
 }
 
+/// Sections in the order that needs most of what stands below.
+#[test]
+fn buddies_and_rules() {
+    let model = good(&format!(
+        "config rule 'one'\n list who person:Bob\n list who buddy:Mum\n list who 'group:old friends'\n\
+         list who domain:His.Example\n list who network:sip\n list who anyone\n option when away\n\
+         option presence 'Gone, back at 6'\n option location coordinates\n option messages block\n option calls ring\n\
+         option person ALICE\n\
+         config rule\n list who group:kin\n option presence HIDE\n\
+         config buddy 'x'\n option alias Carl\n option name 'Carl C.'\n list address sip:C%40c@His.Example:5070\n\
+         list address 'sip:carl@[2001:DB8::1]'\n option group 'old friends'\n\
+         option person alice\n\
+         config buddy\n option alias mum\n option group kin\n\
+         config buddy\n option person bob\n option alias carl\n\
+         {ALICE}config person bob\n option password x\n{HOME}"
+    ));
+    let [carl, mum, bobs] = model.buddies.as_slice() else { panic!("{:?}", model.buddies) };
+    assert_eq!((carl.person, carl.alias.as_str(), carl.name.as_str()), (Some(0), "carl", "Carl C."));
+    let addresses: Vec<_> = carl.addresses.iter().map(|it| (it.network, it.text.as_str(), it.port)).collect();
+    let port = core::num::NonZeroU16::new(5070);
+    assert_eq!(addresses, [(Network::Sip, "C%40c@his.example", port), (Network::Sip, "carl@[2001:db8::1]", None)]);
+    assert_eq!((mum.person, mum.name.as_str(), mum.addresses.len()), (None, "mum", 0));
+    assert_eq!((bobs.person, bobs.group), (Some(1), None));
+    assert_eq!([carl, mum].map(|buddy| model.word(buddy.group.unwrap())), ["old friends", "kin"]);
+
+    let [one, two] = model.rules.as_slice() else { panic!("{:?}", model.rules) };
+    assert_eq!((one.line, one.person, one.when), (1, Some(0), Some(State::Away)));
+    let [person, buddy, group, domain, network, anyone] = one.who.as_slice() else { panic!("{:?}", one.who) };
+    assert_eq!(
+        (*person, *buddy, *network, *anyone),
+        (Who::Person(1), Who::Buddy(1), Who::Network(Network::Sip), Who::Anyone)
+    );
+    let (Who::Group(group), Who::Domain(domain)) = (*group, *domain) else { panic!("{:?}", one.who) };
+    assert_eq!((model.word(group), model.word(domain)), ("old friends", "his.example"));
+    let Some(Presence::Text(text)) = one.presence else { panic!("{:?}", one.presence) };
+    assert_eq!(model.word(text), "Gone, back at 6");
+    assert_eq!(
+        (one.location, one.messages, one.calls),
+        (Some(Location::Coordinates), Some(Messages::Block), Some(Calls::Ring))
+    );
+    assert_eq!((two.line, two.person, two.when, two.presence), (14, None, None, Some(Presence::Hide)));
+    assert_eq!((two.location, two.messages, two.calls), (None, None, None));
+
+    let aliases = |person| model.buddies_of(person).map(|buddy| buddy.alias.as_str()).collect::<Vec<_>>();
+    assert_eq!((aliases(0), aliases(1)), (std::vec!["carl", "mum"], std::vec!["carl", "mum"]));
+    assert_eq!((model.buddy(0, b"CARL"), model.buddy(1, b"carl"), model.buddy(1, b"mum")), (Some(0), Some(2), Some(1)));
+    assert_eq!((model.buddy(0, b"bob"), model.word(99)), (None, ""));
+    // A copy in place is the same, whatever was there.
+    let mut copy = good(HOME);
+    copy.clone_from(&model);
+    assert_eq!(copy, model);
+    copy.clone_from(&good(HOME));
+    assert_eq!(copy, good(HOME));
+}
+
+#[test]
+fn faults_of_buddies() {
+    let people =
+        format!("{ALICE}config person bob\noption password x\nconfig buddy\noption person bob\noption alias dora\n");
+    let buddy = |body: &str| fault(&format!("{people}config buddy\n{body}")).replace(": buddy: ", " ");
+    let aliased = |body: &str| buddy(&format!("option alias carl\n{body}"));
+    assert_eq!(buddy(""), "line 11 option 'alias' is missing");
+    assert_eq!(buddy("option alias 'c d'\n"), format!("line 12 option 'alias': {}", Problem::BadName));
+    assert_eq!(buddy(&format!("option alias {}\n", "c".repeat(65))), "line 12 option 'alias': longer than 64 bytes");
+    assert_eq!(buddy("option alias PCS\n"), "line 12 option 'alias': the name is kept for the server");
+    assert_eq!(buddy("option alias Alice\n"), "line 12 option 'alias': 'Alice' is a person");
+    let list = "line 12 option 'alias': 'Alice-buddies' is the buddy list of a person";
+    assert_eq!(buddy("option alias Alice-buddies\n"), list);
+    good(&format!("{HOME}{people}config buddy\noption alias carl-buddies\n"));
+    let above = "option 'alias': 'Dora' is a buddy above, on this list or the family's";
+    assert_eq!(buddy("option alias Dora\n"), format!("line 12 {above}"));
+    assert_eq!(buddy("option alias Dora\noption person bob\n"), format!("line 12 {above}"));
+    assert_eq!(buddy("option person bob\noption alias Dora\n"), format!("line 13 {above}"));
+    good(&format!("{HOME}{people}config buddy\noption alias dora\noption person alice\n"));
+    let family = "option alias emil\nconfig buddy\noption person alice\noption alias emil\n";
+    assert_eq!(buddy(family), format!("line 15 {}", above.replace("Dora", "emil")));
+
+    assert_eq!(aliased("option person eve\n"), "line 13 option 'person': there is no person 'eve'");
+    assert_eq!(aliased("option alias d\n"), "line 13 option 'alias': given twice");
+    assert_eq!(aliased("option nick c\n"), "line 13 option 'nick': unknown option");
+    assert_eq!(
+        aliased("option password x\n"),
+        "line 13 option 'password': the login of a guest is not in this version"
+    );
+    assert_eq!(aliased(&format!("option name {}\n", "n".repeat(65))), "line 13 option 'name': longer than 64 bytes");
+    assert_eq!(aliased(&format!("option group {}\n", "g".repeat(65))), "line 13 option 'group': longer than 64 bytes");
+    assert_eq!(
+        aliased("option address sip:a@b.example\n"),
+        "line 13 option 'address': it is a list: write 'list' instead of 'option'"
+    );
+    for network in ["xmpp", "msn", "MSNP", "ymsg", "oscar", "skype", "irc", "matrix", "line"] {
+        let expected =
+            format!("line 13 option 'address': the network {} is not in this version", network.to_lowercase());
+        assert_eq!(aliased(&format!("list address {network}:a@b.example\n")), expected);
+    }
+    for bad in [
+        "a@b.example",
+        "http://b.example",
+        "sip:",
+        "sip:b.example",
+        "sip:@b.example",
+        "sips:a@b.example",
+        "sip:a:pw@b.example",
+        "sip:a@b.example;transport=tcp",
+        "sip:a@b.example:5060;lr",
+        "sip:a@b.example?x=y",
+        "sip:a@b.example:0",
+        "sip:a@b.example:65536",
+        "sip:a@b_c",
+        "sip:a@2001:db8::1",
+        "sip:a b@c.example",
+        "sip:a@",
+    ] {
+        let expected = format!("line 13 option 'address': '{bad}' is not sip:USER@HOST or sip:USER@HOST:PORT");
+        assert_eq!(aliased(&format!("list address '{bad}'\n")), expected);
+    }
+    let long = format!("list address sip:{}@b.example\n", "a".repeat(71));
+    assert_eq!(aliased(&long), "line 13 option 'address': longer than 80 bytes");
+    let twice = "list address sip:a@b.example\nlist address sip:a@B.example\n";
+    assert_eq!(aliased(twice), "line 14 option 'address': 'sip:a@B.example' is in the list already");
+    let many: String = (0..=ADDRESSES_PER_BUDDY).map(|i| format!("list address sip:a@b{i}.example\n")).collect();
+    let line = 13 + ADDRESSES_PER_BUDDY;
+    let expected =
+        format!("line {line} option 'address': more than {ADDRESSES_PER_BUDDY} (the limit ADDRESSES_PER_BUDDY)");
+    assert_eq!(aliased(&many), expected);
+    // A name has no meaning, but UCI would join the sections.
+    assert_eq!(
+        fault(&format!("{ALICE}config buddy alice\noption alias c\n")),
+        format!("line 6: buddy 'alice': {TAKEN}")
+    );
+    assert_eq!(
+        fault(&format!("{ALICE}config rule main\nlist who anyone\noption calls block\n")),
+        format!("line 6: rule 'main': {TAKEN}")
+    );
+}
+
+#[test]
+fn faults_of_rules() {
+    let people = format!(
+        "{ALICE}config person bob\noption password x\n\
+         config buddy\noption person bob\noption alias dora\noption group friends\n"
+    );
+    let rule = |body: &str| fault(&format!("{people}config rule\n{body}")).replace(": rule: ", " ");
+    let about = |body: &str| rule(&format!("list who anyone\noption calls ring\n{body}"));
+    assert_eq!(rule("option calls ring\n"), "line 12 list 'who' is missing");
+    let aspect = "line 12 one of 'presence', 'location', 'messages' and 'calls' is missing";
+    assert_eq!(rule("list who anyone\noption when away\n"), aspect);
+    assert_eq!(about("option person eve\n"), "line 15 option 'person': there is no person 'eve'");
+    assert_eq!(about("option whom anyone\n"), "line 15 option 'whom': unknown option");
+
+    assert_eq!(about("list who person:eve\n"), "line 15 option 'who': there is no person 'eve'");
+    // Dora is on Bob's list: neither the family's nor Alice's.
+    let nobody = |line: u32| format!("line {line} option 'who': there is no buddy 'dora' on the list");
+    assert_eq!(about("list who buddy:dora\n"), nobody(15));
+    assert_eq!(about("list who buddy:dora\noption person alice\n"), nobody(15));
+    good(&format!("{HOME}{people}config rule\nlist who buddy:dora\noption calls block\noption person bob\n"));
+    // A group of the family's rules is everybody's own.
+    good(&format!("{HOME}{people}config rule\nlist who group:friends\noption calls block\n"));
+    let group = "line 15 option 'who': there is no buddy in a group 'friends' on the list";
+    assert_eq!(about("list who group:friends\noption person alice\n"), group);
+    assert_eq!(about("list who group:Friends\n"), group.replace("friends", "Friends"));
+    let domain = "line 15 option 'who': 'a_b' is not a host name or an IP address";
+    assert_eq!(about("list who domain:a_b\n"), domain);
+    assert_eq!(about("list who network:xmpp\n"), "line 15 option 'who': the network xmpp is not in this version");
+    for bad in ["everyone", "person:", "ANYONE", "network:smoke", "bob", "anyone:", "sip:bob@x.example"] {
+        let expected = "person:ID, buddy:ALIAS, group:NAME, domain:NAME, network:sip or anyone";
+        assert_eq!(about(&format!("list who {bad}\n")), format!("line 15 option 'who': '{bad}' is not {expected}"));
+    }
+    assert_eq!(about("list who anyone\n"), "line 15 option 'who': 'anyone' is in the list already");
+    let many: String = (0..WHO_PER_RULE).map(|i| format!("list who domain:d{i}.example\n")).collect();
+    let line = 14 + WHO_PER_RULE;
+    let expected = format!("line {line} option 'who': more than {WHO_PER_RULE} (the limit WHO_PER_RULE)");
+    assert_eq!(about(&many), expected);
+
+    assert_eq!(about("option when costly\n"), "line 15 option 'when': the cost of a line is not in this version");
+    assert_eq!(
+        about("option when place:work\n"),
+        "line 15 option 'when': the place of a person is not in this version"
+    );
+    let states = "line 15 option 'when': 'asleep' is not available, away, busy or offline";
+    assert_eq!(about("option when asleep\n"), states);
+    let long = format!("option presence {}\n", "p".repeat(65));
+    assert_eq!(about(&long), "line 15 option 'presence': longer than 64 bytes");
+    assert_eq!(about("option location map\n"), "line 15 option 'location': 'map' is not none, place or coordinates");
+    assert_eq!(
+        about("option messages store\n"),
+        "line 15 option 'messages': the store of messages is not in this version"
+    );
+    assert_eq!(about("option messages ring\n"), "line 15 option 'messages': 'ring' is not deliver or block");
+    let calls = |value: &str| rule(&format!("list who anyone\noption calls {value}\n"));
+    assert_eq!(calls("answer"), "line 14 option 'calls': the answering machine is not in this version");
+    assert_eq!(calls("store"), "line 14 option 'calls': 'store' is not ring or block");
+}
+
+#[test]
+fn full_tables_of_buddies_and_rules() {
+    let buddies: String = (0..=BUDDIES).map(|i| format!("config buddy\noption alias b{i}\n")).collect();
+    let line = 4 + 2 * BUDDIES;
+    assert_eq!(fault(&buddies), format!("line {line}: buddy: more than {BUDDIES} (the limit BUDDIES)"));
+    let rules = "config rule\nlist who anyone\noption calls block\n".repeat(RULES + 1);
+    let line = 4 + 3 * RULES;
+    assert_eq!(fault(&rules), format!("line {line}: rule: more than {RULES} (the limit RULES)"));
+    // More words than there is room for need more rules than one can write with a word each.
+    let domains: String =
+        (0..WORDS).map(|i| format!("config rule\nlist who domain:d{i}.example\noption calls block\n")).collect();
+    good(&format!("{HOME}{domains}"));
+    let line = 6 + 3 * WORDS;
+    assert_eq!(
+        fault(&format!("{domains}config rule\nlist who anyone\noption presence 'One more'\n")),
+        format!("line {line}: rule: option 'presence': more than {WORDS} (the limit WORDS)")
+    );
+}
+
+/// What the tables cost in RAM; the model is held twice.
+#[test]
+fn sizes() {
+    use crate::config::model::{Buddy, Rule};
+    assert!(size_of::<Rule>() <= 56 && size_of::<Buddy>() <= 512, "{} {}", size_of::<Rule>(), size_of::<Buddy>());
+    let lists = BUDDIES * size_of::<Buddy>() + RULES * size_of::<Rule>() + WORDS * size_of::<Name>();
+    assert!(lists <= 32 * 1024, "{lists}");
+}
+
 /// Damages a good file at random places: it is read to the end, what passes is whole, and no fault shows a secret.
 #[test]
 fn mutations() {
@@ -451,7 +677,9 @@ fn mutations() {
     let seed = format!(
         "{HOME}list listen 'udp:[::]:5060'\nlist external \"a\\.b\"\n{ALICE}option name 'A'\\''B'\n\
          config device tv\noption person alice\nlist takes text # t\noption ha1 '{ha1}'\n\
-         {SMITHS}option transport 'tcp'\nconfig peer j\noption domain j.example\noption address '[::1]:5070'\n"
+         {SMITHS}option transport 'tcp'\nconfig peer j\noption domain j.example\noption address '[::1]:5070'\n\
+         config buddy\noption person alice\noption alias c\nlist address 'sip:c@d.example:5070'\noption group g\n\
+         config rule\noption person alice\nlist who buddy:c\nlist who group:g\nlist who domain:d.example\noption presence 'a text'\n"
     );
     good(&seed);
     let mut state = 0x5eed_u64;
@@ -486,6 +714,11 @@ fn mutations() {
             assert!(model.people.iter().all(|person| person.secret != Secret::NONE));
             assert!(model.peers.iter().all(|peer| !peer.domain.is_empty() && peer.domain != model.main.domain));
             assert!(model.devices.iter().all(|device| usize::from(device.person) < model.people.len()));
+            let owners = model.buddies.iter().map(|it| it.person).chain(model.rules.iter().map(|it| it.person));
+            assert!(owners.flatten().all(|owner| usize::from(owner) < model.people.len()));
+            assert!(model.buddies.iter().all(|buddy| !buddy.alias.is_empty() && !buddy.name.is_empty()));
+            assert!(model.rules.iter().all(|rule| !rule.who.is_empty() && rule.line > 0));
+            assert!(model.words.iter().all(|word| !word.is_empty()));
         } else {
             faulty += 1;
         }

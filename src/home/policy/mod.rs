@@ -27,7 +27,7 @@ pub use crate::config::model::{Location as LocationView, State};
 pub use devices::{Devices, Facts, Preference};
 pub use explain::explain;
 
-use crate::config::model::{Calls, Messages, Model, Presence};
+use crate::config::model::{Calls, Messages, Model, Presence, Rule};
 use crate::wire::sip::SipUri;
 use rules::{Found, Relation};
 
@@ -365,11 +365,7 @@ enum Aspect<T> {
     Unruled,
 }
 
-fn aspect<T>(
-    asker: &Asker<'_>,
-    snapshot: &Snapshot<'_>,
-    of: impl Fn(&crate::config::model::Rule) -> Option<T>,
-) -> Aspect<T> {
+fn aspect<T>(asker: &Asker<'_>, snapshot: &Snapshot<'_>, of: impl Fn(&Rule) -> Option<T>) -> Aspect<T> {
     let Some(person) = snapshot.person else { return Aspect::Unruled };
     if asker.proven_person() == Some(person) {
         return Aspect::Herself;

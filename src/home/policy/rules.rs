@@ -57,6 +57,11 @@ impl<'a> Relation<'a> {
         relation
     }
 
+    /// The buddies she sees who have his address: indices in the model.
+    pub fn buddies(&self) -> &[u16] {
+        &self.buddies
+    }
+
     fn fits(&self, model: &Model, who: Who) -> bool {
         match who {
             Who::Anyone => true,

@@ -88,6 +88,11 @@ impl List {
         store.get(&self.text)
     }
 
+    /// Another share of its text, to make it anew of.
+    pub fn share_text(&self, store: &mut Store) -> Bytes {
+        store.share(&self.text)
+    }
+
     /// Has the whole list told, entry by entry.
     pub fn tell_all(&mut self) {
         self.is_full_due = true;

@@ -29,7 +29,7 @@ use crate::base::time::Instant;
 use crate::config::model::State;
 use crate::home::binding::{Binding, Text};
 use crate::home::calls::Calls;
-use crate::home::policy::{self, Asker, Assurance, ByHand, Decision, Event, Kind, Snapshot, Target};
+use crate::home::policy::{self, Asker, ByHand, Decision, Event, Kind, Snapshot, Target};
 use crate::home::proxy::Around;
 use crate::home::registrar::Refused;
 use crate::sip::dialog::{Dialog, Part};
@@ -94,6 +94,8 @@ pub struct Request<'a, 'b> {
 /// Whom or what a SUBSCRIBE is about.
 #[derive(Debug)]
 pub enum Wanted {
+    /// The home itself.
+    Home,
     /// A person of the home.
     Person(usize),
     /// A buddy of the asker's.
@@ -145,7 +147,7 @@ impl Presence {
             let subject = match watch.subject {
                 Subject::Person(it) => person(usize::from(it)).map(|moved| Subject::Person(moved as u16)),
                 Subject::Buddy(it) => buddy(usize::from(it)).map(|moved| Subject::Buddy(moved as u16)),
-                Subject::List(list) => Some(Subject::List(list)),
+                Subject::List(_) | Subject::Home => Some(watch.subject),
             };
             let watcher = watch.watcher.map(|it| person(usize::from(it)));
             match (subject, watcher) {
@@ -159,8 +161,9 @@ impl Presence {
                     continue;
                 }
             }
-            if let Subject::List(list) = watch.subject {
-                self.renew_list(around, list, watch.watcher);
+            let (subject, watcher) = (watch.subject, watch.watcher);
+            if let Subject::List(list) = subject {
+                self.renew_list(around, list, watcher);
             }
             self.watches.mark(around.stack, handle);
             self.watches.touch(now, around.stack, handle);
@@ -187,6 +190,13 @@ impl Presence {
     pub fn status(&self, person: usize) -> &Status {
         const UNKNOWN: &Status = &Status::new();
         self.people.get(person).map_or(UNKNOWN, |one| &one.status)
+    }
+
+    /// What is known of a person, put together now.
+    pub fn now(&self, around: &Around<'_>, person: usize) -> Status {
+        let mut status = Status::new();
+        self.compose(around, person, &mut status);
+        status
     }
 
     /// Her state, as rules know it.
@@ -218,7 +228,7 @@ impl Presence {
             let Some(handle) = watches.handle_at(index) else { continue };
             let is_about = watches.get(handle).is_some_and(|watch| match watch.subject {
                 Subject::Person(it) => usize::from(it) == person && watch.package == Package::Presence,
-                Subject::Buddy(_) => false,
+                Subject::Buddy(_) | Subject::Home => false,
                 Subject::List(list) => lists.get_mut(list).is_some_and(|list| {
                     list.touch(|who| matches!(who, list::Who::Person(it) if usize::from(it) == person))
                 }),
@@ -255,10 +265,10 @@ impl Presence {
             let Some(it) = watches.handle_at(index) else { continue };
             let is_about = watches.get(it).is_some_and(|watch| match watch.subject {
                 Subject::Buddy(buddy) => buddy_uri(around, usize::from(buddy)).is_some_and(|known| known == *uri),
-                Subject::List(list) => lists
-                    .get_mut(list)
-                    .is_some_and(|list| list.touch(|who| who == list::Who::Watched(handle))),
-                Subject::Person(_) => false,
+                Subject::List(list) => {
+                    lists.get_mut(list).is_some_and(|list| list.touch(|who| who == list::Who::Watched(handle)))
+                }
+                Subject::Person(_) | Subject::Home => false,
             });
             if is_about {
                 watches.touch(now, around.stack, it);
@@ -306,6 +316,7 @@ impl Presence {
             return Err(NO_DIALOG);
         };
         let subject = match request.wanted {
+            Wanted::Home => Some(Subject::Home),
             Wanted::Person(person) => Some(Subject::Person(person as u16)),
             Wanted::Buddy(buddy) => Some(Subject::Buddy(buddy as u16)),
             Wanted::Named => self.named_list(around, watcher).map(Subject::List),
@@ -570,11 +581,11 @@ impl Presence {
             }
         }
         let is_gone = |role: Role| matches!(role, Role::Device(device) if around.registrar.get(device).is_none());
-        while let Some(gone) = self.watched.iter().find(|(_, it)| is_gone(it.role)).map(|(handle, _)| handle) {
+        while let Some((gone, _)) = { self.watched.iter().find(|(_, it)| is_gone(it.role)) } {
             self.watched.remove(now, around.stack, gone);
         }
         let is_known = |id: u32| around.registrar.by_id(id).is_some();
-        while let Some(device) = self.publications.notified_devices().find(|id| *id != 0 && !is_known(*id)) {
+        while let Some(device) = { self.publications.notified_devices().find(|id| *id != 0 && !is_known(*id)) } {
             self.publications.device_gone(around.stack, device);
         }
     }
@@ -612,13 +623,7 @@ impl Presence {
         }
     }
 
-    fn make_list(
-        &mut self,
-        around: &mut Around<'_>,
-        person: usize,
-        is_named: bool,
-        text: Bytes,
-    ) -> Option<ListHandle> {
+    fn make_list(&mut self, around: &mut Around<'_>, person: usize, is_named: bool, text: Bytes) -> Option<ListHandle> {
         if self.lists.is_full() {
             around.stack.store.release(text);
             return None;
@@ -696,6 +701,9 @@ impl Presence {
 
     /// Leaves those whom nobody watches any more.
     fn drop_unwatched(&mut self, now: Instant, stack: &mut Stack) {
+        if self.watched.is_empty() {
+            return;
+        }
         for index in 0..crate::base::limits::WATCHED {
             let Some((handle, watched)) = self.watched.iter().find(|(handle, _)| handle.index() == index) else {
                 continue;
@@ -777,7 +785,7 @@ fn names_of(around: &mut Around<'_>, watcher: usize) -> Option<Bytes> {
     let model = &around.people.model;
     let domain = model.main.domain.as_str();
     around.stack.compose(|_, out| {
-        let mut put = |user: &str, out: &mut Writer<'_>| {
+        let put = |user: &str, out: &mut Writer<'_>| {
             out.text("sip:");
             out.text(user);
             out.text("@");
@@ -799,5 +807,6 @@ const NOBODY: u32 = Handle::<Watch>::from_bits(u32::MAX).to_bits();
 const FULL: Refused =
     Refused { fault: Fault { status: 503, reason: "Too Many Subscriptions" }, field: "Retry-After: 60\r\n" };
 const NO_DIALOG: Refused = Refused { fault: Fault { status: 400, reason: "No Usable Contact" }, field: "" };
-const NO_SUCH_DIALOG: Refused = Refused { fault: Fault { status: 481, reason: "Subscription Does Not Exist" }, field: "" };
+const NO_SUCH_DIALOG: Refused =
+    Refused { fault: Fault { status: 481, reason: "Subscription Does Not Exist" }, field: "" };
 const OUT_OF_ORDER: Refused = Refused { fault: Fault { status: 500, reason: "Out of Order" }, field: "" };

@@ -85,7 +85,8 @@ impl Publications {
                 // A client that was restarted has forgotten its tag: what its device says now is all it says.
                 let forgotten = self.of(person).find(|(_, it)| device != 0 && it.device == device);
                 let forgotten = forgotten.map(|(handle, _)| handle);
-                let handle = self.put(stack, forgotten, (person, device, Origin::Published(etag)), status, expires_at)?;
+                let handle =
+                    self.put(stack, forgotten, (person, device, Origin::Published(etag)), status, expires_at)?;
                 self.reschedule(stack, handle);
                 return Ok((etag, true));
             }
@@ -195,6 +196,12 @@ impl Publications {
                 _ => self.remove(stack, handle),
             }
         }
+    }
+
+    /// The devices that have told watchers something directly.
+    pub fn notified_devices(&self) -> impl Iterator<Item = u32> {
+        let notified = self.table.iter().filter(|(_, it)| it.origin == Origin::Notified);
+        notified.map(|(_, it)| it.device)
     }
 
     /// How many there are.

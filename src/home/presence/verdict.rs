@@ -70,6 +70,14 @@ impl Verdicts {
         Some(if verdict.is_allowed { ByHand::Allowed } else { ByHand::Denied })
     }
 
+    /// What she has answered about somebody, wherever he asks from.
+    pub fn by_name(&self, person: u32, address: &[u8], assurance: Assurance) -> Option<ByHand> {
+        let mut named = self.of(person).filter(|verdict| is_same(verdict.address.as_bytes(), address));
+        let is_claimed = assurance == Assurance::Claimed;
+        let counts = |verdict: &&Verdict| verdict.from.is_some() == is_claimed || !verdict.is_allowed;
+        named.find(counts).map(|it| if it.is_allowed { ByHand::Allowed } else { ByHand::Denied })
+    }
+
     /// Takes an answer, in place of an earlier one about the same. An answer without `from` replaces all about that name.
     /// `Err` when there is no room.
     pub fn put(&mut self, verdict: Verdict) -> Result<(), NoRoom> {
@@ -78,10 +86,7 @@ impl Verdicts {
                 && is_same(known.address.as_bytes(), verdict.address.as_bytes())
                 && (verdict.from.is_none() || known.from == verdict.from)
         };
-        while let Some(handle) = self.table.iter().find(|(_, known)| same(known)).map(|(handle, _)| handle) {
-            self.table.remove(handle);
-            self.changed.mark(handle.index());
-        }
+        self.remove_all(same);
         let handle = self.table.insert(verdict).map_err(|_| NoRoom)?;
         self.changed.mark(handle.index());
         Ok(())
@@ -100,11 +105,17 @@ impl Verdicts {
 
     /// Forgets the answers of people who are gone.
     pub fn retain(&mut self, is_known: impl Fn(u32) -> bool) {
-        while let Some(handle) =
-            self.table.iter().find(|(_, verdict)| !is_known(verdict.person)).map(|(handle, _)| handle)
-        {
-            self.table.remove(handle);
-            self.changed.mark(handle.index());
+        self.remove_all(|verdict| !is_known(verdict.person));
+    }
+
+    fn remove_all(&mut self, is_it: impl Fn(&Verdict) -> bool) {
+        for index in 0..VERDICTS {
+            if let Some(handle) = self.table.handle_at(index)
+                && self.table.get(handle).is_some_and(&is_it)
+            {
+                self.table.remove(handle);
+                self.changed.mark(index);
+            }
         }
     }
 

@@ -68,6 +68,8 @@ pub enum Subject {
     Buddy(u16),
     /// A list of people.
     List(ListHandle),
+    /// The home itself, as a buddy: there while it runs.
+    Home,
 }
 
 /// How far a watch is.
@@ -169,6 +171,8 @@ pub enum Sort {
     Named,
     /// A list from a request.
     Given,
+    /// The home itself.
+    Home,
 }
 
 /// All watches.
@@ -243,9 +247,8 @@ impl Watches {
 
     /// The watch whose dialog our tag names.
     pub fn by_id(&self, id: u64) -> Option<WatchHandle> {
-        let is_it = |index| {
-            self.table.handle_at(index).and_then(|it| self.table.get(it)).is_some_and(|it| it.dialog.id == id)
-        };
+        let is_it =
+            |index| self.table.handle_at(index).and_then(|it| self.table.get(it)).is_some_and(|it| it.dialog.id == id);
         self.table.handle_at(self.by_id.find(id as u32, is_it)?)
     }
 

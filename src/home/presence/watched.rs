@@ -103,7 +103,8 @@ impl AllWatched {
     pub fn want(&mut self, stack: &mut Stack, person: usize, role: Role, uri: &[u8]) -> Option<WatchedHandle> {
         let uri: String<URI_BYTES> = core::str::from_utf8(uri).ok()?.try_into().ok()?;
         let is_it = |it: &Watched| usize::from(it.person) == person && it.role == role && it.uri == uri;
-        if let Some(handle) = self.table.iter().find(|(_, it)| is_it(it)).map(|(handle, _)| handle) {
+        let known = self.table.iter().find(|(_, it)| is_it(it)).map(|(handle, _)| handle);
+        if let Some(handle) = known {
             if let Some(known) = self.table.get_mut(handle)
                 && known.phase == Phase::Leaving
             {
@@ -422,6 +423,11 @@ impl Watched {
         self.phase = Phase::Paused(now.plus(pause_ms.max(1_000)));
     }
 
+    /// Whether a dialog is kept for it.
+    pub const fn has_dialog(&self) -> bool {
+        self.dialog.is_some()
+    }
+
     fn forget_dialog(&mut self, stack: &mut Stack) {
         if let Some(dialog) = self.dialog.take() {
             dialog.release(&mut stack.store);
@@ -465,17 +471,18 @@ impl Watched {
         dialog.local_cseq += 1;
         (dialog.flow, dialog.local) = (flow, around.stack.network.local(flow).unwrap_or(dialog.local));
         let expires_s = if self.phase == Phase::Leaving { 0 } else { self.expires_s };
-        let sent = around.stack.send_own(now, flow, (Owner::Watched, handle.to_bits()), T64_MS, |store, outgoing, out| {
-            dialog.write_request(store, outgoing, "pcs", Method::Subscribe, out);
-            out.text("Event: presence\r\nAccept: ");
-            for (index, format) in Format::ALL.into_iter().enumerate() {
-                out.text(if index == 0 { "" } else { ", " });
-                out.text(format.content_type());
-            }
-            out.text("\r\nExpires: ");
-            out.number(expires_s.into());
-            out.text("\r\nContent-Length: 0\r\n\r\n");
-        });
+        let sent =
+            around.stack.send_own(now, flow, (Owner::Watched, handle.to_bits()), T64_MS, |store, outgoing, out| {
+                dialog.write_request(store, outgoing, "pcs", Method::Subscribe, out);
+                out.text("Event: presence\r\nAccept: ");
+                for (index, format) in Format::ALL.into_iter().enumerate() {
+                    out.text(if index == 0 { "" } else { ", " });
+                    out.text(format.content_type());
+                }
+                out.text("\r\nExpires: ");
+                out.number(expires_s.into());
+                out.text("\r\nContent-Length: 0\r\n\r\n");
+            });
         sent.map_or(Sent::No, Sent::Yes)
     }
 

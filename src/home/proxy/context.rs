@@ -67,6 +67,19 @@ pub struct Passage {
     pub records: bool,
     /// How it crosses the border of the home.
     pub crossing: Crossing,
+    /// Whether it goes to another address than it says.
+    pub retarget: Retarget,
+}
+
+/// Why a request goes to another address than its Request-URI says, where that is not a device's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retarget {
+    /// It does not.
+    None,
+    /// To a buddy, as an index in the model: it was sent to his alias.
+    Buddy(u16),
+    /// It was said in a message session that ends here, and goes on outside of it to who is in To.
+    Session,
 }
 
 /// A place the request goes to.

@@ -33,6 +33,8 @@ pub struct Forward<'a> {
     pub uri: Option<&'a [u8]>,
     /// Values of Path, which become Route.
     pub path: &'a [u8],
+    /// Whether it was said in a session that ends here, so that its To has a tag of ours.
+    pub leaves_session: bool,
     /// Leading Route values of ours.
     pub own_routes: usize,
     /// Whether the last Route value became the Request-URI.
@@ -85,6 +87,13 @@ impl Forward<'_> {
         let Some(essentials) = message.essentials() else { return };
         if let (Some(uri), Some(old)) = (self.uri, message.request_uri()) {
             edits.replace(message.span(old), |out| out.put(uri));
+        }
+        if self.leaves_session {
+            edits.replace(message.span(essentials.to.raw), |out| {
+                out.text("<");
+                out.put(essentials.to.uri);
+                out.text(">");
+            });
         }
         let top = message.field(Name::Via).map_or(message.head_end(), |via| via.line.start);
         if let Some(tokens) = &self.tokens {

@@ -32,7 +32,7 @@ use crate::sip::transaction::client::ClientTransaction;
 use crate::sip::transport::{port_of, transport_of};
 use crate::wire::sip::edit::Edits;
 use crate::wire::sip::{Fault, Message, Name as Field, Uri};
-use context::{Context, Passage, Progress, Size, Target, To, rank};
+use context::{Context, Passage, Progress, Retarget, Size, Target, To, rank};
 use forward::{Border, Forward, Own};
 use veil::{Crossing, Veil};
 
@@ -99,6 +99,9 @@ pub struct Job<'a, 'b> {
     /// The domain it goes to, when that is another's.
     pub domain: Name,
 }
+
+/// Bytes of a buddy's address as a URI.
+const RETARGET_BYTES: usize = 160;
 
 /// Why a request can't be started on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -614,8 +617,14 @@ fn try_branch(
     let caller = token(Side::Caller, passage.caller, passage.caller_binding, source, source_remote);
     let callee = token(Side::Callee, passage.callee, callee_binding, flow, remote);
     let mut room = mask::ROOM;
+    let buddy = match passage.retarget {
+        Retarget::Buddy(buddy) => around.people.buddy_uri::<RETARGET_BYTES>(usize::from(buddy)),
+        _ => None,
+    };
     let new_uri = match (to, device) {
         (To::Binding(_), Some(device)) => Some(forward::request_uri(device.text(&stack.store, Text::Uri))),
+        _ if passage.retarget == Retarget::Session => message.essentials().map(|essentials| essentials.to.uri),
+        _ if buddy.is_some() => buddy.as_ref().map(|buddy| buddy.as_bytes()),
         _ => forward::target_in_dialog(&stack.random, message, passage.is_strict, passage.crossing, &mut room),
     };
     let path = match (to, device) {
@@ -629,6 +638,7 @@ fn try_branch(
     let forward = Forward {
         uri: new_uri,
         path,
+        leaves_session: passage.retarget == Retarget::Session,
         own_routes: usize::from(passage.own_routes),
         drops_last_route: passage.is_strict,
         source: source_remote,
@@ -668,7 +678,8 @@ fn try_branch(
     tx.context = handle.to_bits();
     tx.server = context.server.to_bits();
     tx.binding = binding.map(Handle::to_bits);
-    tx.is_masked = matches!(passage.crossing, Crossing::Out { .. });
+    // Its answers get back what the request had, To with the session's tag among it.
+    tx.is_masked = matches!(passage.crossing, Crossing::Out { .. }) || passage.retarget == Retarget::Session;
     tx.patient_until = is_one_of_many.then(|| now.plus(patient_ms));
     Ok((stack.start_client(client, tx).ok_or(503u16)?, size))
 }

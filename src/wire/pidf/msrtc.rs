@@ -39,8 +39,9 @@ pub(super) fn read<'b>(reader: &mut Reader<'b>, root: &Element<'b>, reading: &mu
 /// What a code of activity says.
 fn activity(code: u16, status: &mut Status) {
     let activity = match code {
-        100..150 | 300..400 | 700..800 => Activity::Away,
+        100..150 | 700..800 => Activity::Away,
         150..200 => Activity::Lunch,
+        300..400 => Activity::InTransit,
         500..600 => Activity::OnThePhone,
         600..700 => Activity::Busy,
         200..300 => return status.user_input = Some(UserInput::Idle),
@@ -108,6 +109,8 @@ fn words(status: &Status, basic: Basic) -> (u16, &'static str) {
         (150, "Out to Lunch")
     } else if activities.has_any(Activities::AWAY) {
         (100, "Away")
+    } else if activities.contains(Activity::InTransit) {
+        (300, "Be Right Back")
     } else if status.user_input == Some(UserInput::Idle) {
         (200, "Idle")
     } else {

@@ -1,4 +1,7 @@
 //! PIDF (RFC 3863 §4) with the person of the data model (RFC 4479 §3): the frame that RPID and the rest stand in.
+//!
+//! Some clients look for `<basic>open</basic>`, `<rpid:away/>`, `<rpid:busy/>` and `<rpid:on-the-phone/>` by text: the
+//! namespace of PIDF is never prefixed, that of RPID always so.
 
 use super::read::{NoteFrom, Reading};
 use super::status::{Basic, Status};

@@ -146,7 +146,7 @@ fn each_activity_survives_where_the_format_has_it() {
         let sets = [Activities::BUSY, Activities::EATING, Activities::AWAY];
         assert!(sets.iter().filter(|set| set.contains(*activity)).count() <= 1, "{activity:?} in several");
         let expected = match activity {
-            Activity::OnThePhone => Activities::of(&[Activity::OnThePhone]),
+            Activity::OnThePhone | Activity::InTransit => Activities::of(&[*activity]),
             it if Activities::BUSY.contains(*it) => Activities::of(&[Activity::Busy]),
             it if Activities::EATING.contains(*it) => Activities::of(&[Activity::Lunch]),
             it if Activities::AWAY.contains(*it) => Activities::of(&[Activity::Away]),
@@ -180,7 +180,7 @@ fn codes_and_substatuses() {
         ("inuse", "", Basic::Open, Some(Activity::Busy)),
         ("inuse", "onthephone", Basic::Open, Some(Activity::OnThePhone)),
         ("inactive", "", Basic::Open, Some(Activity::Away)),
-        ("inactive", "berightback", Basic::Open, Some(Activity::Away)),
+        ("inactive", "berightback", Basic::Open, Some(Activity::InTransit)),
         ("INACTIVE", "Away", Basic::Open, Some(Activity::Away)),
         ("closed", "away", Basic::Closed, None),
         ("", "offline", Basic::Closed, None),
@@ -197,7 +197,7 @@ fn codes_and_substatuses() {
         (300, 400, Basic::Open, None),
         (300, 100, Basic::Open, Some(Activity::Away)),
         (300, 150, Basic::Open, Some(Activity::Lunch)),
-        (300, 300, Basic::Open, Some(Activity::Away)),
+        (300, 300, Basic::Open, Some(Activity::InTransit)),
         (300, 500, Basic::Open, Some(Activity::OnThePhone)),
         (300, 600, Basic::Open, Some(Activity::Busy)),
         (300, 800, Basic::Open, None),
@@ -208,6 +208,9 @@ fn codes_and_substatuses() {
         let found = parsed(Format::Msrtc, &body);
         assert_eq!((found.basic, found.activities), (Some(basic), activity.into_iter().collect()), "{body}");
     }
+    let inner =
+        "<presence><atom><address><status status='closed'><note>gone</note></status></address></atom></presence>";
+    assert_eq!(parsed(Format::Xpidf, inner).note, "gone");
     let nothing = "<presentity><availability aggregate='x'/><activity aggregate='99999999'/></presentity>";
     assert_eq!(parsed(Format::Msrtc, nothing), Status::new());
     assert_eq!(

@@ -298,11 +298,11 @@ impl Activities {
     ]);
     /// At a meal.
     pub const EATING: Self = Self::of(&[Activity::Breakfast, Activity::Dinner, Activity::Lunch, Activity::Meal]);
-    /// Not where she usually is, or not to be had.
+    /// Not where she usually is, or not to be had. One in transit is not among them: that is how clients that know `be
+    /// right back` say it.
     pub const AWAY: Self = Self::of(&[
         Activity::Away,
         Activity::Holiday,
-        Activity::InTransit,
         Activity::PermanentAbsence,
         Activity::Playing,
         Activity::Shopping,

@@ -34,7 +34,15 @@ fn address<'b>(reader: &mut Reader<'b>, of: &Element<'b>, reading: &mut Reading)
     let (mut by_status, mut by_substatus) = (None, None);
     while let Some(element) = reader.child(of)? {
         match element.name {
-            "status" => by_status = by_status.or(known(&STATUSES, element.attribute("status"))),
+            "status" => {
+                by_status = by_status.or(known(&STATUSES, element.attribute("status")));
+                // Some have the note in there.
+                while let Some(inner) = reader.child(&element)? {
+                    if inner.name == "note" {
+                        reading.note(NoteFrom::Tuple, reader.content(&inner)?);
+                    }
+                }
+            }
             "msnsubstatus" => by_substatus = by_substatus.or(known(&SUBSTATUSES, element.attribute("substatus"))),
             "note" => reading.note(NoteFrom::Tuple, reader.content(&element)?),
             _ => {}
@@ -77,7 +85,7 @@ const SUBSTATUSES: [Meaning; 9] = [
     open("away", Some(Activity::Away)),
     open("busy", Some(Activity::Busy)),
     open("onthephone", Some(Activity::OnThePhone)),
-    open("berightback", Some(Activity::Away)),
+    open("berightback", Some(Activity::InTransit)),
     open("outtolunch", Some(Activity::Lunch)),
     Meaning { word: "idle", basic: Basic::Open, activity: None, is_idle: true },
     closed("offline"),
@@ -126,6 +134,8 @@ fn words(status: &Status) -> (&'static str, &'static str) {
         ("inactive", "outtolunch")
     } else if activities.has_any(Activities::AWAY) {
         ("inactive", "away")
+    } else if activities.contains(Activity::InTransit) {
+        ("inactive", "berightback")
     } else if status.user_input == Some(UserInput::Idle) {
         ("inactive", "idle")
     } else {

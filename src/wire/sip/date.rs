@@ -1,4 +1,5 @@
-//! SIP-date (RFC 3261 §20.17, the one form of RFC 1123 in GMT): `Sat, 13 Nov 2010 23:29:00 GMT`.
+//! SIP-date (RFC 3261 §20.17, the one form of RFC 1123 in GMT): `Sat, 13 Nov 2010 23:29:00 GMT`; and the form that bodies
+//! have (RFC 3339), written only.
 //!
 //! The weekday is not checked against the date. Other zones are not read: RFC 4475 §3.1.2.12 lets a Date that is wrong be
 //! ignored.
@@ -156,6 +157,21 @@ mod tests {
             assert_eq!(written(time), text.as_bytes());
         }
         assert_eq!(parse(b" sat, 1 jan 2011 02:00:00 GMT "), Some(UnixTime(1_293_847_200)));
+    }
+
+    #[test]
+    fn moments_in_documents() {
+        for (text, time) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2010-11-13T23:29:00Z", 1_289_690_940),
+            ("2000-02-29T12:00:01Z", 951_825_601),
+            ("2029-12-31T23:59:59Z", 1_893_455_999),
+        ] {
+            let mut buffer = [0; 32];
+            let mut out = Writer::new(&mut buffer);
+            write_internet(UnixTime(time), &mut out);
+            assert_eq!(out.written(), text.as_bytes());
+        }
     }
 
     #[test]

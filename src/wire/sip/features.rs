@@ -5,6 +5,8 @@
 //! orders contacts before the score does (§7.2.4); Request-Disposition. Escapes within strings are compared as written.
 //! Values that can't be read suit nothing.
 
+use heapless::Vec;
+
 use super::header::Name;
 use super::lex::{self, Fault};
 use super::message::Message;
@@ -63,14 +65,15 @@ pub fn judge(message: &Message<'_>, contact_params: &[u8]) -> Judgement {
 pub fn declared(contact_params: &[u8], feature: &[u8], value: &[u8]) -> Option<bool> {
     let contact = features_of(contact_params)?;
     let values = contact.get(feature).filter(|_| is_feature(feature))?;
-    Some(Values(text(values)).meets(Values(value)))
+    Some(meets(Some(value), values))
 }
 
 /// Preferences of one request that are looked at, of each kind.
 pub const PREDICATES: usize = 8;
-/// Features of one preference, and values of one feature, that are looked at.
-const TERMS: usize = 32;
-const VALUES: usize = 32;
+/// Features of one preference that are looked at.
+const TERMS: usize = 16;
+/// Values of one feature that are looked at: more than there are methods. Sets are compared each value with each.
+const VALUES: usize = 24;
 
 /// One value of Accept-Contact or Reject-Contact: features that are wanted together.
 struct Predicate<'b> {
@@ -165,7 +168,7 @@ const BASE: [&str; 20] = [
 ];
 
 fn meets(wanted: Option<&[u8]>, had: Option<&[u8]>) -> bool {
-    Values(text(wanted)).meets(Values(text(had)))
+    Values::parse(text(wanted)).meets(&Values::parse(text(had)))
 }
 
 /// The text of a feature's value: without quotes, `TRUE` when there is none.
@@ -177,37 +180,50 @@ fn text(value: Option<&[u8]>) -> &[u8] {
     }
 }
 
-/// A set of values, as a comma-separated list of which one has to hold; those after a `!` must not hold.
-#[derive(Clone, Copy)]
-struct Values<'b>(&'b [u8]);
+/// A set of values: one of them has to hold, and of the excluded ones none.
+struct Values<'b> {
+    values: Vec<(Sign, Value<'b>), VALUES>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Wanted,
+    /// It comes after a `!`.
+    Excluded,
+}
 
 impl<'b> Values<'b> {
-    fn iter(self) -> impl Iterator<Item = (bool, Value<'b>)> {
-        lex::list(self.0).take(VALUES).map(|text| match text {
-            [b'!', text @ ..] => (true, Value::parse(lex::trim(text))),
-            _ => (false, Value::parse(text)),
-        })
+    /// Reads a comma-separated list.
+    fn parse(text: &'b [u8]) -> Self {
+        let values = lex::list(text).take(VALUES).map(|text| match text {
+            [b'!', text @ ..] => (Sign::Excluded, Value::parse(lex::trim(text))),
+            _ => (Sign::Wanted, Value::parse(text)),
+        });
+        Self { values: values.collect() }
     }
 
-    fn wanted(self) -> impl Iterator<Item = Value<'b>> {
-        self.iter().filter(|(negated, _)| !negated).map(|(_, value)| value)
+    fn wanted(&self) -> impl Iterator<Item = Value<'b>> {
+        self.values.iter().filter(|(sign, _)| *sign == Sign::Wanted).map(|(_, value)| *value)
     }
 
-    fn excludes(self, value: Value<'_>) -> bool {
-        self.iter().any(|(negated, excluded)| negated && excluded.holds(value))
+    fn excludes(&self, value: Value<'_>) -> bool {
+        self.values.iter().any(|(sign, excluded)| *sign == Sign::Excluded && excluded.holds(value))
     }
 
     /// Whether something is in both sets. Sets that only say what is not in them have something in common.
-    fn meets(self, other: Values<'_>) -> bool {
+    fn meets(&self, other: &Values<'_>) -> bool {
+        if self.values.is_empty() || other.values.is_empty() {
+            return false;
+        }
         let remains = |value: Value<'_>| !self.excludes(value) && !other.excludes(value);
         match (self.wanted().next(), other.wanted().next()) {
-            (None, None) => self.iter().next().is_some() && other.iter().next().is_some(),
-            (None, Some(_)) => self.iter().next().is_some() && other.wanted().any(remains),
-            (Some(_), None) => other.iter().next().is_some() && self.wanted().any(remains),
-            (Some(_), Some(_)) => self
-                .wanted()
-                .filter(|value| remains(*value))
-                .any(|value| other.wanted().any(|other| value.meets(other) && remains(other))),
+            (None, None) => true,
+            (None, Some(_)) => other.wanted().any(remains),
+            (Some(_), None) => self.wanted().any(remains),
+            (Some(_), Some(_)) => self.wanted().any(|value| {
+                let meets = |other| value.meets(other) && remains(value) && remains(other);
+                other.wanted().any(meets)
+            }),
         }
     }
 }
@@ -343,8 +359,9 @@ mod tests {
     #[test]
     fn values() {
         let meet = |a: &str, b: &str| {
-            let there = Values(a.as_bytes()).meets(Values(b.as_bytes()));
-            assert_eq!(there, Values(b.as_bytes()).meets(Values(a.as_bytes())), "{a} {b}");
+            let (first, second) = (Values::parse(a.as_bytes()), Values::parse(b.as_bytes()));
+            let there = first.meets(&second);
+            assert_eq!(there, second.meets(&first), "{a} {b}");
             there
         };
         for (a, b) in [

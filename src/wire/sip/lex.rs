@@ -275,7 +275,7 @@ pub fn quoted_content(text: &[u8]) -> impl Iterator<Item = u8> {
 
 /// The elements of a comma-separated list, each trimmed, empty ones left out. Commas within quotes, angle brackets and
 /// comments don't separate. Text whose quote, bracket or comment never ends is one element, for its reader to refuse.
-pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     List::new(value).filter(|element| !element.is_empty())
 }
 

@@ -185,7 +185,7 @@ impl<'b> Message<'b> {
     }
 
     /// All fields of that name.
-    pub fn fields_named(&self, name: Name) -> impl DoubleEndedIterator<Item = Field<'b>> {
+    pub fn fields_named(&self, name: Name) -> impl DoubleEndedIterator<Item = Field<'b>> + Clone {
         let spans = if self.present & name.bit() == 0 { &[] } else { self.spans.as_slice() };
         spans.iter().filter(move |span| span.name == name).map(|span| self.to_field(span))
     }
@@ -197,7 +197,7 @@ impl<'b> Message<'b> {
 
     /// The elements of a header field that is a list, from all fields of that name in order; see
     /// [`list`](super::list).
-    pub fn values(&self, name: Name) -> impl Iterator<Item = &'b [u8]> {
+    pub fn values(&self, name: Name) -> impl Iterator<Item = &'b [u8]> + Clone {
         self.fields_named(name).flat_map(|field| lex::list(field.value))
     }
 

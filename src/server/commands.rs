@@ -1,0 +1,261 @@
+//! What people say to the home, done: by a message to `sip:pcs@DOMAIN`, or with `pcsctl`.
+
+use core::fmt::Write as _;
+use core::net::{IpAddr, Ipv4Addr};
+
+use heapless::Vec;
+
+use super::Core;
+use crate::base::limits::{BINDINGS_PER_PERSON, WATCHES};
+use crate::base::text::Writer;
+use crate::base::time::Instant;
+use crate::home::commands::{self, Command, Shown};
+use crate::home::policy::{self, Asker, Assurance, Event, Facts, Kind, Snapshot, State, Target};
+use crate::home::presence::compose::{Manual, state_of};
+use crate::home::presence::verdict::{self, Address, Verdict};
+use crate::home::presence::watch::{Package, Progress, Subject, Watch};
+use crate::home::registrar::Registrar;
+use crate::sip::stack::Task;
+use crate::wire::pidf::{Activities, Activity, Status};
+use crate::wire::sip::Method;
+
+impl Core {
+    /// Does what a person says, and writes the answer.
+    pub(super) fn command(&mut self, now: Instant, person: usize, text: &str, out: &mut Writer<'_>) {
+        match Command::parse(text) {
+            Command::Show(shown) => self.show(person, &shown, out),
+            Command::Status => self.tell_status(person, out),
+            Command::Who => self.tell_who(person, out),
+            Command::Help => out.text(commands::HELP),
+            Command::Allow(whom) => self.answer_watcher(now, person, whom, true, out),
+            Command::Deny(whom) => self.answer_watcher(now, person, whom, false, out),
+            Command::Explain(whom, kind) => self.explain(person, whom, kind, out),
+            Command::Unknown(_) => out.text(commands::NOT_UNDERSTOOD),
+        }
+    }
+
+    fn show(&mut self, person: usize, shown: &Shown<'_>, out: &mut Writer<'_>) {
+        let manual = shown.state.map(|state| {
+            let mut activities = Activities::NONE;
+            let named = Activity::from_name(shown.activity);
+            let usual = match state {
+                State::Away => Some(Activity::Away),
+                State::Busy => Some(Activity::Busy),
+                State::Available | State::Offline => None,
+            };
+            named.or(usual).into_iter().for_each(|activity| activities.insert(activity));
+            let is_offline = state == State::Offline;
+            Manual { is_offline, activities, note: shown.note.try_into().unwrap_or_default() }
+        });
+        self.presence.set_manual(&mut self.stack, person, manual);
+        let _ = match shown.state {
+            None => write!(out, "Others see what your devices say."),
+            Some(state) if shown.note.is_empty() => {
+                write!(out, "Others see you {}. Say auto to end that.", word_of(state))
+            }
+            Some(state) => write!(out, "Others see you {}: {}. Say auto to end that.", word_of(state), shown.note),
+        };
+    }
+
+    fn tell_status(&mut self, person: usize, out: &mut Writer<'_>) {
+        let (presence, around) = self.split_presence();
+        // What has changed in this same turn counts already.
+        let status = presence.now(&around, person);
+        out.text("You are ");
+        write_status(&status, out);
+        if presence.manual(person).is_some() {
+            out.text(", by your own word");
+        }
+        let about =
+            |watch: &&Watch| watch.subject == Subject::Person(person as u16) && watch.package == Package::Presence;
+        let watchers = || presence.watches.iter().map(|(_, watch)| watch).filter(about);
+        let waiting = watchers().filter(|watch| watch.progress == Progress::Pending).count();
+        let devices = around.registrar.of(person).count();
+        let _ = write!(
+            out,
+            ".\n{devices} {} registered, {} {}.",
+            if devices == 1 { "device is" } else { "devices are" },
+            watchers().count() - waiting,
+            if watchers().count() - waiting == 1 { "watches you" } else { "watch you" },
+        );
+        for watch in watchers().filter(|watch| watch.progress == Progress::Pending) {
+            out.text("\nWaits for your answer: ");
+            out.put(presence.address_of(around.stack, watch));
+        }
+    }
+
+    /// Says who is there, of those whom a person may see.
+    fn tell_who(&mut self, person: usize, out: &mut Writer<'_>) {
+        let (presence, around) = self.split_presence();
+        let model = &around.people.model;
+        let mut is_first = true;
+        let mut line = |name: &str, status: &Status, out: &mut Writer<'_>| {
+            out.text(if core::mem::take(&mut is_first) { "" } else { "\n" });
+            out.text(name);
+            out.text(": ");
+            write_status(status, out);
+        };
+        for (index, other) in model.people.iter().enumerate().filter(|(index, _)| *index != person) {
+            let asker = Asker { assurance: Assurance::Digest, person: Some(person), address: b"" };
+            let seen = presence.would_see(&around, &asker, Ipv4Addr::UNSPECIFIED.into(), index);
+            if let Some(seen) = seen {
+                line(if other.name.is_empty() { &other.id } else { &other.name }, &seen, out);
+            }
+        }
+        for (index, buddy) in model.buddies.iter().enumerate().filter(|(_, buddy)| buddy.is_seen_by(person)) {
+            let uri = around.people.buddy_uri::<160>(index);
+            let known = presence.watched.iter().find(|(_, it)| Some(&it.uri) == uri.as_ref());
+            match known.and_then(|(_, it)| it.status.as_ref()) {
+                Some(status) => line(&buddy.name, status, out),
+                None => line(&buddy.name, &Status::new(), out),
+            }
+        }
+        if is_first {
+            out.text("You have nobody on your list.");
+        }
+    }
+
+    /// Takes her answer about who may see her.
+    fn answer_watcher(
+        &mut self,
+        now: Instant,
+        person: usize,
+        whom: Option<&str>,
+        is_allowed: bool,
+        out: &mut Writer<'_>,
+    ) {
+        let asked = self.asked(person, whom.is_none());
+        let whom = match (whom, asked.first()) {
+            (Some(whom), _) => match address_of(whom, &self.people.model.main.domain) {
+                Some(address) => address,
+                None => return out.text(commands::NOT_UNDERSTOOD),
+            },
+            (None, None) => return out.text(commands::NOBODY_WAITS),
+            (None, Some((first, ..))) => first.clone(),
+        };
+        let is_his = |address: &Address| verdict::is_same(address.as_bytes(), whom.as_bytes());
+        if asked.iter().any(|(address, ..)| !is_his(address)) && asked.iter().all(|(.., is_waiting)| *is_waiting) {
+            return out.text(commands::SEVERAL_WAIT);
+        }
+        let his = || asked.iter().filter(|(address, ..)| is_his(address));
+        let claims = |assurance: &Assurance| *assurance == Assurance::Claimed;
+        let (presence, around) = self.split_presence();
+        let seal = around.people.seal(&around.stack.random, person);
+        let mut put = |from| presence.verdicts.put(Verdict { person: seal, address: whom.clone(), from, is_allowed });
+        // To deny is about the name, whoever bears it; to allow is about who asked, as far as he has not proven it.
+        let mut outcome = Ok(());
+        if !is_allowed || his().next().is_none() || his().any(|(_, _, assurance, _)| !claims(assurance)) {
+            outcome = put(None);
+        }
+        if is_allowed {
+            for (_, source, ..) in his().filter(|(_, _, assurance, _)| claims(assurance)) {
+                outcome = outcome.and_then(|()| put(Some(*source)));
+            }
+        }
+        if outcome.is_err() {
+            return out.text("There is no room for another answer. Who runs the home can make a rule.");
+        }
+        let was_asked = his().next().is_some();
+        around.stack.schedule.wake(Task::Journal.id());
+        presence.touch_person(now, around.stack, person);
+        presence.watchers_changed(now, around.stack, person as u16);
+        let _ = match (is_allowed, was_asked) {
+            (true, true) => write!(out, "{whom} may see you."),
+            (true, false) => {
+                write!(out, "{whom} may see you once he proves who he is. If he only says so you are asked.")
+            }
+            (false, _) => write!(out, "{whom} sees you offline."),
+        };
+    }
+
+    /// Who watches a person: address, where from, how sure that is, and whether he waits; only those, if so asked.
+    fn asked(&self, person: usize, only_waiting: bool) -> Vec<(Address, IpAddr, Assurance, bool), WATCHES> {
+        let about = Subject::Person(person as u16);
+        let watches = self.presence.watches.iter().map(|(_, watch)| watch);
+        let hers = watches.filter(|watch| watch.subject == about && watch.package == Package::Presence);
+        let asked = hers.filter_map(|watch| {
+            let address = core::str::from_utf8(self.presence.address_of(&self.stack, watch)).ok()?;
+            let is_waiting = watch.progress == Progress::Pending;
+            Some((Address::try_from(address).ok()?, watch.source, watch.assurance, is_waiting))
+        });
+        asked.filter(|(.., is_waiting)| *is_waiting || !only_waiting).collect()
+    }
+
+    /// Says what becomes of what somebody asks for.
+    pub(super) fn explain(&mut self, person: usize, whom: &str, kind: Kind, out: &mut Writer<'_>) {
+        let (presence, around) = self.split_presence();
+        let model = &around.people.model;
+        let Some(address) = address_of(whom, &model.main.domain) else {
+            return out.text(commands::NOT_UNDERSTOOD);
+        };
+        let uri = address.as_bytes();
+        let (user, host) = address.split_once('@').unwrap_or((&address, ""));
+        let other = match host.eq_ignore_ascii_case(&model.main.domain) {
+            true => around.people.person(&around.stack.random, user.as_bytes()),
+            false => None,
+        };
+        let is_family = host.eq_ignore_ascii_case(&model.main.domain);
+        let assurances: &[Assurance] = match (other, is_family) {
+            (Some(_), _) => &[Assurance::Digest],
+            (None, true) => &[],
+            (None, false) => &[Assurance::Claimed, Assurance::Peer],
+        };
+        if assurances.is_empty() {
+            let _ = write!(out, "{address} is nobody of the home.");
+        }
+        for assurance in assurances {
+            let asker = Asker { assurance: *assurance, person: other, address: uri };
+            let method = if matches!(kind, Kind::Call { .. }) { Method::Invite } else { Method::Message };
+            // Her answer about him, wherever he asks from.
+            let seal = around.people.seal(&around.stack.random, person);
+            let by_hand = presence.verdicts.by_name(seal, uri, *assurance);
+            let facts = facts_in_general(around.registrar, person, method);
+            let snapshot =
+                Snapshot { model, person: Some(person), state: presence.state(person), by_hand, devices: &facts };
+            policy::explain(&Event { asker, kind, target: Target::Person }, &snapshot, out);
+        }
+    }
+}
+
+/// Writes how somebody is, in words.
+fn write_status(status: &Status, out: &mut Writer<'_>) {
+    out.text(word_of(state_of(status)));
+    for activity in status.activities.iter().filter(|it| !matches!(it, Activity::Away | Activity::Busy)) {
+        out.text(", ");
+        out.text(activity.name());
+    }
+    if !status.note.is_empty() {
+        out.text(": ");
+        out.text(&status.note);
+    }
+}
+
+const fn word_of(state: State) -> &'static str {
+    match state {
+        State::Available => "available",
+        State::Away => "away",
+        State::Busy => "busy",
+        State::Offline => "offline",
+    }
+}
+
+/// The address that somebody wrote: a name alone is one of the home.
+fn address_of(text: &str, domain: &str) -> Option<Address> {
+    let mut address = Address::new();
+    match text.contains('@') {
+        true => address.push_str(text).ok()?,
+        false => core::fmt::write(&mut address, format_args!("{text}@{domain}")).ok()?,
+    }
+    let is_clean = address.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"'));
+    is_clean.then_some(address)
+}
+
+/// What is known of a person's devices when no request is at hand.
+fn facts_in_general(registrar: &Registrar, person: usize, method: Method<'_>) -> Vec<Facts, BINDINGS_PER_PERSON> {
+    let facts = registrar.of(person).map(|(_, device)| Facts {
+        takes_method: device.abilities.is_known.then(|| device.abilities.takes(method)),
+        q: device.q,
+        ..Facts::UNKNOWN
+    });
+    facts.take(BINDINGS_PER_PERSON).collect()
+}
