@@ -349,6 +349,7 @@ mod tests {
         let forward = Forward {
             uri,
             path: b"",
+            leaves_session: false,
             own_routes: 0,
             drops_last_route: false,
             source,
