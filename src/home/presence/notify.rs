@@ -40,6 +40,8 @@ const LIST_DATAGRAM_BYTES: usize = 600;
 const LIST_STREAM_BYTES: usize = 5_000;
 /// A document in a list; a longer one is left out with a log line.
 const DOCUMENT_BYTES: usize = 2_048;
+/// The first NOTIFY to a stranger is given up after so long.
+const UNPROVEN_MS: u64 = 8_000;
 /// A NOTIFY that found no room is tried again so much later.
 const AGAIN_MS: u64 = 1_000;
 /// A watcher that asks for patience gets at most so much.
@@ -221,7 +223,9 @@ impl Presence {
             }
             _ => heapless::Vec::new(),
         };
-        stack.send_own(now, flow, (Owner::Watch, handle.to_bits()), T64_MS, |store, outgoing, out| {
+        // Who has answered nothing yet may know nothing of it: a SUBSCRIBE is easily sent in somebody else's name.
+        let limit_ms = if watch.is_strangers() && watch.told == 0 { UNPROVEN_MS } else { T64_MS };
+        stack.send_own(now, flow, (Owner::Watch, handle.to_bits()), limit_ms, |store, outgoing, out| {
             watch.dialog.write_request(store, outgoing, "pcs", Method::Notify, out);
             write_event(now, watch, out);
             let content = Content { watch, store, people, clock, boundary: &boundary, documents: &documents };
@@ -528,10 +532,12 @@ impl Content<'_> {
         out.text("     \r\n\r\n");
         let start = out.len();
         write(out);
-        let mut digits = [0; 5];
+        let mut digits = [b' '; 5];
         let mut number = Writer::new(&mut digits);
         number.number((out.len() - start) as u64);
-        out.patch(at, number.written());
+        let len = number.len();
+        // White space may stand before the number, and not behind it.
+        out.patch(at + 5 - len, number.written());
     }
 
     fn name_of(&self, list: &List, index: usize) -> &str {
