@@ -160,7 +160,9 @@ impl Forward<'_> {
             }
         }
         vias.into_iter().for_each(|lines| edits.remove(lines));
-        for field in message.fields().filter(|field| !self.stops(field)) {
+        // To is written anew already.
+        let is_done = |field: &Field<'_>| self.stops(field) || self.leaves_session && field.name == Name::To;
+        for field in message.fields().filter(|field| !is_done(field)) {
             veil.each_change(message, &field, |range, change| edits.replace(range, |out| veil.write(&change, out)));
         }
     }
@@ -349,6 +351,7 @@ mod tests {
         let forward = Forward {
             uri,
             path: b"",
+            leaves_session: false,
             own_routes: 0,
             drops_last_route: false,
             source,
