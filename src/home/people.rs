@@ -77,6 +77,17 @@ impl People {
         self.model.buddies.iter().position(|buddy| buddy.is_seen_by(person) && buddy.is_called(alias))
     }
 
+    /// A hash that names a buddy outside the core: whose he is, and his alias.
+    pub fn buddy_seal(&self, random: &Random, buddy: usize) -> u32 {
+        let mut hash = random.hash(Purpose::Token);
+        hash.put(b"buddy");
+        let Some(buddy) = self.model.buddies.get(buddy) else { return 0 };
+        let owner = buddy.person.and_then(|person| self.model.people.get(usize::from(person)));
+        hash.put(owner.map_or(b"", |person| person.id.as_bytes()));
+        hash.put(buddy.alias.as_bytes());
+        (hash.finish() as u32).max(1)
+    }
+
     /// The address at which a buddy is reached by SIP, as a URI: the first on his list. `None` when he has none.
     pub fn buddy_uri<const N: usize>(&self, buddy: usize) -> Option<String<N>> {
         let address = self.model.buddies.get(buddy)?.addresses.iter().find(|it| it.network == Web::Sip)?;

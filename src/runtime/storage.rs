@@ -209,9 +209,9 @@ impl RecordStore {
             Storage::Memory => Some(self.in_memory(|spool| spool.remove(key).map(drop))),
             Storage::Absent => Some(Err(StoreError::NoDisk)),
         };
-        // The key of a binding is its slot in this start. What the disk has under it is another's: the core tells which of
-        // those it takes.
-        let is_lasting = key.kind != Kind::Binding;
+        // The key of most is a slot of this start. What the disk has under it is another's: the core tells which of those
+        // it takes.
+        let is_lasting = !matches!(key.kind, Kind::Binding | Kind::Subscription | Kind::Authorisation);
         if is_lasting && self.place != Storage::Disk && self.has_worker && !self.forgotten.contains(&key) {
             if self.forgotten.len() >= FORGOTTEN_MAX {
                 self.forgotten.remove(0);

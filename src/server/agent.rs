@@ -181,6 +181,8 @@ impl Core {
         match package {
             Package::Winfo | Package::Summary if is_own => Ok(()),
             Package::Winfo | Package::Summary => Err(refused(403, "Hers Alone", "")),
+            // Who has no address of SIP's can't be answered for.
+            Package::Presence if asker.address.is_empty() => Err(refused(403, "No SIP Address in From", "")),
             Package::Presence => {
                 let from = incoming.from.ip();
                 let (presence, around) = self.split_presence();

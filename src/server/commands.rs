@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use heapless::Vec;
 
 use super::Core;
-use crate::base::limits::{BINDINGS_PER_PERSON, WATCHES};
+use crate::base::limits::BINDINGS_PER_PERSON;
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::home::commands::{self, Command, Shown};
@@ -124,31 +124,34 @@ impl Core {
         is_allowed: bool,
         out: &mut Writer<'_>,
     ) {
-        let asked = self.asked(person, whom.is_none());
-        let whom = match (whom, asked.first()) {
-            (Some(whom), _) => match address_of(whom, &self.people.model.main.domain) {
-                Some(address) => address,
-                None => return out.text(commands::NOT_UNDERSTOOD),
-            },
-            (None, None) => return out.text(commands::NOBODY_WAITS),
-            (None, Some((first, ..))) => first.clone(),
+        let whom = match whom.map(|whom| address_of(whom, &self.people.model.main.domain)) {
+            Some(Some(address)) => address,
+            Some(None) => return out.text(commands::NOT_UNDERSTOOD),
+            None => {
+                let mut waiting = self.asked(person, true);
+                let Some((first, ..)) = waiting.next() else { return out.text(commands::NOBODY_WAITS) };
+                if waiting.any(|(other, ..)| !verdict::is_same(first.as_bytes(), other.as_bytes())) {
+                    return out.text(commands::SEVERAL_WAIT);
+                }
+                first
+            }
         };
         let is_his = |address: &Address| verdict::is_same(address.as_bytes(), whom.as_bytes());
-        if asked.iter().any(|(address, ..)| !is_his(address)) && asked.iter().all(|(.., is_waiting)| *is_waiting) {
-            return out.text(commands::SEVERAL_WAIT);
-        }
-        let his = || asked.iter().filter(|(address, ..)| is_his(address));
+        let asked = self.asked(person, false).filter(|(address, ..)| is_his(address));
+        let asked: Vec<(IpAddr, Assurance), SOURCES> =
+            asked.map(|(_, source, how)| (source, how)).take(SOURCES).collect();
+        let his = || asked.iter();
         let claims = |assurance: &Assurance| *assurance == Assurance::Claimed;
         let (presence, around) = self.split_presence();
         let seal = around.people.seal(&around.stack.random, person);
         let mut put = |from| presence.verdicts.put(Verdict { person: seal, address: whom.clone(), from, is_allowed });
         // To deny is about the name, whoever bears it; to allow is about who asked, as far as he has not proven it.
         let mut outcome = Ok(());
-        if !is_allowed || his().next().is_none() || his().any(|(_, _, assurance, _)| !claims(assurance)) {
+        if !is_allowed || his().next().is_none() || his().any(|(_, assurance)| !claims(assurance)) {
             outcome = put(None);
         }
         if is_allowed {
-            for (_, source, ..) in his().filter(|(_, _, assurance, _)| claims(assurance)) {
+            for (source, _) in his().filter(|(_, assurance)| claims(assurance)) {
                 outcome = outcome.and_then(|()| put(Some(*source)));
             }
         }
@@ -168,17 +171,16 @@ impl Core {
         };
     }
 
-    /// Who watches a person: address, where from, how sure that is, and whether he waits; only those, if so asked.
-    fn asked(&self, person: usize, only_waiting: bool) -> Vec<(Address, IpAddr, Assurance, bool), WATCHES> {
+    /// Who watches a person: address, where from, and how sure that is; only those who wait, if so asked.
+    fn asked(&self, person: usize, only_waiting: bool) -> impl Iterator<Item = (Address, IpAddr, Assurance)> {
         let about = Subject::Person(person as u16);
         let watches = self.presence.watches.iter().map(|(_, watch)| watch);
-        let hers = watches.filter(|watch| watch.subject == about && watch.package == Package::Presence);
-        let asked = hers.filter_map(|watch| {
+        let hers = watches.filter(move |watch| watch.subject == about && watch.package == Package::Presence);
+        let wanted = hers.filter(move |watch| !only_waiting || watch.progress == Progress::Pending);
+        wanted.filter_map(|watch| {
             let address = core::str::from_utf8(self.presence.address_of(&self.stack, watch)).ok()?;
-            let is_waiting = watch.progress == Progress::Pending;
-            Some((Address::try_from(address).ok()?, watch.source, watch.assurance, is_waiting))
-        });
-        asked.filter(|(.., is_waiting)| *is_waiting || !only_waiting).collect()
+            Some((Address::try_from(address).ok()?, watch.source, watch.assurance))
+        })
     }
 
     /// Says what becomes of what somebody asks for.
@@ -216,6 +218,9 @@ impl Core {
         }
     }
 }
+
+/// Places that one name has asked from which are looked at.
+const SOURCES: usize = 16;
 
 /// Writes how somebody is, in words.
 fn write_status(status: &Status, out: &mut Writer<'_>) {

@@ -2,15 +2,19 @@
 //!
 //! Nothing is queued: a service marks what has changed, and the newest state is written when the edge has room for it.
 //! The answer to a REGISTER waits until the bindings it promises are durable, at most [`HOLD_MS`]: a disk that stalls must
-//! not cost a phone its registration. Bindings are the only records so far.
+//! not cost a phone its registration.
 
 use heapless::Vec;
+use serde::Serialize;
 
 use super::Core;
 use super::contract::{Output, Source, Storage, StoreError, Ticket};
 use crate::base::limits::{BINDINGS, HELD};
 use crate::base::time::Instant;
 use crate::home::binding::{Epoch, Kept};
+use crate::home::presence::journal::KeptWord;
+use crate::home::presence::verdict::Verdict;
+use crate::home::presence::watch;
 use crate::sip::stack::{Produced, ServerHandle, Task};
 use crate::spool::{Key, Kind};
 
@@ -29,6 +33,8 @@ pub(super) struct Journal {
     held: Vec<Held, HELD>,
     /// Whether bindings of this boot came from memory: those on a disk are older then.
     has_memory: bool,
+    /// The same of watches.
+    has_watch_memory: bool,
     /// Whether it was said that records are lost.
     has_warned: bool,
     /// Whether it was said that the disk is slow.
@@ -42,6 +48,21 @@ struct Held {
     deadline: Instant,
 }
 
+/// A record that was written into the buffer; without a length what is kept under its key is to be forgotten.
+struct Record {
+    key: Key,
+    owner: u32,
+    len: Option<usize>,
+}
+
+impl Record {
+    fn of<T: Serialize>(key: Key, kept: Option<(u32, &T)>, buffer: &mut [u8]) -> Self {
+        let owner = kept.map_or(0, |(owner, _)| owner);
+        let len = kept.and_then(|(_, kept)| postcard::to_slice(kept, buffer).ok().map(|bytes| bytes.len()));
+        Self { key, owner, len }
+    }
+}
+
 impl Journal {
     /// Nothing to store, and nowhere to.
     pub const fn new() -> Self {
@@ -52,6 +73,7 @@ impl Journal {
             answered: 0,
             held: Vec::new(),
             has_memory: false,
+            has_watch_memory: false,
             has_warned: false,
             has_told_slow: false,
         }
@@ -92,31 +114,53 @@ impl Core {
 
     /// The next record to be stored.
     pub(super) fn produce_journal(&mut self, now: Instant, has_room: bool, buffer: &mut [u8]) -> Produced<Output> {
-        if self.journal.storage == Storage::Absent || self.registrar.changed() == 0 {
+        let has_changed = self.registrar.changed() > 0 || self.presence.has_changed();
+        if self.journal.storage == Storage::Absent || !has_changed {
             return Produced::Nothing;
         }
         if !has_room {
             return Produced::Blocked;
         }
-        let Self { registrar, stack, people, journal, .. } = self;
-        let Some((index, binding)) = registrar.next_changed() else { return Produced::Nothing };
-        let key = Key { kind: Kind::Binding, id: index as u64 };
-        let record = binding.and_then(|binding| {
-            let person = people.seal(&stack.random, usize::from(binding.person));
-            let device = binding.device.map(usize::from);
-            let login = people.login_seal(&stack.random, usize::from(binding.person), device);
-            Kept::of(now, journal.epoch, (person, login), binding, &stack.store)
-        });
-        let ticket = journal.ticket();
-        let output = match record {
-            Some(record) => match postcard::to_slice(&record, buffer) {
-                Ok(bytes) => Output::Store { ticket, key, owner: record.person, len: bytes.len() },
-                Err(_) => Output::Forget { ticket, key },
-            },
-            None => Output::Forget { ticket, key },
-        };
+        let Some(record) = self.next_record(now, buffer) else { return Produced::Nothing };
+        let ticket = self.journal.ticket();
         self.stack.schedule.wake(Task::Journal.id());
-        Produced::Output(output)
+        let Record { key, owner, len } = record;
+        Produced::Output(match len {
+            Some(len) => Output::Store { ticket, key, owner, len },
+            None => Output::Forget { ticket, key },
+        })
+    }
+
+    /// Writes the next record that has changed: bindings first, whose REGISTERs wait for it.
+    fn next_record(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Record> {
+        let Self { registrar, stack, people, journal, presence, .. } = self;
+        if let Some((index, binding)) = registrar.next_changed() {
+            let key = Key { kind: Kind::Binding, id: index as u64 };
+            let kept = binding.and_then(|binding| {
+                let person = people.seal(&stack.random, usize::from(binding.person));
+                let device = binding.device.map(usize::from);
+                let login = people.login_seal(&stack.random, usize::from(binding.person), device);
+                Kept::of(now, journal.epoch, (person, login), binding, &stack.store)
+            });
+            return Some(Record::of(key, kept.as_ref().map(|kept| (kept.person, kept)), buffer));
+        }
+        if let Some(index) = presence.watches.changed.pop() {
+            let key = Key { kind: Kind::Subscription, id: index as u64 };
+            let kept = presence.keep_watch(now, journal.epoch, (stack, people), index);
+            return Some(Record::of(key, kept.as_ref().map(|kept| (kept.subject, kept)), buffer));
+        }
+        if let Some(index) = presence.verdicts.changed.pop() {
+            let key = Key { kind: Kind::Authorisation, id: index as u64 };
+            let kept = presence.verdicts.at(index);
+            return Some(Record::of(key, kept.map(|kept| (kept.person, kept)), buffer));
+        }
+        while let Some(person) = presence.words_changed.pop() {
+            if let Some((seal, kept)) = presence.keep_word(stack, people, person) {
+                let key = Key { kind: Kind::Setting, id: u64::from(seal) };
+                return Some(Record::of(key, kept.as_ref().map(|kept| (seal, kept)), buffer));
+            }
+        }
+        None
     }
 
     /// Takes the outcome of a store.
@@ -144,6 +188,7 @@ impl Core {
             return self.let_go(|_| true);
         }
         self.registrar.mark_all(&mut self.stack);
+        self.presence.mark_all(&mut self.stack);
         // An answer that waited for the former place waits for this one.
         let until = self.journal.issued.wrapping_add(self.registrar.changed() as u32);
         self.journal.held.iter_mut().for_each(|held| held.until = until);
@@ -151,9 +196,40 @@ impl Core {
 
     /// Takes back a record that was kept.
     pub(super) fn restored(&mut self, now: Instant, key: Key, bytes: &[u8], source: Source) {
-        if key.kind != Kind::Binding {
-            return;
+        match key.kind {
+            Kind::Binding => self.restore_binding(now, key, bytes, source),
+            Kind::Subscription => self.restore_watch(now, key, bytes, source),
+            Kind::Authorisation => match postcard::from_bytes::<Verdict>(bytes) {
+                Ok(verdict) => self.presence.verdicts.restore(key.id as usize, verdict),
+                Err(_) => log::warn!("an answer about a watcher in the journal can't be read and is left out"),
+            },
+            Kind::Setting => match postcard::from_bytes::<KeptWord>(bytes) {
+                Ok(kept) => {
+                    let (presence, mut around) = self.split_presence();
+                    presence.restore_word(&mut around, kept);
+                }
+                Err(_) => log::warn!("a setting in the journal can't be read and is left out"),
+            },
+            _ => {}
         }
+    }
+
+    fn restore_watch(&mut self, now: Instant, key: Key, bytes: &[u8], source: Source) {
+        let Ok(kept) = postcard::from_bytes::<watch::Kept<'_>>(bytes) else {
+            log::warn!("a subscription in the journal can't be read and is left out");
+            return;
+        };
+        let epoch = self.journal.epoch;
+        match source {
+            Source::Memory => self.journal.has_watch_memory = true,
+            Source::Disk if kept.epoch == epoch || self.journal.has_watch_memory => return,
+            Source::Disk => {}
+        }
+        let (presence, mut around) = self.split_presence();
+        let _ = presence.restore_watch(now, epoch, &mut around, key.id as usize, &kept);
+    }
+
+    fn restore_binding(&mut self, now: Instant, key: Key, bytes: &[u8], source: Source) {
         let Ok(kept) = postcard::from_bytes::<Kept<'_>>(bytes) else {
             log::warn!("a binding in the journal can't be read and is left out");
             return;

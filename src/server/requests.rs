@@ -754,13 +754,20 @@ fn address_of<'b>(whose: &NameAddr<'b>) -> &'b [u8] {
     }
 }
 
-/// Whether a device takes a type of body, by the Accept it gave; `None` when it gave none.
+/// Whether a device takes a type of message, by the Accept it gave; `None` when that says nothing of messages, as most name
+/// only what their calls are about.
 fn takes_type(accept: &[u8], media: &MediaType<'_>) -> Option<bool> {
-    let mut given = list(accept).filter_map(|value| MediaType::parse(value).ok()).peekable();
-    given.peek()?;
+    let given = || list(accept).filter_map(|value| MediaType::parse(value).ok());
+    let is_for_messages = |it: &MediaType<'_>| MESSAGE_TYPES.iter().any(|main| it.main.eq_ignore_ascii_case(main));
+    if !given().any(|it| is_for_messages(&it)) {
+        return None;
+    }
     let text = |bytes| core::str::from_utf8(bytes).unwrap_or_default();
-    Some(given.any(|it| it.accepts(text(media.main), text(media.sub))))
+    Some(given().any(|it| it.accepts(text(media.main), text(media.sub))))
 }
+
+/// The types that messages have.
+const MESSAGE_TYPES: [&[u8]; 3] = [b"text", b"message", b"*"];
 
 fn single(to: To) -> Vec<Target, BRANCHES> {
     Vec::from_slice(&[Target::new(to, 1000, 0)]).unwrap_or_default()

@@ -60,7 +60,8 @@ impl Routes {
     /// The tokens of the callee's and the caller's side in the Record-Route of an answer, if we stay on its path. Of several
     /// pairs, when it has come through here twice, the one that is nearest to the callee.
     pub fn recorded(message: &Message<'_>, random: &Random) -> Option<(Token, Token)> {
-        let call_id = message.essentials()?.call_id;
+        let mut room = mask::ROOM;
+        let call_id = mask::call_id_within(random, message.essentials()?.call_id, &mut room);
         let mut tokens = message.values(Name::RecordRoute).filter_map(|value| {
             let uri = NameAddr::parse(value).ok()?.parsed_uri().ok()?;
             Token::read(random, call_id, uri.sip()?.user?)
@@ -88,4 +89,48 @@ fn own_token(uri: &SipUri<'_>, network: &Network, random: &Random, call_id: &[u8
         return None;
     }
     Token::read(random, call_id, uri.user?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::text::Writer;
+    use crate::sip::mask::{MASK_BYTES, Use};
+    use crate::sip::token::Side;
+    use std::string::String;
+
+    fn text(write: impl FnOnce(&mut Writer<'_>)) -> String {
+        let mut buffer = [0; MASK_BYTES];
+        let mut out = Writer::new(&mut buffer);
+        write(&mut out);
+        let len = out.finish().unwrap();
+        String::from_utf8(buffer[..len].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn tokens_count_under_either_name_of_a_call() {
+        let (random, network) = (Random::new(), Network::new());
+        let remote = "192.0.2.1:5060".parse().unwrap();
+        let token = |side, pair| Token { side, person: 1, pair, binding: 0, remote, stream: None, domain: 0 };
+        let inside = "a@192.168.1.10";
+        let outside = text(|out| assert!(mask::write(&random, Use::CallId, inside.as_bytes(), out)));
+        for (call_id, pair, is_known) in [(inside, 7, true), (&outside, 7, true), (&outside, 8, false), ("a", 7, false)]
+        {
+            let callee = text(|out| token(Side::Callee, 7).write(&random, inside.as_bytes(), out));
+            let caller = text(|out| token(Side::Caller, pair).write(&random, inside.as_bytes(), out));
+            let rest = std::format!(
+                "Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>;tag=2\r\nCall-ID: {call_id}\r\n"
+            );
+            let answer = std::format!(
+                "SIP/2.0 200 OK\r\n{rest}CSeq: 1 INVITE\r\nRecord-Route: <sip:{callee}@192.0.2.1;lr>, <sip:{caller}@h;lr>\r\n\r\n"
+            );
+            let recorded = Routes::recorded(&Message::parse(answer.as_bytes()).unwrap(), &random);
+            assert_eq!(recorded.is_some(), is_known, "{call_id} {pair}");
+            let request = std::format!(
+                "BYE sip:b@h SIP/2.0\r\n{rest}CSeq: 2 BYE\r\nRoute: <sip:{caller}@h;lr>, <sip:{callee}@h;lr>\r\n\r\n"
+            );
+            let routes = Routes::of(&Message::parse(request.as_bytes()).unwrap(), &network, &random);
+            assert_eq!(routes.dialog().is_some(), is_known, "{call_id} {pair}");
+        }
+    }
 }

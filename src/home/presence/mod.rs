@@ -8,6 +8,7 @@
 //! Leaves out: partial PIDF (RFC 5263), watcher filters, XCAP, and conditional notification (RFC 5839).
 
 pub mod compose;
+pub mod journal;
 pub mod list;
 pub mod notify;
 pub mod publication;
@@ -315,23 +316,12 @@ impl Presence {
             self.release(around.stack, request.wanted);
             return Err(NO_DIALOG);
         };
-        let subject = match request.wanted {
-            Wanted::Home => Some(Subject::Home),
-            Wanted::Person(person) => Some(Subject::Person(person as u16)),
-            Wanted::Buddy(buddy) => Some(Subject::Buddy(buddy as u16)),
-            Wanted::Named => self.named_list(around, watcher).map(Subject::List),
-            Wanted::Given(text) => self.given_list(around, watcher, text).map(Subject::List),
-        };
+        let subject = self.subject_of(around, watcher, request.wanted);
         let Some(subject) = subject else {
             dialog.release(&mut around.stack.store);
             around.stack.counters.overloaded += 1;
             return Err(FULL);
         };
-        if let (Subject::Buddy(buddy), Some(watcher)) = (subject, watcher)
-            && let Some(uri) = buddy_uri(around, usize::from(buddy))
-        {
-            self.watched.want(around.stack, watcher, Role::Elsewhere, uri.as_bytes());
-        }
         let watch = Watch {
             dialog,
             package: request.package,
@@ -351,7 +341,10 @@ impl Presence {
             event_id: request.event_id,
             is_announced: false,
         };
-        let Some(handle) = self.watches.insert(around.stack, None, watch) else { return Err(FULL) };
+        let Some(handle) = self.watches.insert(around.stack, None, watch) else {
+            self.drop_list(around.stack, subject);
+            return Err(FULL);
+        };
         self.judge(around, handle);
         self.watches.touch(now, around.stack, handle);
         if let Subject::Person(person) = subject
@@ -411,11 +404,7 @@ impl Presence {
     /// Takes a watch out without a word: its watcher is gone.
     pub fn drop_watch(&mut self, now: Instant, stack: &mut Stack, handle: WatchHandle) {
         let Some(watch) = self.watches.remove(now, stack, handle) else { return };
-        if let Subject::List(list) = watch.subject
-            && let Some(list) = self.lists.remove(list)
-        {
-            list.release(&mut stack.store);
-        }
+        self.drop_list(stack, watch.subject);
         watch.dialog.release(&mut stack.store);
         self.drop_unwatched(now, stack);
         if let (Subject::Person(person), Package::Presence) = (watch.subject, watch.package) {

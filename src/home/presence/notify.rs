@@ -40,14 +40,20 @@ const LIST_DATAGRAM_BYTES: usize = 600;
 const LIST_STREAM_BYTES: usize = 5_000;
 /// A document in a list; a longer one is left out with a log line.
 const DOCUMENT_BYTES: usize = 2_048;
+/// The first NOTIFY to a stranger is given up after so long.
+const UNPROVEN_MS: u64 = 8_000;
 /// A NOTIFY that found no room is tried again so much later.
 const AGAIN_MS: u64 = 1_000;
+/// How long is waited for an address of ours to come back.
+const CLOSED_MS: u64 = 5_000;
 /// A watcher that asks for patience gets at most so much.
 const MOST_PATIENCE_MS: u64 = 600_000;
 
 enum Way {
     Flow(Flow),
     Pending(LookupHandle),
+    /// The address it was on is not ours now, and may come back.
+    Closed,
     Gone,
 }
 
@@ -70,9 +76,10 @@ impl Presence {
         if !self.watches.get(handle).is_some_and(|watch| watch.may_go(now)) {
             return;
         }
-        self.judge(around, handle);
+        self.judge_anew(now, around, handle);
         let Some(watch) = self.watches.get(handle) else { return };
-        let (body, told) = self.body_for(around, watch);
+        let is_datagram = matches!(open_flow(around.stack, watch), Some(Flow::Datagram { .. }));
+        let (body, told) = self.body_for(around, watch, is_datagram);
         let is_ending = matches!(watch.progress, Progress::Ending(_));
         if !is_ending && !watch.is_asked && told == watch.told {
             if let Some(watch) = self.watches.get_mut(handle) {
@@ -87,6 +94,12 @@ impl Presence {
                     watch.lookup = Some(lookup);
                 }
                 return;
+            }
+            Way::Closed => {
+                if let Some(watch) = self.watches.get_mut(handle) {
+                    watch.next_at = now.plus(CLOSED_MS);
+                }
+                return self.watches.reschedule(around.stack, handle);
             }
             Way::Gone => {
                 log::debug!("the way to a watcher is gone");
@@ -221,7 +234,9 @@ impl Presence {
             }
             _ => heapless::Vec::new(),
         };
-        stack.send_own(now, flow, (Owner::Watch, handle.to_bits()), T64_MS, |store, outgoing, out| {
+        // Who has answered nothing yet may know nothing of it: a SUBSCRIBE is easily sent in somebody else's name.
+        let limit_ms = if watch.is_strangers() && watch.told == 0 { UNPROVEN_MS } else { T64_MS };
+        stack.send_own(now, flow, (Owner::Watch, handle.to_bits()), limit_ms, |store, outgoing, out| {
             watch.dialog.write_request(store, outgoing, "pcs", Method::Notify, out);
             write_event(now, watch, out);
             let content = Content { watch, store, people, clock, boundary: &boundary, documents: &documents };
@@ -245,7 +260,7 @@ impl Presence {
     }
 
     /// What a watcher is to be told, and a hash of it.
-    fn body_for(&self, around: &Around<'_>, watch: &Watch) -> (Body, u64) {
+    fn body_for(&self, around: &Around<'_>, watch: &Watch, is_datagram: bool) -> (Body, u64) {
         let random = &around.stack.random;
         match (watch.package, watch.subject) {
             (Package::Winfo, _) => {
@@ -260,7 +275,7 @@ impl Presence {
             (Package::Summary, _) => (Body::Summary, 1),
             (Package::Presence, Subject::List(list)) => {
                 let Some(list) = self.lists.get(list) else { return (Body::List { with: 0, is_full: true }, 0) };
-                let with = self.choose(around, watch, list);
+                let with = self.choose(around, watch, list, is_datagram);
                 // Each entry has a hash of its own; the list is told whenever one of them is.
                 let is_news = with != 0 || list.is_full_due;
                 (Body::List { with, is_full: list.is_full_due }, watch.told ^ u64::from(is_news))
@@ -297,9 +312,8 @@ impl Presence {
 
     /// The entries of a list whose documents go into the next NOTIFY: those that have changed for this watcher, as many as
     /// fit. At least one, if there is any.
-    fn choose(&self, around: &Around<'_>, watch: &Watch, list: &List) -> u64 {
+    fn choose(&self, around: &Around<'_>, watch: &Watch, list: &List, is_datagram: bool) -> u64 {
         let told = self.entries_told(around, watch, watch_list(watch));
-        let is_datagram = !watch.is_on_stream();
         // The first on UDP names the entries only: it is long enough by that.
         if is_datagram && list.is_full_due && list.entries.len() > 1 {
             return 0;
@@ -408,16 +422,11 @@ impl Presence {
     fn way(&mut self, now: Instant, around: &mut Around<'_>, handle: WatchHandle) -> Way {
         let Around { stack, registrar, people } = around;
         let Some(watch) = self.watches.get_mut(handle) else { return Way::Gone };
-        let known = match watch.dialog.flow {
-            Flow::Stream(stream) => stack.network.stream(stream).map(|_| watch.dialog.flow),
-            Flow::Datagram { port, remote } => {
-                let again = stack.network.port_at(Transport::Udp, watch.dialog.local);
-                let open = Some(port).filter(|port| stack.network.can_send(*port, remote)).or(again);
-                open.map(|port| Flow::Datagram { port, remote })
-            }
-        };
+        let known = open_flow(stack, watch);
         if let Some(flow) = known {
-            watch.dialog.flow = flow;
+            if let (Flow::Datagram { .. }, Flow::Datagram { .. }) = (watch.dialog.flow, flow) {
+                watch.dialog.flow = flow;
+            }
             return Way::Flow(flow);
         }
         if let Ok(Uri::Sip(uri)) = Uri::parse(watch.dialog.part(&stack.store, Part::Target))
@@ -425,6 +434,9 @@ impl Presence {
             && watch.watcher == Some(device.person)
         {
             return proxy::flow_of(now, stack, device).map_or(Way::Gone, Way::Flow);
+        }
+        if !watch.is_on_stream() && watch.watcher.is_none() {
+            return Way::Closed;
         }
         if watch.assurance == Assurance::Claimed {
             return Way::Gone;
@@ -443,6 +455,18 @@ impl Presence {
             }
             Destination::Pending(lookup, _) => Way::Pending(lookup),
             Destination::Nowhere(_) => Way::Gone,
+        }
+    }
+
+    /// Judges a watch anew; those who watch that are told of a difference, and the journal.
+    fn judge_anew(&mut self, now: Instant, around: &mut Around<'_>, handle: WatchHandle) {
+        let before = self.watches.get(handle).map(|watch| watch.progress);
+        self.judge(around, handle);
+        let Some(watch) = self.watches.get(handle).filter(|watch| Some(watch.progress) != before) else { return };
+        let subject = watch.subject;
+        self.watches.mark(around.stack, handle);
+        if let Subject::Person(person) = subject {
+            self.watchers_changed(now, around.stack, person);
         }
     }
 
@@ -528,10 +552,12 @@ impl Content<'_> {
         out.text("     \r\n\r\n");
         let start = out.len();
         write(out);
-        let mut digits = [0; 5];
+        let mut digits = [b' '; 5];
         let mut number = Writer::new(&mut digits);
         number.number((out.len() - start) as u64);
-        out.patch(at, number.written());
+        let len = number.len();
+        // White space may stand before the number, and not behind it.
+        out.patch(at + 5 - len, number.written());
     }
 
     fn name_of(&self, list: &List, index: usize) -> &str {
@@ -560,6 +586,21 @@ impl Watch {
     /// Whether the NOTIFY that was just answered was the last one.
     fn is_last_sent(&self) -> bool {
         !self.is_dirty && !self.is_asked
+    }
+}
+
+/// The flow that a watcher's last request came by, as it is now: a larger NOTIFY fits a stream that is open to the same
+/// address (§18.1.1).
+fn open_flow(stack: &Stack, watch: &Watch) -> Option<Flow> {
+    match watch.dialog.flow {
+        Flow::Stream(stream) => stack.network.stream(stream).map(|_| watch.dialog.flow),
+        Flow::Datagram { port, remote } => {
+            let is_list = matches!(watch.subject, Subject::List(_));
+            let stream = if is_list { stack.network.stream_to(Transport::Tcp, remote, "") } else { None };
+            let again = stack.network.port_at(Transport::Udp, watch.dialog.local);
+            let open = Some(port).filter(|port| stack.network.can_send(*port, remote)).or(again);
+            stream.map(Flow::Stream).or(open.map(|port| Flow::Datagram { port, remote }))
+        }
     }
 }
 

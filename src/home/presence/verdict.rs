@@ -12,8 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::changed::Changed;
 use crate::base::limits::VERDICTS;
-use crate::base::net::octets;
-use crate::base::random::{Purpose, Random};
 use crate::base::table::Table;
 use crate::home::policy::{Assurance, ByHand};
 
@@ -64,9 +62,10 @@ impl Verdicts {
     pub fn about(&self, person: u32, known: &Known<'_>) -> Option<ByHand> {
         let named = || self.of(person).filter(|verdict| is_same(verdict.address.as_bytes(), known.address));
         let is_claimed = known.assurance == Assurance::Claimed;
-        let exact = named().find(|verdict| is_claimed && verdict.from == Some(known.from.to_canonical()));
-        let by_name = || named().find(|verdict| verdict.from.is_none() && (!is_claimed || !verdict.is_allowed));
-        let verdict = exact.or_else(by_name)?;
+        let denied = named().find(|verdict| verdict.from.is_none() && !verdict.is_allowed);
+        let exact = || named().find(|verdict| is_claimed && verdict.from == Some(known.from.to_canonical()));
+        let by_name = || named().find(|verdict| verdict.from.is_none() && !is_claimed);
+        let verdict = denied.or_else(exact).or_else(by_name)?;
         Some(if verdict.is_allowed { ByHand::Allowed } else { ByHand::Denied })
     }
 
@@ -84,7 +83,8 @@ impl Verdicts {
         let same = |known: &Verdict| {
             known.person == verdict.person
                 && is_same(known.address.as_bytes(), verdict.address.as_bytes())
-                && (verdict.from.is_none() || known.from == verdict.from)
+                // What is denied to a name is denied to all who bear it, until somebody who does is allowed.
+                && (verdict.from.is_none() || known.from == verdict.from || known.from.is_none() && !known.is_allowed)
         };
         self.remove_all(same);
         let handle = self.table.insert(verdict).map_err(|_| NoRoom)?;
@@ -144,19 +144,6 @@ impl Default for Verdicts {
 /// There is no room for another answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoRoom;
-
-/// Names somebody who asks: the same for all who would get the same answer.
-pub fn key_of(random: &Random, known: &Known<'_>) -> u64 {
-    let mut hash = random.hash(Purpose::Journal);
-    let (user, host) = halves(known.address);
-    hash.put(user);
-    hash.put_lower(host);
-    hash.put(&[known.assurance as u8]);
-    if known.assurance == Assurance::Claimed {
-        hash.put(&octets(known.from));
-    }
-    hash.finish()
-}
 
 /// Whether two addresses mean the same: the case of the host does not count.
 pub fn is_same(one: &[u8], other: &[u8]) -> bool {

@@ -160,7 +160,9 @@ impl Forward<'_> {
             }
         }
         vias.into_iter().for_each(|lines| edits.remove(lines));
-        for field in message.fields().filter(|field| !self.stops(field)) {
+        // To is written anew already.
+        let is_done = |field: &Field<'_>| self.stops(field) || self.leaves_session && field.name == Name::To;
+        for field in message.fields().filter(|field| !is_done(field)) {
             veil.each_change(message, &field, |range, change| edits.replace(range, |out| veil.write(&change, out)));
         }
     }
@@ -319,7 +321,7 @@ mod tests {
     use crate::sip::token::Side;
     use crate::sip::transport::Network;
     use std::boxed::Box;
-    use std::string::String;
+    use std::string::{String, ToString};
 
     const DEVICE: &str = "192.168.1.10:5060";
     const CARL: &str = "198.51.100.21:5060";
@@ -451,6 +453,14 @@ mod tests {
         let text = forwarded(DEVICE, bye, None, Crossing::Out { is_own_call: false });
         assert!(text.contains("Call-ID: c@198.51.100.21\r\n") && !text.contains("192.168.1.10"), "{text}");
         assert!(text.contains("Contact: <sip:m1-") && text.contains("text=\"192.0.2.1\""), "{text}");
+    }
+
+    #[test]
+    fn more_addresses_than_are_looked_for() {
+        let many = "X-Seen-By: ".to_string() + &"9.9.9.9 ".repeat(66) + "9.9.9.8\r\nContent-Length: 11";
+        let text = forwarded(DEVICE, &INVITE.replace("Content-Length: 11", &many), None, OUT);
+        assert!(text.contains("9.9.9.9 192.0.2.1 ") && text.contains(" 192.0.2.1\r\n"), "{text}");
+        assert_eq!(text.matches("9.9.9.9").count(), 62, "two others are looked for before: {text}");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! Leaves alone: Route and Record-Route, which only routers write, bodies, tags, and addresses written otherwise than as
 //! addresses (percent-escaped, or as the name of a host).
 
+use core::cell::Cell;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::Range;
 
@@ -57,10 +58,15 @@ pub struct Veil<'a> {
     pub is_own_call: bool,
     /// Addresses that the message itself says are the device's.
     known: Vec<IpAddr, KNOWN>,
+    /// How many more addresses are looked for among the devices.
+    patience: Cell<u8>,
 }
 
 /// More addresses of one device than it has.
 const KNOWN: usize = 8;
+/// Addresses of a message that are looked for among the devices, one by one. Of more than that, which only somebody writes
+/// who wants to keep us busy, all that are not ours are hidden.
+const PATIENCE: u8 = 64;
 
 /// A part of a message that is written otherwise.
 pub enum Change<'m> {
@@ -89,7 +95,17 @@ impl<'a> Veil<'a> {
         domain: &'a str,
         is_own_call: bool,
     ) -> Self {
-        Self { random, network, store, registrar, own, domain, is_own_call, known: Vec::new() }
+        Self {
+            random,
+            network,
+            store,
+            registrar,
+            own,
+            domain,
+            is_own_call,
+            known: Vec::new(),
+            patience: Cell::new(PATIENCE),
+        }
     }
 
     /// The veil over a request that leaves, from a device at `source`; none over any other.
@@ -287,14 +303,16 @@ impl<'a> Veil<'a> {
             return false;
         }
         let is_at = |flow| self.network.remote(flow).is_some_and(|remote| remote.ip().to_canonical() == ip);
-        self.known.contains(&ip)
-            || self.network.is_within(ip)
-            || self.registrar.iter().any(|(_, device)| {
-                is_at(device.flow)
-                    || is_at(device.source)
-                    || Uri::parse(device.text(self.store, Text::Uri))
-                        .is_ok_and(|uri| uri.sip().and_then(|uri| uri.host.ip()) == Some(ip))
-            })
+        if self.known.contains(&ip) || self.network.is_within(ip) || self.patience.get() == 0 {
+            return true;
+        }
+        self.patience.set(self.patience.get() - 1);
+        self.registrar.iter().any(|(_, device)| {
+            is_at(device.flow)
+                || is_at(device.source)
+                || Uri::parse(device.text(self.store, Text::Uri))
+                    .is_ok_and(|uri| uri.sip().and_then(|uri| uri.host.ip()) == Some(ip))
+        })
     }
 
     /// Whether a Call-ID chosen in the home may say where: by a host behind an `@`, as many phones write, or an address

@@ -93,6 +93,9 @@ fn tuple(document: &Document<'_>, out: &mut Writer<'_>) {
 
 fn person(document: &Document<'_>, out: &mut Writer<'_>) {
     let status = document.status;
+    if !says_something(status) {
+        return;
+    }
     out.text("<dm:person id=\"p");
     out.hex(document.id.into(), 8);
     out.text("\">");
@@ -103,6 +106,15 @@ fn person(document: &Document<'_>, out: &mut Writer<'_>) {
     note("dm:note", status, out);
     timestamp("dm:timestamp", document, out);
     out.text("</dm:person>\n");
+}
+
+/// Whether there is anything to say of the person, beside what can be sent to her.
+fn says_something(status: &Status) -> bool {
+    let Status { activities, moods, place_type, sphere, user_input, note, place, .. } = status;
+    !(activities.is_empty() && moods.is_empty() && note.is_empty() && place.is_none())
+        || place_type.is_some()
+        || sphere.is_some()
+        || user_input.is_some()
 }
 
 /// Clients look for it in the tuple or in the person.

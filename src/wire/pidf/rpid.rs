@@ -129,10 +129,18 @@ pub(super) fn write_takes(takes: &Takes, out: &mut Writer<'_>) {
         capability(name, value, out);
     }
     // <message> is of sessions; this one is of the method.
-    match takes.message {
-        Some(true) => out.text("<caps:methods><caps:supported><caps:MESSAGE/></caps:supported></caps:methods>"),
-        Some(false) => out.text("<caps:methods><caps:notsupported><caps:MESSAGE/></caps:notsupported></caps:methods>"),
-        None => {}
+    let methods = [("<caps:INVITE/>", takes.audio), ("<caps:MESSAGE/>", takes.message)];
+    if methods.iter().any(|(_, value)| value.is_some()) {
+        out.text("<caps:methods>");
+        for (list, is_taken) in [("supported>", true), ("notsupported>", false)] {
+            let mut of_it = methods.iter().filter(|(_, value)| *value == Some(is_taken)).peekable();
+            if of_it.peek().is_some() {
+                ["<caps:", list].into_iter().for_each(|part| out.text(part));
+                of_it.for_each(|(method, _)| out.text(method));
+                ["</caps:", list].into_iter().for_each(|part| out.text(part));
+            }
+        }
+        out.text("</caps:methods>");
     }
     capability("caps:video", takes.video, out);
     out.text("</caps:servcaps>");

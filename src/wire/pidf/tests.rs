@@ -46,7 +46,7 @@ xmlns:lt=\"urn:ietf:params:xml:ns:location-type\" xmlns:gp=\"urn:ietf:params:xml
 xmlns:gml=\"http://www.opengis.net/gml\" xmlns:gs=\"http://www.opengis.net/pidflo/1.0\" \
 xmlns:cl=\"urn:ietf:params:xml:ns:pidf:geopriv10:civicAddr\" entity=\"sip:alice@home.example\">
 <tuple id=\"t0000001a\"><status><basic>open</basic></status><caps:servcaps><caps:audio>true</caps:audio>\
-<caps:message>true</caps:message><caps:methods><caps:supported><caps:MESSAGE/></caps:supported></caps:methods>\
+<caps:message>true</caps:message><caps:methods><caps:supported><caps:INVITE/><caps:MESSAGE/></caps:supported></caps:methods>\
 <caps:video>false</caps:video></caps:servcaps><contact>sip:alice@home.example</contact>\
 <note>At Home &amp; &lt;well&gt; (17:05)</note><timestamp>2010-11-13T23:29:00Z</timestamp></tuple>
 <dm:person id=\"p0000001a\"><rpid:activities><rpid:away/><rpid:on-the-phone/></rpid:activities>\
@@ -71,7 +71,7 @@ fn pidf_is_written_and_read() {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" \
          xmlns:dm=\"urn:ietf:params:xml:ns:pidf:data-model\" xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\" \
          entity=\"sip:alice@home.example\">\n<tuple id=\"t0000001a\"><status><basic>closed</basic></status>\
-         <contact>sip:alice@home.example</contact></tuple>\n<dm:person id=\"p0000001a\"></dm:person>\n</presence>\n"
+         <contact>sip:alice@home.example</contact></tuple>\n</presence>\n"
     );
 }
 
