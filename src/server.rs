@@ -4,7 +4,9 @@
 //! [`Server::poll_timeout`]. Messages from streams are read one at a time within `poll`, so that what one of them made
 //! to be sent is sent before the next is read.
 
+mod admission;
 mod agent;
+mod asking;
 mod chat;
 mod commands;
 pub mod contract;
@@ -13,6 +15,7 @@ mod inbound;
 mod journal;
 mod lookups;
 mod own;
+mod register;
 mod requests;
 pub mod status;
 
