@@ -393,12 +393,11 @@ impl Presence {
 
     /// Ends a watch: its watcher is told why, and then it goes.
     pub fn end(&mut self, now: Instant, stack: &mut Stack, handle: WatchHandle, reason: &'static str) {
-        if let Some(watch) = self.watches.get_mut(handle) {
-            watch.progress = Progress::Ending(reason);
-            watch.next_at = now;
-            self.watches.mark(stack, handle);
-            self.watches.touch(now, stack, handle);
-        }
+        let Some(watch) = self.watches.get_mut(handle).filter(|watch| !watch.is_ending()) else { return };
+        watch.progress = Progress::Ending(reason);
+        (watch.is_dirty, watch.next_at) = (true, now);
+        self.watches.mark(stack, handle);
+        self.watches.touch(now, stack, handle);
     }
 
     /// Takes a watch out without a word: its watcher is gone.
