@@ -383,10 +383,12 @@ impl Presence {
         {
             list.tell_all();
         }
-        self.watches.mark(stack, handle);
         match expires_s {
             0 => self.end(now, stack, handle, "timeout"),
-            _ => self.watches.touch(now, stack, handle),
+            _ => {
+                self.watches.mark(stack, handle);
+                self.watches.touch(now, stack, handle);
+            }
         }
         Ok(id)
     }
@@ -396,6 +398,11 @@ impl Presence {
         let Some(watch) = self.watches.get_mut(handle).filter(|watch| !watch.is_ending()) else { return };
         watch.progress = Progress::Ending(reason);
         (watch.is_dirty, watch.next_at) = (true, now);
+        if let Subject::List(list) = watch.subject
+            && let Some(list) = self.lists.get_mut(list)
+        {
+            list.tell_nothing();
+        }
         self.watches.mark(stack, handle);
         self.watches.touch(now, stack, handle);
     }
