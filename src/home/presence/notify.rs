@@ -143,6 +143,8 @@ impl Presence {
             }
             None => {
                 around.stack.counters.overloaded += 1;
+                // It is the version of a list as well: a number left out says that something was missed.
+                watch.dialog.local_cseq -= 1;
                 watch.next_at = now.plus(AGAIN_MS);
             }
         }
