@@ -345,7 +345,7 @@ impl Presence {
             self.drop_list(around.stack, subject);
             return Err(FULL);
         };
-        self.judge(around, handle);
+        self.judge(now, around, handle);
         self.watches.touch(now, around.stack, handle);
         if let Subject::Person(person) = subject
             && request.package == Package::Presence
@@ -490,11 +490,11 @@ impl Presence {
         }
     }
 
-    /// Judges a watch anew: whether it waits for an answer.
-    pub fn judge(&mut self, around: &Around<'_>, handle: WatchHandle) {
+    /// Judges a watch anew: whether it waits for an answer. Who watches the watchers of that person is told.
+    pub fn judge(&mut self, now: Instant, around: &mut Around<'_>, handle: WatchHandle) {
         let Some(watch) = self.watches.get(handle) else { return };
         let Subject::Person(person) = watch.subject else { return };
-        if watch.package != Package::Presence || matches!(watch.progress, Progress::Ending(_)) {
+        if watch.package != Package::Presence || watch.is_ending() {
             return;
         }
         let progress = match self.decide(around, watch, usize::from(person)) {
@@ -502,8 +502,11 @@ impl Presence {
             Decision::Refuse(..) => Progress::Ending("rejected"),
             _ => Progress::Active,
         };
-        if let Some(watch) = self.watches.get_mut(handle) {
-            watch.progress = progress;
+        if let Some(watch) = self.watches.get_mut(handle)
+            && core::mem::replace(&mut watch.progress, progress) != progress
+        {
+            self.watches.mark(around.stack, handle);
+            self.watchers_changed(now, around.stack, person);
         }
     }
 

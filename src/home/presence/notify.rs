@@ -72,7 +72,7 @@ impl Presence {
         if !self.watches.get(handle).is_some_and(|watch| watch.may_go(now)) {
             return;
         }
-        self.judge(around, handle);
+        self.judge(now, around, handle);
         let Some(watch) = self.watches.get(handle) else { return };
         let (body, told) = self.body_for(around, watch);
         let is_ending = matches!(watch.progress, Progress::Ending(_));
