@@ -157,7 +157,12 @@ impl Presence {
                     (watch.subject, watch.watcher) = (subject, Some(moved as u16));
                 }
                 _ => {
-                    // Nobody is there to be seen, or to see.
+                    // Nobody is there to be seen, or to see: whoever has that number now is not meant.
+                    watch.subject = match watch.subject {
+                        Subject::List(list) => Subject::List(list),
+                        _ => Subject::Person(u16::MAX),
+                    };
+                    watch.watcher = None;
                     self.end(now, around.stack, handle, "noresource");
                     continue;
                 }
