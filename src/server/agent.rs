@@ -14,7 +14,7 @@ use crate::home::people::LIST_SUFFIX;
 use crate::home::policy::{Asker, Decision};
 use crate::home::presence::list::write_line;
 use crate::home::presence::publication::{self, Change};
-use crate::home::presence::watch::{MOST_EXPIRES_S, Package};
+use crate::home::presence::watch::{MOST_EXPIRES_S, Package, Subject};
 use crate::home::presence::{Request, Wanted, watched};
 use crate::home::registrar::Refused;
 use crate::sip::dialog;
@@ -213,6 +213,20 @@ impl Core {
         let Some(handle) = known else {
             return self.refuse(now, incoming, 481, "Subscription Does Not Exist", "");
         };
+        if message.values(Name::Require).any(|tag| !SUBSCRIBE_TAGS.iter().any(|it| tag.eq_ignore_ascii_case(it))) {
+            return self.refuse_tags(now, incoming, &[Name::Require], &SUBSCRIBE_TAGS);
+        }
+        // Another subscription in the same dialog (RFC 6665 §4.5.2) is none of ours.
+        let event = message.field(Name::Event).and_then(|field| Event::parse(field.value).ok());
+        let about = event.and_then(|event| Some((Package::from_name(event.package)?, event.id.unwrap_or_default())));
+        let same = self.presence.watches.get(handle).map(|watch| (watch.package, watch.event_id.as_bytes()));
+        match (about, same) {
+            (Some(about), Some(same)) if about == same => {}
+            (Some((package, _)), Some((same, _))) if package == same => {
+                return self.refuse(now, incoming, 481, "Subscription Does Not Exist", "");
+            }
+            _ => return self.refuse(now, incoming, 489, "Bad Event", ALLOW_EVENTS),
+        }
         let Some(asker) = self.asker(now, incoming) else { return };
         let expires_s = expires_of(message, DEFAULT_EXPIRES_S).min(MOST_EXPIRES_S);
         let is_his = self.presence.watches.get(handle).is_some_and(|watch| {
@@ -235,7 +249,11 @@ impl Core {
         };
         let outcome = self.presence.refresh(now, &mut self.stack, handle, (message, flow), expires_s);
         match outcome {
-            Ok(id) => self.accept(now, incoming, server, (id, expires_s, false)),
+            Ok(id) => {
+                let watch = self.presence.watches.get(handle);
+                let is_list = watch.is_some_and(|watch| matches!(watch.subject, Subject::List(_)));
+                self.accept(now, incoming, server, (id, expires_s, is_list));
+            }
             Err(refused) => self.respond(now, incoming, server, &refused),
         }
     }
