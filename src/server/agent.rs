@@ -11,7 +11,7 @@ use crate::base::store::Bytes;
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::home::people::LIST_SUFFIX;
-use crate::home::policy::{Asker, Decision};
+use crate::home::policy::{Asker, Assurance, Decision};
 use crate::home::presence::list::write_line;
 use crate::home::presence::publication::{self, Change};
 use crate::home::presence::watch::{MOST_EXPIRES_S, Package, Subject};
@@ -78,9 +78,17 @@ impl Core {
         };
         let Some(asker) = self.asker(now, incoming) else { return true };
         if let Err(refused) = self.begin_watch(now, incoming, place, (asker, package, event_id)) {
-            self.answer_for_good(now, incoming, &refused);
+            self.refuse_watcher(now, incoming, &asker, &refused);
         }
         true
+    }
+
+    /// Refuses who has proven who he is for good, and strangers without keeping anything.
+    fn refuse_watcher(&mut self, now: Instant, incoming: &Incoming<'_, '_>, asker: &Asker<'_>, answer: &Refused) {
+        match asker.assurance {
+            Assurance::Digest => self.answer_for_good(now, incoming, answer),
+            _ => self.refuse(now, incoming, answer.fault.status, answer.fault.reason, answer.field),
+        }
     }
 
     fn begin_watch(
@@ -239,10 +247,10 @@ impl Core {
             .get(handle)
             .is_some_and(|watch| watch.watcher.is_some() || watch.source == incoming.from.ip().to_canonical());
         if !is_his || !is_there {
-            return self.answer_for_good(now, incoming, &refused(403, "Not Your Subscription", ""));
+            return self.refuse_watcher(now, incoming, &asker, &refused(403, "Not Your Subscription", ""));
         }
         if (1..LEAST_EXPIRES_S).contains(&expires_s) {
-            return self.answer_for_good(now, incoming, &refused(423, "Interval Too Brief", TOO_BRIEF));
+            return self.refuse_watcher(now, incoming, &asker, &refused(423, "Interval Too Brief", TOO_BRIEF));
         }
         let Some(server) = self.stack.open_server(now, &incoming.keys, flow, false) else {
             return self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
