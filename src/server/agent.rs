@@ -300,6 +300,9 @@ impl Core {
 
     fn publish(&mut self, now: Instant, incoming: &Incoming<'_, '_>, person: usize) {
         let Incoming { message, flow, from, .. } = *incoming;
+        if message.field(Name::Require).is_some() {
+            return self.refuse_tags(now, incoming, &[Name::Require], &[]);
+        }
         let Some(asker) = self.asker(now, incoming) else { return };
         if asker.proven_person() != Some(person) {
             return self.refuse_asker(now, incoming, asker, 403, "Not Your Address");
@@ -329,9 +332,6 @@ impl Core {
     /// Carries out a PUBLISH (RFC 3903 §6); its entity-tag and life.
     fn publication(&mut self, now: Instant, incoming: &Incoming<'_, '_>, person: usize) -> Result<(u64, u32), Refused> {
         let Incoming { message, flow, .. } = *incoming;
-        if message.field(Name::Require).is_some() {
-            return Err(refused(420, "Bad Extension", ""));
-        }
         let event = message.field(Name::Event).and_then(|field| Event::parse(field.value).ok());
         if event.is_none_or(|event| event.package != b"presence") {
             return Err(refused(489, "Bad Event", ALLOW_EVENTS));
