@@ -34,6 +34,7 @@ use crate::home::policy::{self, Asker, ByHand, Decision, Event, Kind, Snapshot, 
 use crate::home::proxy::Around;
 use crate::home::registrar::Refused;
 use crate::sip::dialog::{Dialog, Part};
+use crate::sip::limiter::source_of;
 use crate::sip::resolver::LookupHandle;
 use crate::sip::stack::{Stack, Task};
 use crate::wire::pidf::{Format, Status, Takes};
@@ -304,7 +305,7 @@ impl Presence {
         let source = request.from.ip().to_canonical();
         if watcher.is_none() {
             let strangers = || self.watches.iter().filter(|(_, watch)| watch.is_strangers());
-            let from_there = strangers().filter(|(_, watch)| watch.source == source).count();
+            let from_there = strangers().filter(|(_, watch)| source_of(watch.source) == source_of(source)).count();
             if strangers().count() >= STRANGER_WATCHES || from_there >= WATCHES_PER_SOURCE {
                 around.stack.counters.overloaded += 1;
                 self.release(around.stack, request.wanted);
