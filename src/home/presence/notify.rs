@@ -451,7 +451,7 @@ impl Presence {
         if watch.assurance == Assurance::Claimed {
             return Way::Gone;
         }
-        let mut text = [0; 2 * URI_BYTES];
+        let mut text = [0; 4 * URI_BYTES];
         let next = next_hop(&watch.dialog, stack);
         let Some(room) = text.get_mut(..next.len()) else { return Way::Gone };
         room.copy_from_slice(next);
