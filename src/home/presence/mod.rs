@@ -574,6 +574,7 @@ impl Presence {
             .map(|(handle, device)| (handle, usize::from(device.person)))
             .take(crate::base::limits::BINDINGS_PER_PERSON)
             .collect();
+        let mut has_more = new.is_full();
         for (device, person) in new {
             let mut uri: String<{ list::URI_BYTES }> = String::new();
             let id = around.people.model.people.get(person).map_or("", |person| person.id.as_str());
@@ -582,7 +583,11 @@ impl Presence {
                 && self.watched.want(around.stack, person, Role::Device(device), uri.as_bytes()).is_none()
             {
                 log::warn!("no room to ask a device of {id} for its presence");
+                has_more = false;
             }
+        }
+        if has_more {
+            around.stack.schedule.wake(Task::People.id());
         }
         let is_gone = |role: Role| matches!(role, Role::Device(device) if around.registrar.get(device).is_none());
         while let Some((gone, _)) = { self.watched.iter().find(|(_, it)| is_gone(it.role)) } {
