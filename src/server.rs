@@ -254,7 +254,9 @@ impl Server {
             Task::Watch(index) => return core.produce_notify(now, index),
             Task::Watched(index) => {
                 let (presence, mut around) = core.split_presence();
-                presence.watched.produce(now, &mut around, index);
+                if let Some(changed) = presence.watched.produce(now, &mut around, index) {
+                    presence.watched_changed(now, &mut around, changed);
+                }
                 return Produced::Nothing;
             }
             Task::Port(_) => {

@@ -24,8 +24,6 @@ use crate::sip::transport::DEFAULT_PORT;
 use crate::wire::sip::response::{self, Head};
 use crate::wire::sip::{Essentials, Fault, Message, Method, Name, NameAddr, SipUri, Uri};
 
-/// Option tags a REGISTER may require.
-const REGISTRAR_TAGS: [&[u8]; 2] = [b"path", b"outbound"];
 const OUR_METHODS: &str = "Allow: OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH, MESSAGE\r\n";
 
 /// A request being handled.
