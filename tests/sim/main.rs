@@ -24,6 +24,7 @@ mod outside;
 mod pace;
 mod phone;
 mod presence;
+mod presence_rules;
 mod random;
 mod registration;
 mod restart;
