@@ -6,7 +6,7 @@
 
 mod agent;
 mod chat;
-mod commands;
+pub mod commands;
 pub mod contract;
 mod dialog;
 mod inbound;
