@@ -8,7 +8,7 @@ mod admission;
 mod agent;
 mod asking;
 mod chat;
-mod commands;
+pub mod commands;
 pub mod contract;
 mod dialog;
 mod inbound;
