@@ -518,12 +518,12 @@ impl Content<'_> {
         let _ = core::fmt::write(
             &mut content_type,
             format_args!(
-                "multipart/related;type=\"application/rlmi+xml\";start=\"<list@{domain}>\";boundary=\"{}\"",
+                "multipart/related;type=\"application/rlmi+xml\";start=\"<list@{domain}>\";boundary={}",
                 self.boundary
             ),
         );
         self.part(&content_type, out, |out| {
-            multipart::begin_part(boundary, rlmi::CONTENT_TYPE, Some(self.cid("list").as_bytes()), out);
+            multipart::begin_first_part(boundary, rlmi::CONTENT_TYPE, Some(self.cid("list").as_bytes()), out);
             let list_uri = self.watch.dialog.part(self.store, Part::Local);
             rlmi::begin(list_uri, self.watch.dialog.local_cseq - 1, is_full, out);
             for index in 0..list.entries.len() {
