@@ -129,6 +129,16 @@ impl Verdicts {
         self.table.get(self.table.handle_at(index)?)
     }
 
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// Name, capacity and bytes.
     pub fn footprint() -> (&'static str, usize, usize) {
         ("answers about watchers", VERDICTS, size_of::<Self>())
