@@ -271,5 +271,5 @@ fn netstring(stream: &mut impl Read) -> Option<String> {
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const MODULES: [&str; 2] = ["/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules"];

@@ -72,25 +72,43 @@ impl Client {
         }
     }
 
-    /// Sends a request, proves who it is when asked, and gives the final answer. The answer to a SUBSCRIBE
+    /// Sends a request, proves who it is when asked, and gives the final answer. The answer to a SUBSCRIBE or an INVITE
     /// completes the dialog. A body needs its Content-Type among the fields.
     pub fn request(&mut self, method: &str, dialog: &mut Dialog, fields: &str, body: impl AsRef<[u8]>) -> Received {
         let body = body.as_ref();
         let answer = self.send(method, dialog, fields, body);
         let answer = match answer.status() {
             401 | 407 => {
+                if method == "INVITE" {
+                    self.acknowledge(dialog, Some(&answer));
+                }
                 let proof = self.proof(method, &dialog.target, &answer);
                 self.send(method, dialog, &format!("{fields}{proof}"), body)
             }
             _ => answer,
         };
-        if answer.status() < 300 && method == "SUBSCRIBE" {
+        if answer.status() < 300 && ["SUBSCRIBE", "INVITE"].contains(&method) {
             dialog.other = answer.field("To").expect("an answer has a To").into();
             if let Some(contact) = answer.field("Contact") {
                 dialog.target = uri_of(contact).into();
             }
         }
         answer
+    }
+
+    /// The ACK for the INVITE that it sent last: for its refusal, or for its 200, which has completed the dialog.
+    pub fn acknowledge(&mut self, dialog: &Dialog, refusal: Option<&Received>) {
+        let mut dialog = dialog.clone();
+        if let Some(refusal) = refusal {
+            dialog.other = refusal.field("To").expect("an answer has a To").into();
+        }
+        let mut text = self.text("ACK", &dialog, dialog.cseq, "", b"");
+        if let Some(branch) = refusal.and_then(|it| it.field("Via")?.split("branch=").nth(1)?.split(';').next()) {
+            // RFC 3261 §17.1.1.3: in the transaction that was refused.
+            let own = format!("branch=z9hG4bK{}.{}\r\n", self.local().port(), self.number);
+            text = String::from_utf8_lossy(&text).replace(&own, &format!("branch={branch}\r\n")).into_bytes();
+        }
+        self.socket.send_to(&text, self.server).expect("the loopback takes it");
     }
 
     /// Waits for the next request that passes; others stay for those who wait later.

@@ -168,7 +168,7 @@ fn presence_across_domains() {
     let pcsd = Daemon::start_with(&place, &people, false, &resolv_option(&dns));
     let kamailio = Kamailio::start(&place, &dns.resolv_file, &[], None);
     dns.serve(&home_zone("udp", pcsd.port).domain(OTHER_DOMAIN, "udp", kamailio.address().port()));
-    step!(place, "Alice's phone is at {DEVICE}");
+    step!(place, "Alice's phone is at {DEVICE}, and watches the home");
     let alice = Setup {
         contact: "pcs",
         ip: DEVICE.into(),
@@ -227,6 +227,8 @@ fn presence_across_domains() {
     assert_eq!(told.iter().filter(|line| line.contains("NOTIFY sip:")).count(), 1, "he was told what he may not see");
 
     step!(place, "her phone signs off");
+    say(&mut alice, "auto", "Others see what your devices say.");
+    carl.await_contact("Online");
     alice.quit();
     carl.await_contact("Offline");
     let seen = carl.program.output.since(0);

@@ -101,11 +101,24 @@ fn rtc_client_watches_and_writes() {
     let tablet = device(&place, &pcsd, "bob", LOCALHOST, "take_message");
     pcsd.await_devices("bob", 2);
     let from = bob.program.output.len();
-    let local = SocketAddr::new(LOCALHOST, free_port());
-    let seen = Sipp::new("rtc_session", &pcsd, "carol", "bob", local).play(&place);
-    assert!(seen.contains("m=x-ms-message"), "{seen}");
+    let mut carol = Client::new("carol", AGENT, &pcsd, LOCALHOST);
+    let mut session = carol.dialog(&sip("bob"));
+    let local = carol.local();
+    let offer = format!(
+        "v=0\r\no=- 0 0 IN IP4 {0}\r\ns=session\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=x-ms-message {1} sip sip:{local}\r\n",
+        local.ip(),
+        local.port()
+    );
+    let fields = format!("Contact: {}\r\nContent-Type: application/sdp\r\n", carol.contact());
+    let accepted = carol.request("INVITE", &mut session, &fields, offer);
+    accepted.assert_status(200);
+    assert!(accepted.text().contains("m=x-ms-message ") && !accepted.text().contains("m=audio"), "{}", accepted.text());
+    carol.acknowledge(&session, None);
+    let plain = "Content-Type: text/plain; charset=UTF-8\r\n";
+    carol.request("MESSAGE", &mut session, plain, "Shall we meet?").assert_status(200);
     bob.await_trace(from, "Shall we meet?");
     assert!(tablet.finish().contains("Shall we meet?"));
+    carol.request("BYE", &mut session, "", "").assert_status(200);
     let heard = bob.program.output.since(from);
     assert!(heard.iter().any(|line| line.starts_with("From: <sip:carol@home.example>")), "{heard:#?}");
     assert!(!heard.iter().any(|line| line.starts_with("INVITE ") || line.contains("x-ms-message")), "{heard:#?}");
