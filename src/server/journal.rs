@@ -196,6 +196,7 @@ impl Core {
 
     /// Takes back a record that was kept.
     pub(super) fn restored(&mut self, now: Instant, key: Key, bytes: &[u8], source: Source) {
+        self.presence.mark_restored(key);
         match key.kind {
             Kind::Binding => self.restore_binding(now, key, bytes, source),
             Kind::Subscription => self.restore_watch(now, key, bytes, source),

@@ -140,7 +140,6 @@ impl Presence {
             }
         }
         self.people = people;
-        self.words_changed.mark_all();
         self.publications.renumber(around.stack, &person);
         self.watched.renumber(now, around.stack, &person);
         for index in 0..WATCHES {

@@ -230,6 +230,11 @@ impl Watches {
         stack.schedule.wake(Task::Journal.id());
     }
 
+    /// Has the journal told of every watch.
+    pub fn mark_live(&mut self) {
+        self.table.iter().for_each(|(handle, _)| self.changed.mark(handle.index()));
+    }
+
     /// A watch.
     pub fn get(&self, handle: WatchHandle) -> Option<&Watch> {
         self.table.get(handle)
