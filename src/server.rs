@@ -4,7 +4,9 @@
 //! [`Server::poll_timeout`]. Messages from streams are read one at a time within `poll`, so that what one of them made
 //! to be sent is sent before the next is read.
 
+mod admission;
 mod agent;
+mod asking;
 mod chat;
 pub mod commands;
 pub mod contract;
@@ -13,6 +15,7 @@ mod inbound;
 mod journal;
 mod lookups;
 mod own;
+mod register;
 mod requests;
 pub mod status;
 
@@ -251,7 +254,9 @@ impl Server {
             Task::Watch(index) => return core.produce_notify(now, index),
             Task::Watched(index) => {
                 let (presence, mut around) = core.split_presence();
-                presence.watched.produce(now, &mut around, index);
+                if let Some(changed) = presence.watched.produce(now, &mut around, index) {
+                    presence.watched_changed(now, &mut around, changed);
+                }
                 return Produced::Nothing;
             }
             Task::Port(_) => {

@@ -11,10 +11,10 @@ use crate::base::store::Bytes;
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::home::people::LIST_SUFFIX;
-use crate::home::policy::{Asker, Decision};
+use crate::home::policy::{Asker, Assurance, Decision};
 use crate::home::presence::list::write_line;
 use crate::home::presence::publication::{self, Change};
-use crate::home::presence::watch::{MOST_EXPIRES_S, Package};
+use crate::home::presence::watch::{MOST_EXPIRES_S, Package, Subject};
 use crate::home::presence::{Request, Wanted, watched};
 use crate::home::registrar::Refused;
 use crate::sip::dialog;
@@ -78,9 +78,17 @@ impl Core {
         };
         let Some(asker) = self.asker(now, incoming) else { return true };
         if let Err(refused) = self.begin_watch(now, incoming, place, (asker, package, event_id)) {
-            self.answer_for_good(now, incoming, &refused);
+            self.refuse_watcher(now, incoming, &asker, &refused);
         }
         true
+    }
+
+    /// Refuses who has proven who he is for good, and strangers without keeping anything.
+    fn refuse_watcher(&mut self, now: Instant, incoming: &Incoming<'_, '_>, asker: &Asker<'_>, answer: &Refused) {
+        match asker.assurance {
+            Assurance::Digest => self.answer_for_good(now, incoming, answer),
+            _ => self.refuse(now, incoming, answer.fault.status, answer.fault.reason, answer.field),
+        }
     }
 
     fn begin_watch(
@@ -213,6 +221,20 @@ impl Core {
         let Some(handle) = known else {
             return self.refuse(now, incoming, 481, "Subscription Does Not Exist", "");
         };
+        if message.values(Name::Require).any(|tag| !SUBSCRIBE_TAGS.iter().any(|it| tag.eq_ignore_ascii_case(it))) {
+            return self.refuse_tags(now, incoming, &[Name::Require], &SUBSCRIBE_TAGS);
+        }
+        // Another subscription in the same dialog (RFC 6665 §4.5.2) is none of ours.
+        let event = message.field(Name::Event).and_then(|field| Event::parse(field.value).ok());
+        let about = event.and_then(|event| Some((Package::from_name(event.package)?, event.id.unwrap_or_default())));
+        let same = self.presence.watches.get(handle).map(|watch| (watch.package, watch.event_id.as_bytes()));
+        match (about, same) {
+            (Some(about), Some(same)) if about == same => {}
+            (Some((package, _)), Some((same, _))) if package == same => {
+                return self.refuse(now, incoming, 481, "Subscription Does Not Exist", "");
+            }
+            _ => return self.refuse(now, incoming, 489, "Bad Event", ALLOW_EVENTS),
+        }
         let Some(asker) = self.asker(now, incoming) else { return };
         let expires_s = expires_of(message, DEFAULT_EXPIRES_S).min(MOST_EXPIRES_S);
         let is_his = self.presence.watches.get(handle).is_some_and(|watch| {
@@ -225,17 +247,21 @@ impl Core {
             .get(handle)
             .is_some_and(|watch| watch.watcher.is_some() || watch.source == incoming.from.ip().to_canonical());
         if !is_his || !is_there {
-            return self.answer_for_good(now, incoming, &refused(403, "Not Your Subscription", ""));
+            return self.refuse_watcher(now, incoming, &asker, &refused(403, "Not Your Subscription", ""));
         }
         if (1..LEAST_EXPIRES_S).contains(&expires_s) {
-            return self.answer_for_good(now, incoming, &refused(423, "Interval Too Brief", TOO_BRIEF));
+            return self.refuse_watcher(now, incoming, &asker, &refused(423, "Interval Too Brief", TOO_BRIEF));
         }
         let Some(server) = self.stack.open_server(now, &incoming.keys, flow, false) else {
             return self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
         };
         let outcome = self.presence.refresh(now, &mut self.stack, handle, (message, flow), expires_s);
         match outcome {
-            Ok(id) => self.accept(now, incoming, server, (id, expires_s, false)),
+            Ok(id) => {
+                let watch = self.presence.watches.get(handle);
+                let is_list = watch.is_some_and(|watch| matches!(watch.subject, Subject::List(_)));
+                self.accept(now, incoming, server, (id, expires_s, is_list));
+            }
             Err(refused) => self.respond(now, incoming, server, &refused),
         }
     }
@@ -274,6 +300,9 @@ impl Core {
 
     fn publish(&mut self, now: Instant, incoming: &Incoming<'_, '_>, person: usize) {
         let Incoming { message, flow, from, .. } = *incoming;
+        if message.field(Name::Require).is_some() {
+            return self.refuse_tags(now, incoming, &[Name::Require], &[]);
+        }
         let Some(asker) = self.asker(now, incoming) else { return };
         if asker.proven_person() != Some(person) {
             return self.refuse_asker(now, incoming, asker, 403, "Not Your Address");
@@ -303,9 +332,6 @@ impl Core {
     /// Carries out a PUBLISH (RFC 3903 §6); its entity-tag and life.
     fn publication(&mut self, now: Instant, incoming: &Incoming<'_, '_>, person: usize) -> Result<(u64, u32), Refused> {
         let Incoming { message, flow, .. } = *incoming;
-        if message.field(Name::Require).is_some() {
-            return Err(refused(420, "Bad Extension", ""));
-        }
         let event = message.field(Name::Event).and_then(|field| Event::parse(field.value).ok());
         if event.is_none_or(|event| event.package != b"presence") {
             return Err(refused(489, "Bad Event", ALLOW_EVENTS));
@@ -383,7 +409,8 @@ impl Core {
         let broken = |fault: crate::wire::xml::Fault| Fault { status: 400, reason: fault.reason };
         let mut entries = resource_lists::Entries::new(list).map_err(broken)?;
         while let Some(entry) = entries.next().map_err(broken)? {
-            let uri: String<{ crate::home::presence::list::URI_BYTES }> = entry.uri.cut();
+            // One that is too long is left out: cut off it would be somebody else's.
+            let uri: String<{ crate::home::presence::list::URI_BYTES + 1 }> = entry.uri.cut();
             write_line(uri.as_bytes(), &mut out);
         }
         drop(entries);

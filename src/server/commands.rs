@@ -138,7 +138,10 @@ impl Core {
         }
         for (index, buddy) in model.buddies.iter().enumerate().filter(|(_, buddy)| buddy.is_seen_by(person)) {
             let uri = around.people.buddy_uri::<160>(index);
-            let known = presence.watched.iter().find(|(_, it)| Some(&it.uri) == uri.as_ref());
+            let known = presence
+                .watched
+                .iter()
+                .find(|(_, it)| usize::from(it.person) == person && Some(&it.uri) == uri.as_ref());
             match known.and_then(|(_, it)| it.status.as_ref()) {
                 Some(status) => line(&buddy.name, status, out),
                 None => line(&buddy.name, &Status::new(), out),

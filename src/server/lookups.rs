@@ -84,6 +84,7 @@ impl Core {
             let found = found.map_err(fault_of);
             let (proxy, mut around) = self.split();
             proxy.located(now, &mut around, lookup, &found);
+            self.presence.located(now, &mut self.stack, lookup, found.is_ok());
         }
         self.stack.wake_lookups();
     }

@@ -100,6 +100,11 @@ impl List {
         self.entries.iter_mut().for_each(|entry| entry.told = 0);
     }
 
+    /// Has nothing told any more: who watches it leaves.
+    pub fn tell_nothing(&mut self) {
+        (self.is_full_due, self.dirty) = (false, 0);
+    }
+
     /// Marks the entries that are somebody. Whether there are any.
     pub fn touch(&mut self, is_it: impl Fn(Who) -> bool) -> bool {
         let before = self.dirty;

@@ -34,6 +34,7 @@ use crate::home::policy::{self, Asker, ByHand, Decision, Event, Kind, Snapshot, 
 use crate::home::proxy::Around;
 use crate::home::registrar::Refused;
 use crate::sip::dialog::{Dialog, Part};
+use crate::sip::limiter::source_of;
 use crate::sip::resolver::LookupHandle;
 use crate::sip::stack::{Stack, Task};
 use crate::wire::pidf::{Format, Status, Takes};
@@ -157,7 +158,12 @@ impl Presence {
                     (watch.subject, watch.watcher) = (subject, Some(moved as u16));
                 }
                 _ => {
-                    // Nobody is there to be seen, or to see.
+                    // Nobody is there to be seen, or to see: whoever has that number now is not meant.
+                    watch.subject = match watch.subject {
+                        Subject::List(list) => Subject::List(list),
+                        _ => Subject::Person(u16::MAX),
+                    };
+                    watch.watcher = None;
                     self.end(now, around.stack, handle, "noresource");
                     continue;
                 }
@@ -299,7 +305,7 @@ impl Presence {
         let source = request.from.ip().to_canonical();
         if watcher.is_none() {
             let strangers = || self.watches.iter().filter(|(_, watch)| watch.is_strangers());
-            let from_there = strangers().filter(|(_, watch)| watch.source == source).count();
+            let from_there = strangers().filter(|(_, watch)| source_of(watch.source) == source_of(source)).count();
             if strangers().count() >= STRANGER_WATCHES || from_there >= WATCHES_PER_SOURCE {
                 around.stack.counters.overloaded += 1;
                 self.release(around.stack, request.wanted);
@@ -345,7 +351,7 @@ impl Presence {
             self.drop_list(around.stack, subject);
             return Err(FULL);
         };
-        self.judge(around, handle);
+        self.judge(now, around, handle);
         self.watches.touch(now, around.stack, handle);
         if let Subject::Person(person) = subject
             && request.package == Package::Presence
@@ -383,22 +389,28 @@ impl Presence {
         {
             list.tell_all();
         }
-        self.watches.mark(stack, handle);
         match expires_s {
             0 => self.end(now, stack, handle, "timeout"),
-            _ => self.watches.touch(now, stack, handle),
+            _ => {
+                self.watches.mark(stack, handle);
+                self.watches.touch(now, stack, handle);
+            }
         }
         Ok(id)
     }
 
     /// Ends a watch: its watcher is told why, and then it goes.
     pub fn end(&mut self, now: Instant, stack: &mut Stack, handle: WatchHandle, reason: &'static str) {
-        if let Some(watch) = self.watches.get_mut(handle) {
-            watch.progress = Progress::Ending(reason);
-            watch.next_at = now;
-            self.watches.mark(stack, handle);
-            self.watches.touch(now, stack, handle);
+        let Some(watch) = self.watches.get_mut(handle).filter(|watch| !watch.is_ending()) else { return };
+        watch.progress = Progress::Ending(reason);
+        (watch.is_dirty, watch.next_at) = (true, now);
+        if let Subject::List(list) = watch.subject
+            && let Some(list) = self.lists.get_mut(list)
+        {
+            list.tell_nothing();
         }
+        self.watches.mark(stack, handle);
+        self.watches.touch(now, stack, handle);
     }
 
     /// Takes a watch out without a word: its watcher is gone.
@@ -484,11 +496,11 @@ impl Presence {
         }
     }
 
-    /// Judges a watch anew: whether it waits for an answer.
-    pub fn judge(&mut self, around: &Around<'_>, handle: WatchHandle) {
+    /// Judges a watch anew: whether it waits for an answer. Who watches the watchers of that person is told.
+    pub fn judge(&mut self, now: Instant, around: &mut Around<'_>, handle: WatchHandle) {
         let Some(watch) = self.watches.get(handle) else { return };
         let Subject::Person(person) = watch.subject else { return };
-        if watch.package != Package::Presence || matches!(watch.progress, Progress::Ending(_)) {
+        if watch.package != Package::Presence || watch.is_ending() {
             return;
         }
         let progress = match self.decide(around, watch, usize::from(person)) {
@@ -496,8 +508,11 @@ impl Presence {
             Decision::Refuse(..) => Progress::Ending("rejected"),
             _ => Progress::Active,
         };
-        if let Some(watch) = self.watches.get_mut(handle) {
-            watch.progress = progress;
+        if let Some(watch) = self.watches.get_mut(handle)
+            && core::mem::replace(&mut watch.progress, progress) != progress
+        {
+            self.watches.mark(around.stack, handle);
+            self.watchers_changed(now, around.stack, person);
         }
     }
 
@@ -559,6 +574,7 @@ impl Presence {
             .map(|(handle, device)| (handle, usize::from(device.person)))
             .take(crate::base::limits::BINDINGS_PER_PERSON)
             .collect();
+        let mut has_more = new.is_full();
         for (device, person) in new {
             let mut uri: String<{ list::URI_BYTES }> = String::new();
             let id = around.people.model.people.get(person).map_or("", |person| person.id.as_str());
@@ -567,7 +583,11 @@ impl Presence {
                 && self.watched.want(around.stack, person, Role::Device(device), uri.as_bytes()).is_none()
             {
                 log::warn!("no room to ask a device of {id} for its presence");
+                has_more = false;
             }
+        }
+        if has_more {
+            around.stack.schedule.wake(Task::People.id());
         }
         let is_gone = |role: Role| matches!(role, Role::Device(device) if around.registrar.get(device).is_none());
         while let Some((gone, _)) = { self.watched.iter().find(|(_, it)| is_gone(it.role)) } {

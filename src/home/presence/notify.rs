@@ -61,8 +61,8 @@ enum Way {
 enum Body {
     /// A document about one person.
     Single(Status),
-    /// Entries of a list: those with a bit set bring their documents.
-    List { with: u64, is_full: bool },
+    /// Entries of a list: those with a bit set bring their documents. `is_last` when nothing of this state follows.
+    List { with: u64, is_full: bool, is_last: bool },
     /// Who watches.
     Watchers,
     /// What waits.
@@ -76,12 +76,17 @@ impl Presence {
         if !self.watches.get(handle).is_some_and(|watch| watch.may_go(now)) {
             return;
         }
-        self.judge_anew(now, around, handle);
+        self.judge(now, around, handle);
         let Some(watch) = self.watches.get(handle) else { return };
         let is_datagram = matches!(open_flow(around.stack, watch), Some(Flow::Datagram { .. }));
         let (body, told) = self.body_for(around, watch, is_datagram);
         let is_ending = matches!(watch.progress, Progress::Ending(_));
         if !is_ending && !watch.is_asked && told == watch.told {
+            if let (Body::List { with, .. }, Subject::List(list)) = (&body, watch.subject)
+                && let Some(list) = self.lists.get_mut(list)
+            {
+                list.dirty &= !with;
+            }
             if let Some(watch) = self.watches.get_mut(handle) {
                 watch.is_dirty = false;
             }
@@ -149,6 +154,8 @@ impl Presence {
             }
             None => {
                 around.stack.counters.overloaded += 1;
+                // It is the version of a list as well: a number left out says that something was missed.
+                watch.dialog.local_cseq -= 1;
                 watch.next_at = now.plus(AGAIN_MS);
             }
         }
@@ -183,6 +190,10 @@ impl Presence {
             (_, Some(patience_ms)) => {
                 watch.is_asked = true;
                 watch.next_at = now.plus(patience_ms.max(PACE_MS));
+                // Which of the entries it has taken in is not known.
+                if let Some(list) = watch_list(watch).and_then(|list| self.lists.get_mut(list)) {
+                    list.tell_all();
+                }
             }
             _ => {
                 log::debug!("a watcher is gone: it answered {status}");
@@ -210,7 +221,7 @@ impl Presence {
         let Some(watch) = self.watches.get(handle) else { return };
         around.stack.send_own(now, flow, (Owner::Watch, NOBODY), T64_MS, |store, outgoing, out| {
             watch.dialog.write_request(store, outgoing, "pcs", Method::Notify, out);
-            write_event(now, watch, out);
+            write_event(now, watch, true, out);
             out.text("Content-Length: 0\r\n\r\n");
         });
     }
@@ -238,14 +249,15 @@ impl Presence {
         let limit_ms = if watch.is_strangers() && watch.told == 0 { UNPROVEN_MS } else { T64_MS };
         stack.send_own(now, flow, (Owner::Watch, handle.to_bits()), limit_ms, |store, outgoing, out| {
             watch.dialog.write_request(store, outgoing, "pcs", Method::Notify, out);
-            write_event(now, watch, out);
+            let is_last = !matches!(body, Body::List { is_last: false, .. });
+            write_event(now, watch, is_last, out);
             let content = Content { watch, store, people, clock, boundary: &boundary, documents: &documents };
             match body {
                 Body::Single(status) => content.single(status, out),
-                Body::List { with, is_full } => {
+                Body::List { is_full, .. } => {
                     let Subject::List(list) = watch.subject else { return };
                     let Some(list) = self.lists.get(list) else { return };
-                    content.list(list, (*with, *is_full), out);
+                    content.list(list, *is_full, out);
                 }
                 Body::Watchers => content.part(winfo::CONTENT_TYPE, out, |out| {
                     self.write_watchers(now, store, watch, out);
@@ -274,11 +286,12 @@ impl Presence {
             }
             (Package::Summary, _) => (Body::Summary, 1),
             (Package::Presence, Subject::List(list)) => {
-                let Some(list) = self.lists.get(list) else { return (Body::List { with: 0, is_full: true }, 0) };
-                let with = self.choose(around, watch, list, is_datagram);
+                let nothing = Body::List { with: 0, is_full: true, is_last: true };
+                let Some(list) = self.lists.get(list) else { return (nothing, 0) };
+                let (with, has_news) = self.choose(around, watch, list, is_datagram);
                 // Each entry has a hash of its own; the list is told whenever one of them is.
-                let is_news = with != 0 || list.is_full_due;
-                (Body::List { with, is_full: list.is_full_due }, watch.told ^ u64::from(is_news))
+                let told = watch.told ^ u64::from(has_news || list.is_full_due);
+                (Body::List { with, is_full: list.is_full_due, is_last: list.dirty & !with == 0 }, told)
             }
             (Package::Presence, subject) => {
                 let status = self.seen_by(around, watch, subject);
@@ -311,15 +324,15 @@ impl Presence {
     }
 
     /// The entries of a list whose documents go into the next NOTIFY: those that have changed for this watcher, as many as
-    /// fit. At least one, if there is any.
-    fn choose(&self, around: &Around<'_>, watch: &Watch, list: &List, is_datagram: bool) -> u64 {
+    /// fit. At least one, if there is any. And whether there is one: an entry may look to this watcher as it did before.
+    fn choose(&self, around: &Around<'_>, watch: &Watch, list: &List, is_datagram: bool) -> (u64, bool) {
         let told = self.entries_told(around, watch, watch_list(watch));
         // The first on UDP names the entries only: it is long enough by that.
         if is_datagram && list.is_full_due && list.entries.len() > 1 {
-            return 0;
+            return (0, true);
         }
         let budget = if is_datagram { LIST_DATAGRAM_BYTES } else { LIST_STREAM_BYTES };
-        let (mut with, mut spent) = (0, 0);
+        let (mut with, mut spent, mut count) = (0, 0, 0);
         for index in list.waiting() {
             let entry = &list.entries[index];
             let hash = told.get(index).copied().unwrap_or_default();
@@ -329,13 +342,13 @@ impl Presence {
                 continue;
             }
             let len = self.document(around, watch, list, index).1;
-            if spent > 0 && spent + len > budget {
+            if count > 0 && (spent + len > budget || count == MOST_DOCUMENTS) {
                 break;
             }
-            spent += len;
+            (spent, count) = (spent + len, count + 1);
             with |= 1 << index;
         }
-        with
+        (with, count > 0)
     }
 
     /// A hash of what a watcher sees of each entry of a list.
@@ -353,11 +366,16 @@ impl Presence {
         entries.collect()
     }
 
-    /// What a watcher sees of an entry; `None` when nothing is known.
+    /// What a watcher sees of an entry; `None` when nothing is known, and nothing was.
     fn entry_status(&self, around: &Around<'_>, watch: &Watch, list: &List, index: usize) -> Option<Status> {
-        match list.entries.get(index)?.who {
+        let entry = list.entries.get(index)?;
+        match entry.who {
             list::Who::Person(person) => Some(self.seen_by(around, watch, Subject::Person(person))),
-            list::Who::Watched(handle) => self.watched.get(handle)?.status.clone(),
+            list::Who::Watched(handle) => {
+                let known = self.watched.get(handle).and_then(|it| it.status.clone());
+                // What is not known any more must not look as it did.
+                known.or_else(|| (entry.told != 0).then(compose::hidden))
+            }
             list::Who::Nobody => None,
         }
     }
@@ -441,7 +459,7 @@ impl Presence {
         if watch.assurance == Assurance::Claimed {
             return Way::Gone;
         }
-        let mut text = [0; 2 * URI_BYTES];
+        let mut text = [0; 4 * URI_BYTES];
         let next = next_hop(&watch.dialog, stack);
         let Some(room) = text.get_mut(..next.len()) else { return Way::Gone };
         room.copy_from_slice(next);
@@ -455,18 +473,6 @@ impl Presence {
             }
             Destination::Pending(lookup, _) => Way::Pending(lookup),
             Destination::Nowhere(_) => Way::Gone,
-        }
-    }
-
-    /// Judges a watch anew; those who watch that are told of a difference, and the journal.
-    fn judge_anew(&mut self, now: Instant, around: &mut Around<'_>, handle: WatchHandle) {
-        let before = self.watches.get(handle).map(|watch| watch.progress);
-        self.judge(around, handle);
-        let Some(watch) = self.watches.get(handle).filter(|watch| Some(watch.progress) != before) else { return };
-        let subject = watch.subject;
-        self.watches.mark(around.stack, handle);
-        if let Subject::Person(person) = subject {
-            self.watchers_changed(now, around.stack, person);
         }
     }
 
@@ -504,7 +510,7 @@ impl Content<'_> {
         });
     }
 
-    fn list(&self, list: &List, (with, is_full): (u64, bool), out: &mut Writer<'_>) {
+    fn list(&self, list: &List, is_full: bool, out: &mut Writer<'_>) {
         let boundary = self.boundary.as_bytes();
         out.text("Require: eventlist\r\n");
         let mut content_type: String<160> = String::new();
@@ -512,12 +518,12 @@ impl Content<'_> {
         let _ = core::fmt::write(
             &mut content_type,
             format_args!(
-                "multipart/related;type=\"application/rlmi+xml\";start=\"<list@{domain}>\";boundary=\"{}\"",
+                "multipart/related;type=\"application/rlmi+xml\";start=\"<list@{domain}>\";boundary={}",
                 self.boundary
             ),
         );
         self.part(&content_type, out, |out| {
-            multipart::begin_part(boundary, rlmi::CONTENT_TYPE, Some(self.cid("list").as_bytes()), out);
+            multipart::begin_first_part(boundary, rlmi::CONTENT_TYPE, Some(self.cid("list").as_bytes()), out);
             let list_uri = self.watch.dialog.part(self.store, Part::Local);
             rlmi::begin(list_uri, self.watch.dialog.local_cseq - 1, is_full, out);
             for index in 0..list.entries.len() {
@@ -525,7 +531,6 @@ impl Content<'_> {
                 if !is_full && !has_document {
                     continue;
                 }
-                let _ = with;
                 let cid = self.cid(&number(index));
                 let instance =
                     rlmi::Instance { id: b"1", state: Substate::Active, reason: None, cid: Some(cid.as_bytes()) };
@@ -623,7 +628,7 @@ fn boundary_of(watch: &Watch) -> String<24> {
     boundary
 }
 
-fn write_event(now: Instant, watch: &Watch, out: &mut Writer<'_>) {
+fn write_event(now: Instant, watch: &Watch, is_last: bool, out: &mut Writer<'_>) {
     out.text("Event: ");
     out.text(watch.package.name());
     if !watch.event_id.is_empty() {
@@ -635,6 +640,8 @@ fn write_event(now: Instant, watch: &Watch, out: &mut Writer<'_>) {
     let state = match watch.progress {
         Progress::Pending => SubscriptionState::pending(expires_s),
         Progress::Active => SubscriptionState::active(expires_s),
+        // A list that is asked for once may take several: the last of them ends it.
+        Progress::Ending(_) if !is_last => SubscriptionState::active(expires_s.max(1)),
         Progress::Ending(reason) => SubscriptionState::terminated(reason.as_bytes(), None),
     };
     state.write(out);

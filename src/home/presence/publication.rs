@@ -99,11 +99,13 @@ impl Publications {
             }
         };
         let handle = self.find(person, known).ok_or(NOT_KNOWN)?;
-        let is_news = status.is_some();
+        let mut is_news = status.is_some();
         self.serial += u32::from(is_news);
         if let Some(publication) = self.table.get_mut(handle) {
             publication.origin = Origin::Published(etag);
             publication.expires_at = expires_at;
+            // A device that has registered anew is another binding, and no silent one.
+            is_news |= device != 0 && publication.device != device;
             publication.device = if device == 0 { publication.device } else { device };
             if let Some(status) = status {
                 publication.status = status;
@@ -156,7 +158,7 @@ impl Publications {
 
     /// A device is gone: what it has told watchers directly goes with it.
     pub fn device_gone(&mut self, stack: &mut Stack, device: u32) -> bool {
-        let is_its = |it: &Publication| it.device == device && it.origin == Origin::Notified;
+        let is_its = |it: &Publication| device != 0 && it.device == device && it.origin == Origin::Notified;
         let gone = self.table.iter().find(|(_, it)| is_its(it)).map(|(handle, _)| handle);
         gone.is_some_and(|handle| {
             self.remove(stack, handle);

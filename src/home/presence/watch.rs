@@ -272,10 +272,11 @@ impl Watches {
         self.table.is_full()
     }
 
-    /// Notes that something about the subject may have changed for a watch, and has it told when its time has come.
+    /// Notes that something about the subject may have changed for a watch, and has it told when its time has come. For one
+    /// that ends nothing changes any more: what is told last is told once.
     pub fn touch(&mut self, now: Instant, stack: &mut Stack, handle: WatchHandle) {
         let Some(watch) = self.table.get_mut(handle) else { return };
-        watch.is_dirty = true;
+        watch.is_dirty |= !watch.is_ending();
         if watch.may_go(now) {
             stack.schedule.wake(Task::Watch(handle.index()).id());
         }
@@ -303,7 +304,12 @@ impl Default for Watches {
 impl Watch {
     /// Whether a NOTIFY is wanted.
     pub const fn wants_notify(&self) -> bool {
-        self.is_dirty || self.is_asked || matches!(self.progress, Progress::Ending(_))
+        self.is_dirty || self.is_asked || self.is_ending()
+    }
+
+    /// Whether it has ended, and its watcher is to be told so.
+    pub const fn is_ending(&self) -> bool {
+        matches!(self.progress, Progress::Ending(_))
     }
 
     /// Whether a NOTIFY may go now.
@@ -328,7 +334,7 @@ impl Watch {
 
     fn deadline(&self) -> Option<Instant> {
         let may_wait = self.wants_notify() && self.in_flight.is_none() && self.lookup.is_none();
-        let ends = if matches!(self.progress, Progress::Ending(_)) { None } else { Some(self.expires_at) };
+        let ends = if self.is_ending() { None } else { Some(self.expires_at) };
         earliest(ends, may_wait.then_some(self.next_at))
     }
 }

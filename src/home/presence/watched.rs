@@ -197,17 +197,19 @@ impl AllWatched {
         changed
     }
 
-    /// Sends the SUBSCRIBE that is due.
-    pub fn produce(&mut self, now: Instant, around: &mut Around<'_>, index: usize) {
-        let Some(handle) = self.table.handle_at(index) else { return };
-        let Some(watched) = self.table.get_mut(handle) else { return };
+    /// Sends the SUBSCRIBE that is due. What is not known any more, because there is no way to ask.
+    pub fn produce(&mut self, now: Instant, around: &mut Around<'_>, index: usize) -> Option<WatchedHandle> {
+        let handle = self.table.handle_at(index)?;
+        let watched = self.table.get_mut(handle)?;
         let is_leaving = watched.phase == Phase::Leaving;
         if watched.in_flight.is_some() || watched.lookup.is_some() || !(is_leaving || watched.phase == Phase::Due) {
-            return;
+            return None;
         }
         if is_leaving && watched.dialog.is_none() {
-            return self.remove(now, around.stack, handle);
+            self.remove(now, around.stack, handle);
+            return None;
         }
+        let mut changed = None;
         match watched.ask(now, around, handle) {
             Sent::Yes(client) => {
                 watched.in_flight = Some(client);
@@ -216,10 +218,19 @@ impl AllWatched {
                 }
             }
             Sent::Pending(lookup) => watched.lookup = Some(lookup),
-            Sent::No if is_leaving => return self.remove(now, around.stack, handle),
-            Sent::No => watched.pause(now, None),
+            Sent::No if is_leaving => {
+                self.remove(now, around.stack, handle);
+                return None;
+            }
+            // What can't be refreshed ends, and is begun anew where it began.
+            Sent::No => {
+                changed = watched.status.take().map(|_| handle);
+                watched.forget_dialog(around.stack);
+                watched.pause(now, None);
+            }
         }
         self.reschedule(around.stack, handle);
+        changed
     }
 
     /// A lookup has ended.
@@ -447,7 +458,7 @@ impl Watched {
                     None => self.uri.as_bytes(),
                 };
                 let Ok(Uri::Sip(uri)) = Uri::parse(next) else { return Sent::No };
-                let mut kept = [0; URI_BYTES];
+                let mut kept = [0; 4 * URI_BYTES];
                 let Some(room) = kept.get_mut(..uri.raw.len()) else { return Sent::No };
                 room.copy_from_slice(uri.raw);
                 let Ok(Uri::Sip(uri)) = Uri::parse(room) else { return Sent::No };
