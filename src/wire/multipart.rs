@@ -131,7 +131,8 @@ fn write_part(boundary: &[u8], content_type: &str, content_id: Option<&[u8]>, ou
     out.text("\r\nContent-Type: ");
     out.text(content_type);
     if let Some(id) = content_id {
-        out.text("\r\nContent-ID: <");
+        // Linphone knows the field in this case only.
+        out.text("\r\nContent-Id: <");
         out.put(id);
         out.text(">");
     }
@@ -263,7 +264,7 @@ mod tests {
         assert_eq!(
             out.written(),
             b"--50UBfW7LSCVLtggUPe5z\r\nContent-Type: application/rlmi+xml;charset=\"UTF-8\"\r\n\
-              Content-ID: <nXYxAE@h>\r\n\r\n<list/>\r\n--50UBfW7LSCVLtggUPe5z\r\nContent-Type: text/plain\r\n\r\n\
+              Content-Id: <nXYxAE@h>\r\n\r\n<list/>\r\n--50UBfW7LSCVLtggUPe5z\r\nContent-Type: text/plain\r\n\r\n\
               \r\n--50UBfW7LSCVLtggUPe5z--\r\n"
         );
         let parts = parts("multipart/related;boundary=50UBfW7LSCVLtggUPe5z", out.written());

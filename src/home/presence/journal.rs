@@ -70,6 +70,7 @@ impl Presence {
             source: watch.source,
             is_pending: watch.progress == Progress::Pending,
             is_announced: watch.is_announced,
+            is_linphone: watch.is_linphone,
             event_id: &watch.event_id,
             dialog: watch.dialog.keep(&stack.store)?,
         })
@@ -144,6 +145,7 @@ impl Presence {
             lookup: None,
             event_id: kept.event_id.try_into().unwrap_or_default(),
             is_announced: kept.is_announced,
+            is_linphone: kept.is_linphone,
         };
         match self.watches.insert(around.stack, Some(slot), watch) {
             Some(_) => Some(()),

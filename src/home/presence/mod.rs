@@ -38,7 +38,7 @@ use crate::sip::limiter::source_of;
 use crate::sip::resolver::LookupHandle;
 use crate::sip::stack::{Stack, Task};
 use crate::wire::pidf::{Format, Status, Takes};
-use crate::wire::sip::{Fault, Message, Method, SipUri, Uri};
+use crate::wire::sip::{Fault, Message, Method, Name, SipUri, Uri};
 use compose::Manual;
 use list::{List, ListHandle, Lists};
 use publication::Publications;
@@ -345,6 +345,7 @@ impl Presence {
             lookup: None,
             event_id: request.event_id,
             is_announced: false,
+            is_linphone: is_linphone(request.message),
         };
         let Some(handle) = self.watches.insert(around.stack, None, watch) else {
             self.drop_list(around.stack, subject);
@@ -773,6 +774,12 @@ fn is_peer_to_peer(stack: &Stack, device: &Binding) -> bool {
     let agent = device.text(&stack.store, Text::Agent);
     let begins = |name: &[u8]| agent.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     [b"Windows RTC/".as_slice(), b"RTC/", b"Windows Messenger", b"Portrait"].into_iter().any(begins)
+}
+
+/// Whether a request is of a program on Linphone's library, as its User-Agent says.
+fn is_linphone(message: &Message<'_>) -> bool {
+    let agent = message.field(Name::UserAgent).map_or(b"".as_slice(), |field| field.value);
+    agent.windows(8).any(|part| part == b"Linphone")
 }
 
 /// What a device takes, as presence says it.

@@ -531,7 +531,7 @@ impl Content<'_> {
                 if !is_full && !has_document {
                     continue;
                 }
-                let cid = self.cid(&number(index));
+                let cid = self.named_cid(&number(index));
                 let instance =
                     rlmi::Instance { id: b"1", state: Substate::Active, reason: None, cid: Some(cid.as_bytes()) };
                 let uri = list.uri(self.store, index);
@@ -565,13 +565,26 @@ impl Content<'_> {
         out.patch(at + 5 - len, number.written());
     }
 
+    /// The name of an entry; none in a list of the watcher's own: Linphone puts it over the name that he has given.
     fn name_of(&self, list: &List, index: usize) -> &str {
         match list.entries.get(index).map(|entry| entry.who) {
-            Some(list::Who::Person(person)) => {
+            Some(list::Who::Person(person)) if list.is_named => {
                 self.people.model.people.get(usize::from(person)).map_or("", |person| person.name.as_str())
             }
             _ => "",
         }
+    }
+
+    /// A Content-ID as the list names it: without its angle brackets (RFC 4662 §5.5), but for Linphone, which compares the
+    /// two letter by letter.
+    fn named_cid(&self, local: &str) -> String<96> {
+        let cid = self.cid(local);
+        if !self.watch.is_linphone {
+            return cid;
+        }
+        let mut bracketed = String::new();
+        let _ = core::fmt::write(&mut bracketed, format_args!("<{cid}>"));
+        bracketed
     }
 
     fn cid(&self, local: &str) -> String<96> {
@@ -630,7 +643,7 @@ fn boundary_of(watch: &Watch) -> String<24> {
 
 fn write_event(now: Instant, watch: &Watch, is_last: bool, out: &mut Writer<'_>) {
     out.text("Event: ");
-    out.text(watch.package.name());
+    out.text(watch.event_name());
     if !watch.event_id.is_empty() {
         out.text(";id=");
         out.text(&watch.event_id);
