@@ -518,7 +518,8 @@ impl Presence {
         }
     }
 
-    /// The watches about a person that wait for her answer and of which she was not told.
+    /// The watches about a person that wait for her answer and of which she was not told. Who has not answered a NOTIFY yet
+    /// may not know of it: a SUBSCRIBE in somebody else's name must not have her devices ring.
     pub fn unannounced(&self, person: usize) -> impl Iterator<Item = WatchHandle> {
         self.watches
             .iter()
@@ -526,6 +527,8 @@ impl Presence {
                 watch.subject == Subject::Person(person as u16)
                     && watch.progress == Progress::Pending
                     && !watch.is_announced
+                    && watch.told != 0
+                    && watch.in_flight.is_none()
             })
             .map(|(handle, _)| handle)
     }
