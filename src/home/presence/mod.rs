@@ -418,7 +418,9 @@ impl Presence {
         let Some(watch) = self.watches.remove(now, stack, handle) else { return };
         self.drop_list(stack, watch.subject);
         watch.dialog.release(&mut stack.store);
-        self.drop_unwatched(now, stack);
+        if matches!(watch.subject, Subject::List(_) | Subject::Buddy(_)) {
+            self.drop_unwatched(now, stack);
+        }
         if let (Subject::Person(person), Package::Presence) = (watch.subject, watch.package) {
             self.watchers_changed(now, stack, person);
         }
@@ -516,7 +518,8 @@ impl Presence {
         }
     }
 
-    /// The watches about a person that wait for her answer and of which she was not told.
+    /// The watches about a person that wait for her answer and of which she was not told. Who has not answered a NOTIFY yet
+    /// may not know of it: a SUBSCRIBE in somebody else's name must not have her devices ring.
     pub fn unannounced(&self, person: usize) -> impl Iterator<Item = WatchHandle> {
         self.watches
             .iter()
@@ -524,6 +527,8 @@ impl Presence {
                 watch.subject == Subject::Person(person as u16)
                     && watch.progress == Progress::Pending
                     && !watch.is_announced
+                    && watch.told != 0
+                    && watch.in_flight.is_none()
             })
             .map(|(handle, _)| handle)
     }
@@ -714,9 +719,8 @@ impl Presence {
             return;
         }
         for index in 0..crate::base::limits::WATCHED {
-            let Some((handle, watched)) = self.watched.iter().find(|(handle, _)| handle.index() == index) else {
-                continue;
-            };
+            let Some(handle) = self.watched.handle_at(index) else { continue };
+            let Some(watched) = self.watched.get(handle) else { continue };
             let is_listed = |list: &List| list.entries.iter().any(|entry| entry.who == list::Who::Watched(handle));
             let is_needed = watched.role != Role::Elsewhere
                 || self.lists.iter().any(|(_, list)| is_listed(list))

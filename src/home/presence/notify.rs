@@ -27,7 +27,7 @@ use crate::home::policy::{Asker, Assurance, Decision};
 use crate::home::proxy::{self, Around};
 use crate::sip::dialog::Part;
 use crate::sip::resolver::LookupHandle;
-use crate::sip::stack::{ClientHandle, Stack};
+use crate::sip::stack::{ClientHandle, Stack, Task};
 use crate::sip::transaction::T64_MS;
 use crate::sip::transaction::client::Owner;
 use crate::wire::pidf::{self, Basic, Document, Status};
@@ -185,7 +185,11 @@ impl Presence {
             _ if matches!(watch.progress, Progress::Ending(_)) && watch.is_last_sent() => {
                 return self.drop_watch(now, stack, handle);
             }
-            (200..=299, _) => {}
+            (200..=299, _) => {
+                if watch.progress == Progress::Pending && !watch.is_announced {
+                    stack.schedule.wake(Task::People.id());
+                }
+            }
             // RFC 6665 §4.2.2: it may want the same again later.
             (_, Some(patience_ms)) => {
                 watch.is_asked = true;
