@@ -403,6 +403,7 @@ mod tests {
             lookup: None,
             event_id: String::new(),
             is_announced: false,
+            is_linphone: false,
         }
     }
 
