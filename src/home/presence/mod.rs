@@ -384,7 +384,9 @@ impl Presence {
         // An asker need not wait for its turn.
         watch.next_at = now;
         let id = watch.dialog.id;
+        // Who leaves was told of all of it before.
         if let Subject::List(list) = watch.subject
+            && expires_s > 0
             && let Some(list) = self.lists.get_mut(list)
         {
             list.tell_all();
