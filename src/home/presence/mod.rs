@@ -132,6 +132,8 @@ impl Presence {
         person: impl Fn(usize) -> Option<usize>,
         buddy: impl Fn(usize) -> Option<usize>,
     ) {
+        // Before anybody is told of them: what is known of who is new has to be put together first.
+        around.stack.schedule.wake(Task::People.id());
         let mut people: Vec<One, PEOPLE> = Vec::new();
         let _ = people.resize_default(around.people.model.people.len());
         for (index, one) in self.people.iter_mut().enumerate() {
@@ -175,7 +177,6 @@ impl Presence {
             self.watches.touch(now, around.stack, handle);
         }
         self.drop_unwatched(now, around.stack);
-        around.stack.schedule.wake(Task::People.id());
     }
 
     /// Puts together anew what is known of everybody, and has those told who see a difference.
