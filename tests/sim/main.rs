@@ -15,6 +15,7 @@ mod full;
 mod hiding;
 mod host;
 mod ledger;
+mod lists;
 mod load;
 mod message;
 mod messages;

@@ -132,6 +132,8 @@ impl Presence {
         person: impl Fn(usize) -> Option<usize>,
         buddy: impl Fn(usize) -> Option<usize>,
     ) {
+        // Before anybody is told of them: what is known of who is new has to be put together first.
+        around.stack.schedule.wake(Task::People.id());
         let mut people: Vec<One, PEOPLE> = Vec::new();
         let _ = people.resize_default(around.people.model.people.len());
         for (index, one) in self.people.iter_mut().enumerate() {
@@ -175,7 +177,6 @@ impl Presence {
             self.watches.touch(now, around.stack, handle);
         }
         self.drop_unwatched(now, around.stack);
-        around.stack.schedule.wake(Task::People.id());
     }
 
     /// Puts together anew what is known of everybody, and has those told who see a difference.
@@ -384,7 +385,9 @@ impl Presence {
         // An asker need not wait for its turn.
         watch.next_at = now;
         let id = watch.dialog.id;
+        // Who leaves was told of all of it before.
         if let Subject::List(list) = watch.subject
+            && expires_s > 0
             && let Some(list) = self.lists.get_mut(list)
         {
             list.tell_all();
