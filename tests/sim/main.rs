@@ -25,6 +25,7 @@ mod outside;
 mod pace;
 mod phone;
 mod presence;
+mod presence_restart;
 mod presence_rules;
 mod random;
 mod registration;
