@@ -71,7 +71,10 @@ fn a_watch_ends_when_it_was_to_end() {
     world.run(5_000);
     assert_eq!(world.last(&watching).state, "active");
     world.run(100_000);
-    assert_eq!((world.last(&watching).state.as_str(), world.last(&watching).reason.as_str()), ("terminated", "timeout"));
+    assert_eq!(
+        (world.last(&watching).state.as_str(), world.last(&watching).reason.as_str()),
+        ("terminated", "timeout")
+    );
     world.finish();
 }
 

@@ -97,8 +97,7 @@ impl Verdicts {
         if self.of(verdict.person).any(|known| known.address == verdict.address && known.from == verdict.from) {
             return;
         }
-        let inserted = self.table.insert_at(slot, verdict).or_else(|verdict| self.table.insert(verdict));
-        if let Ok(handle) = inserted {
+        if let Ok(handle) = self.table.insert_near(Some(slot), verdict) {
             self.changed.mark(handle.index());
         }
     }
