@@ -44,7 +44,7 @@ fn obey(command: Command) -> io::Result<bool> {
         Command::CheckRunning { socket } => return maintenance::check_running(&socket, &mut out),
         Command::CheckSpool { directory } => return maintenance::check(&directory, &mut out),
         Command::InitSpool { directory } => maintenance::init(&directory, &mut out)?,
-        Command::Ask { socket, request } => control::ask(&socket, request, &mut out)?,
+        Command::Ask { socket, request } => control::ask(&socket, &request, &mut out)?,
     }
     Ok(true)
 }

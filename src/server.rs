@@ -4,15 +4,18 @@
 //! [`Server::poll_timeout`]. Messages from streams are read one at a time within `poll`, so that what one of them made
 //! to be sent is sent before the next is read.
 
+mod admission;
 mod agent;
+mod asking;
 mod chat;
-mod commands;
+pub mod commands;
 pub mod contract;
 mod dialog;
 mod inbound;
 mod journal;
 mod lookups;
 mod own;
+mod register;
 mod requests;
 pub mod status;
 

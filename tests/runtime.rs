@@ -424,7 +424,12 @@ fn control_clients_are_bounded() {
         answer
     };
     assert_eq!(ask(b"say hello\n"), b"error: unknown request\n");
-    assert_eq!(ask(&[b'x'; 256]), b"error: unknown request\n");
+    assert_eq!(ask(&[b'x'; 1024]), b"error: unknown request\n");
+    // What has lost its end is not done: the rest may have meant another.
+    assert_eq!(ask(&[b"tell alice away ".as_slice(), &[b'x'; 1008]].concat()), b"error: unknown request\n");
+    assert_eq!(ask(b"tell alice dance\n"), b"error: I don't understand that. Write: help\n");
+    assert_eq!(ask(b"tell nobody away\n"), b"error: there is no person 'nobody'\n");
+    assert_eq!(ask(b"presence\n"), b"alice offline\n");
     assert_eq!(ask(b"\n"), b"error: unknown request\n");
     // Silent clients take every place, and lose it after their time: whoever waits is served then.
     let silent = (0..4).map(|_| UnixStream::connect(home.socket()).unwrap()).collect::<Vec<_>>();
@@ -469,4 +474,168 @@ fn pcsctl_says_what_is_wrong() {
     let output = home.pcsctl(&["status"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).starts_with("no permission"), "{}", text(&output.stderr));
+}
+
+/// Somebody of another domain who watches Alice, by UDP.
+struct Watcher {
+    socket: UdpSocket,
+    name: &'static str,
+    home: u16,
+}
+
+impl Watcher {
+    fn new(home: &Home, name: &'static str) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, name, home: home.sip }
+    }
+
+    /// Subscribes, and takes the first NOTIFY.
+    fn subscribe(&self) -> String {
+        let (port, name) = (self.socket.local_addr().unwrap().port(), self.name);
+        let request = format!(
+            "SUBSCRIBE sip:alice@home.example SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{port}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:{name}@x.test>;tag={port}\r\nTo: <sip:alice@home.example>\r\n\
+             Call-ID: {port}@x\r\nCSeq: 1 SUBSCRIBE\r\nContact: <sip:{name}@127.0.0.1:{port}>\r\n\
+             Event: presence\r\nAccept: application/pidf+xml\r\nExpires: 600\r\nContent-Length: 0\r\n\r\n"
+        );
+        self.socket.send_to(request.as_bytes(), ("127.0.0.1", self.home)).unwrap();
+        self.await_notify("Subscription-State: ")
+    }
+
+    /// Answers NOTIFYs until one has `part` in it.
+    fn await_notify(&self, part: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        let mut buffer = [0; 8192];
+        while Instant::now() < end {
+            let (len, from) = self.socket.recv_from(&mut buffer).expect("a NOTIFY comes");
+            let message = text(&buffer[..len]);
+            if !message.starts_with("NOTIFY ") {
+                assert!(message.starts_with("SIP/2.0 20"), "{message}");
+                continue;
+            }
+            let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+            let fields = message.split("\r\n").filter(|line| copied.iter().any(|name| line.starts_with(name)));
+            let answer = fields.fold("SIP/2.0 200 OK\r\n".to_string(), |answer, line| answer + line + "\r\n");
+            self.socket.send_to(format!("{answer}Content-Length: 0\r\n\r\n").as_bytes(), from).unwrap();
+            if message.contains(part) {
+                return message.into();
+            }
+        }
+        panic!("no NOTIFY with '{part}'")
+    }
+}
+
+/// What `pcsctl` printed; it has to have worked.
+fn said(output: &Output) -> &str {
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{}", text(&output.stdout));
+    text(&output.stdout)
+}
+
+/// What `pcsctl` complained of.
+fn refused(output: &Output) -> &str {
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""), "{}", text(&output.stderr));
+    text(&output.stderr)
+}
+
+#[test]
+fn presence_by_hand_reaches_who_watches() {
+    let home = Home::new("presence");
+    home.configure("config rule\n\tlist who 'anyone'\n\toption presence 'show'");
+    let daemon = Daemon::start(&home.config());
+    assert_eq!(said(&home.pcsctl(&["presence"])), "alice offline\n");
+    let watcher = Watcher::new(&home, "bob");
+    assert!(watcher.subscribe().contains("Subscription-State: active"));
+    let since = Instant::now();
+    let answer = home.pcsctl(&["presence", "alice", "away", "back at 6, p\u{e5} <lunch>"]);
+    assert_eq!(said(&answer), "Others see you away: back at 6, p\u{e5} <lunch>. Say auto to end that.\n");
+    watcher.await_notify("back at 6, p\u{e5} &lt;lunch&gt;");
+    // One NOTIFY a second, and nothing else wakes the server before its timers of 5 s.
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    // She has no device, and no word makes her reachable.
+    assert_eq!(said(&home.pcsctl(&["presence"])), "alice offline, away, by hand: back at 6, p\u{e5} <lunch>\n");
+    assert_eq!(
+        said(&home.pcsctl(&["presence", "--json"])),
+        "[{\"person\":\"alice\",\"state\":\"offline\",\"activities\":[\"away\"],\
+         \"note\":\"back at 6, p\u{e5} <lunch>\",\"by_hand\":true}]\n"
+    );
+    assert_eq!(said(&home.pcsctl(&["presence", "ALICE", "auto"])), "Others see what your devices say.\n");
+    let last = watcher.await_notify("closed");
+    assert!(!last.contains("back at 6"), "{last}");
+    assert_eq!(said(&home.pcsctl(&["presence"])), "alice offline\n");
+    assert_eq!(refused(&home.pcsctl(&["presence", "nobody", "away"])), "there is no person 'nobody'\n");
+    let output = home.pcsctl(&["presence", "alice", "dancing"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    drop(daemon);
+}
+
+#[test]
+fn watchers_wait_for_an_answer() {
+    let home = Home::new("watchers");
+    let daemon = Daemon::start(&home.config());
+    assert_eq!(said(&home.pcsctl(&["watchers"])), "");
+    assert_eq!(said(&home.pcsctl(&["watchers", "--json"])), "[]\n");
+    let (bob, carl) = (Watcher::new(&home, "bob"), Watcher::new(&home, "carl"));
+    for watcher in [&bob, &carl] {
+        assert!(watcher.subscribe().contains("Subscription-State: pending"));
+    }
+    let listed = home.pcsctl(&["watchers"]);
+    let mut lines = said(&listed).lines().collect::<Vec<_>>();
+    lines.sort_unstable();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for (line, name) in lines.iter().zip(["bob", "carl"]) {
+        assert!(line.starts_with(&format!("alice presence {name}@x.test pending, expires ")), "{line}");
+        assert!(line.ends_with(" s, pidf, from 127.0.0.1"), "{line}");
+    }
+    let status = home.pcsctl(&["status"]);
+    assert!(said(&status).contains("\nwatchers      2, of them 2 waiting; "), "{}", said(&status));
+
+    // Each by name, though both wait.
+    let answer = home.pcsctl(&["allow", "alice", "sip:bob@x.test"]);
+    assert_eq!(said(&answer), "bob@x.test may see you.\n");
+    bob.await_notify("Subscription-State: active");
+    let answer = home.pcsctl(&["deny", "alice", "carl@x.test"]);
+    assert_eq!(said(&answer), "carl@x.test sees you offline.\n");
+    // Who is denied is not told so, and sees her offline.
+    let told = carl.await_notify("Subscription-State: active");
+    assert!(told.contains("closed"), "{told}");
+    let json = home.pcsctl(&["watchers", "--json"]);
+    let json = said(&json);
+    assert_eq!(
+        json.matches("\"person\":\"alice\",\"subject\":\"person\",\"package\":\"presence\"").count(),
+        2,
+        "{json}"
+    );
+    assert_eq!(json.matches("\"state\":\"active\"").count(), 2, "{json}");
+    let status = home.pcsctl(&["status", "--json"]);
+    assert!(said(&status).contains("\"watches\":2,\"pending\":0,"), "{}", said(&status));
+    assert!(said(&status).contains("\"verdicts\":2,"), "{}", said(&status));
+
+    assert_eq!(refused(&home.pcsctl(&["allow", "nobody", "bob@x.test"])), "there is no person 'nobody'\n");
+    assert_eq!(home.pcsctl(&["allow", "alice"]).status.code(), Some(2));
+    drop(daemon);
+}
+
+#[test]
+fn who_is_there_and_why() {
+    let home = Home::new("explain");
+    home.configure(
+        "config person 'bob'\n\toption password 'secret'\n\
+         config rule\n\tlist who 'anyone'\n\toption messages 'block'\n",
+    );
+    let daemon = Daemon::start(&home.config());
+    said(&home.pcsctl(&["presence", "bob", "busy", "shh"]));
+    let who = home.pcsctl(&["who", "alice"]);
+    assert_eq!(said(&who), "bob: offline: shh\n");
+    let explained = home.pcsctl(&["explain", "alice", "from", "sip:carl@x.test", "message"]);
+    assert!(said(&explained).starts_with("carl@x.test is only claimed: "), "{}", said(&explained));
+    assert!(said(&explained).contains("the rule in line 10 for anyone"), "{}", said(&explained));
+    assert!(!said(&explained).contains("Calls: "), "{}", said(&explained));
+    let all = home.pcsctl(&["explain", "alice", "bob"]);
+    for aspect in ["bob is a person of the home", "\nPresence: shown as it is: ", "\nMessages: ", "\nCalls: "] {
+        assert!(said(&all).contains(aspect), "{}", said(&all));
+    }
+    assert_eq!(refused(&home.pcsctl(&["explain", "nobody", "bob"])), "there is no person 'nobody'\n");
+    assert_eq!(home.pcsctl(&["explain", "alice", "from", "bob", "everything"]).status.code(), Some(2));
+    drop(daemon);
 }

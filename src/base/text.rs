@@ -226,9 +226,47 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// A text from the network as one line for a person's eyes, or a terminal's: control characters, C1 included, are blanks,
+/// what is not UTF-8 is U+FFFD.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OneLine<'b>(pub &'b [u8]);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        for chunk in self.0.utf8_chunks() {
+            for piece in chunk.valid().split_inclusive(char::is_control) {
+                let text = piece.trim_end_matches(char::is_control);
+                f.write_str(text)?;
+                if text.len() < piece.len() {
+                    f.write_char(' ')?;
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                f.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_line() {
+        for (bytes, expected) in [
+            (&b"back at 6"[..], "back at 6"),
+            ("p\u{e5} lunch".as_bytes(), "p\u{e5} lunch"),
+            (b"a\r\nb\x1b[2J\x7f", "a  b [2J "),
+            ("\u{9b}31m".as_bytes(), " 31m"),
+            (b"x\xff\xc3", "x\u{fffd}\u{fffd}"),
+            (b"", ""),
+        ] {
+            assert_eq!(std::format!("{}", OneLine(bytes)), expected, "{}", bytes.escape_ascii());
+        }
+    }
 
     #[test]
     fn writer_remembers_what_did_not_fit() {

@@ -122,7 +122,7 @@ fn explain(rest: &str) -> Option<Command<'_>> {
 }
 
 /// The `USER@HOST` of what may be written as a URI, in angle brackets, or at the end of a sentence.
-fn address(text: &str) -> &str {
+pub fn address(text: &str) -> &str {
     let text = text.trim_matches(['<', '>', '"', '\'']).trim_end_matches(['.', ',', '!', '?', '>']);
     let bare = match text.split_once(':') {
         Some((scheme, rest)) if ["sip", "sips"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) => rest,

@@ -1,11 +1,12 @@
 //! The command line: one program with two names, `pcsd` (the server) and `pcsctl` (its remote control).
 
-use super::control::{Request, SOCKET_DEFAULT, Subject};
+use super::control::{REQUEST_BYTES, Request, SOCKET_DEFAULT, Subject};
+use crate::home::commands;
 use core::fmt;
 use std::ffi::{OsStr, OsString};
 use std::format;
 use std::path::{Path, PathBuf};
-use std::string::String;
+use std::string::{String, ToString};
 use std::vec::Vec;
 
 /// What the program is to do.
@@ -181,6 +182,9 @@ fn parse_pcsctl(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
         [b"help"] => (Command::Help(Program::Pcsctl), true),
         [b"status"] => (ask(Subject::Status), true),
         [b"devices"] => (ask(Subject::Devices), true),
+        [b"presence"] => (ask(Subject::Presence), true),
+        [b"watchers"] => (ask(Subject::Watchers), true),
+        [b"presence" | b"allow" | b"deny" | b"who" | b"explain", ..] => (ask(tell(&rest)?), false),
         [b"backup", _] => (Command::Backup { file: file(1), socket }, false),
         [b"restore", _] => (Command::Restore { file: file(1), socket }, false),
         [b"spool", b"check"] => (Command::CheckRunning { socket }, false),
@@ -195,13 +199,57 @@ fn parse_pcsctl(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
 /// How many words make sense before the one that does not.
 fn known_words(words: &[&[u8]]) -> usize {
     let known = match words[0] {
-        b"status" | b"devices" | b"help" => 1,
+        b"status" | b"devices" | b"watchers" | b"help" => 1,
         b"backup" | b"restore" => 2,
         b"spool" if words.get(1) == Some(&&b"check"[..]) => 3,
         b"spool" => 1,
         _ => 0,
     };
     known.min(words.len() - 1)
+}
+
+/// What is said for a person: `presence PERSON STATE [NOTE]`, `allow PERSON ADDRESS` and so on.
+fn tell(words: &[OsString]) -> Result<Subject, String> {
+    let words = words.iter().map(|word| word.to_str().ok_or_else(|| format!("'{}' is not UTF-8", word.display())));
+    let words = words.collect::<Result<Vec<&str>, String>>()?;
+    let (verb, person) = (words[0], words.get(1).copied().unwrap_or_default());
+    let said = words.get(2..).unwrap_or_default().join(" ");
+    let text = match (verb, &*said) {
+        ("presence", "") => return Err("presence of a person needs a state".into()),
+        ("presence", _) => said,
+        ("who", _) if person.is_empty() => return Err("who needs a person".into()),
+        ("who", "") => "who".into(),
+        ("who", _) => return Err(format!("unknown word '{}'", words[2])),
+        (_, "") => return Err(format!("{verb} needs a person and an address")),
+        _ => format!("{verb} {said}"),
+    };
+    // It is one line, of which nothing is lost.
+    let text = text.replace(char::is_control, " ");
+    let is_understood = match commands::Command::parse(&text) {
+        commands::Command::Show(_) => verb == "presence",
+        commands::Command::Who => verb == "who",
+        commands::Command::Allow(Some(_)) => verb == "allow",
+        commands::Command::Deny(Some(_)) => verb == "deny",
+        commands::Command::Explain(..) => verb == "explain",
+        _ => false,
+    };
+    if !is_understood {
+        return Err(match verb {
+            "presence" => format!("'{text}' begins with no state: available, away, busy, offline, auto"),
+            "explain" => {
+                "explain needs a person, from, an address, and message, call, video, presence or nothing".into()
+            }
+            _ => format!("'{}' is no address", text.trim_start_matches(verb).trim_start()),
+        });
+    }
+    if person.is_empty() || person.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(format!("'{person}' is no name of a person"));
+    }
+    let subject = Subject::Tell { person: person.into(), text };
+    match Request::from(subject.clone()).to_string().len() < REQUEST_BYTES {
+        true => Ok(subject),
+        false => Err("that is too long".into()),
+    }
 }
 
 /// The value of option `name` if `word` is that option: the rest of `name=value`, or the next word.
@@ -266,11 +314,23 @@ pcsctl: asks a running pcsd
 
 usage: pcsctl [--socket PATH] status [--json]    how the server is
        pcsctl [--socket PATH] devices [--json]   the registered devices
+       pcsctl [--socket PATH] presence [--json]  how everybody is
+       pcsctl [--socket PATH] presence PERSON STATE [NOTE]
+                                                 show others this: available, away, busy, offline, lunch, meeting, phone,
+                                                 vacation ...; auto: what the person's devices say
+       pcsctl [--socket PATH] who PERSON         whom the person sees, and how they are
+       pcsctl [--socket PATH] watchers [--json]  who watches whom, and who waits for an answer
+       pcsctl [--socket PATH] allow PERSON ADDRESS
+       pcsctl [--socket PATH] deny PERSON ADDRESS
+                                                 whether ADDRESS (bob@x.example) may see the person
+       pcsctl [--socket PATH] explain PERSON from ADDRESS [message|call|video|presence]
+                                                 what becomes of what ADDRESS asks for, by which rule, and why
        pcsctl [--socket PATH] backup FILE        write all that is kept on the disk to a file
        pcsctl [--socket PATH] restore FILE       add what is missing from such a file
        pcsctl [--socket PATH] spool check        say what there is on the disk; writes nothing
        pcsctl spool check DIR                    the same of a directory that nobody uses
 
+A person says the same of herself in a message to sip:pcs@DOMAIN.
 The default socket is /var/run/pcsd.sock.
 Exit status: 0 done, 1 failed, 2 wrong usage.
 ";
@@ -278,7 +338,6 @@ Exit status: 0 done, 1 failed, 2 wrong usage.
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
 
     fn words(line: &str) -> Result<Command, UsageError> {
         parse(line.split(' ').map(OsString::from))
@@ -315,6 +374,74 @@ mod tests {
         assert_eq!(words("pcsd spool check f"), Ok(Command::CheckSpool { directory: file.clone() }));
         assert_eq!(words("pcsd spool init f"), Ok(Command::InitSpool { directory: file }));
         assert_eq!(words("pcsctl --help"), Ok(Command::Help(Program::Pcsctl)));
+        assert_eq!(words("pcsctl presence"), Ok(ask("/var/run/pcsd.sock", Subject::Presence, false)));
+        assert_eq!(words("pcsctl presence --json"), Ok(ask("/var/run/pcsd.sock", Subject::Presence, true)));
+        assert_eq!(words("pcsctl watchers --json --socket s"), Ok(ask("s", Subject::Watchers, true)));
+    }
+
+    /// What `pcsctl` says for a person when it is called with these words.
+    fn told(arguments: &[&str]) -> Result<(String, String), String> {
+        let line = core::iter::once("pcsctl").chain(arguments.iter().copied()).map(OsString::from);
+        match parse(line) {
+            Ok(Command::Ask { request: Request { subject: Subject::Tell { person, text }, json: false }, .. }) => {
+                Ok((person, text))
+            }
+            Ok(other) => panic!("{arguments:?}: {other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn what_is_said_for_a_person() {
+        for (arguments, text) in [
+            (&["presence", "alice", "away", "back at 6"][..], "away back at 6"),
+            (&["presence", "alice", "away", "back", "at", "6"], "away back at 6"),
+            (&["presence", "alice", "busy", "p\u{e5}\nlunch"], "busy p\u{e5} lunch"),
+            (&["presence", "alice", "Auto"], "Auto"),
+            (&["who", "alice"], "who"),
+            (&["allow", "alice", "sip:bob@x.test"], "allow sip:bob@x.test"),
+            (&["deny", "alice", "carl"], "deny carl"),
+            (&["explain", "alice", "from", "sip:bob@x", "message"], "explain from sip:bob@x message"),
+            (&["explain", "alice", "bob@x"], "explain bob@x"),
+        ] {
+            assert_eq!(told(arguments), Ok(("alice".into(), text.into())), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_said() {
+        let long = "x".repeat(REQUEST_BYTES);
+        for (arguments, reason) in [
+            (&["presence", "alice"][..], "presence of a person needs a state"),
+            (
+                &["presence", "alice", "dancing", "now"],
+                "'dancing now' begins with no state: available, away, busy, offline, auto",
+            ),
+            // Of what could be said to sip:pcs, only what the word before the person means.
+            (
+                &["presence", "alice", "allow", "bob@x"],
+                "'allow bob@x' begins with no state: available, away, busy, offline, auto",
+            ),
+            (&["presence", "al ice", "away"], "'al ice' is no name of a person"),
+            (&["presence", "", "away"], "'' is no name of a person"),
+            (&["presence", "a\nb", "away"], "'a\nb' is no name of a person"),
+            (&["presence", "alice", "away", &long], "that is too long"),
+            (&["allow"], "allow needs a person and an address"),
+            (&["deny", "alice"], "deny needs a person and an address"),
+            (&["allow", "alice", "bob@x carl@y"], "'bob@x carl@y' is no address"),
+            (&["allow", "alice", "<>"], "'<>' is no address"),
+            (&["who"], "who needs a person"),
+            (&["who", "alice", "bob"], "unknown word 'bob'"),
+            (&["explain", "alice"], "explain needs a person and an address"),
+            (
+                &["explain", "alice", "from", "bob@x", "everything"],
+                "explain needs a person, from, an address, and message, call, video, presence or nothing",
+            ),
+            (&["watchers", "alice"], "unknown word 'alice'"),
+            (&["allow", "alice", "bob@x", "--json"], "there is no JSON of that"),
+        ] {
+            assert_eq!(told(arguments), Err(reason.into()), "{arguments:?}");
+        }
     }
 
     #[test]

@@ -1,11 +1,18 @@
 //! The control socket: one line asks, the answer is what comes until the end. And the client for it, `pcsctl`.
 //!
-//! Requests are `status` and `devices`, each followed by ` json` for a machine, and `backup`, `restore` and `check`, which
-//! go on as [`super::storage::job`] says. An answer that begins with `error: ` is one. Whoever may open the socket may ask: its file is for owner and group only.
+//! Requests are `status`, `devices`, `presence` and `watchers`, each followed by ` json` for a machine; `tell PERSON TEXT`,
+//! which does what the person of that name would reach by writing TEXT to `sip:pcs@DOMAIN`; and `backup`, `restore` and
+//! `check`, which go on as [`super::storage::job`] says. TEXT is the rest of the line as it is, blanks and UTF-8 included:
+//! nothing is quoted or escaped, and it has no line end. A line has [`REQUEST_BYTES`] at most, its end included.
+//!
+//! An answer that begins with `error: ` is one. Whoever may open the socket may ask, and speak for everybody: its file is
+//! for owner and group only.
 
 use super::clock;
 use super::driver::Driver;
 use super::storage::job::{Job, Task};
+use crate::base::text::{OneLine, Writer};
+use crate::server::commands::Undone;
 use core::cell::RefCell;
 use core::fmt;
 use core::time::Duration;
@@ -22,6 +29,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::string::String;
 use std::vec::Vec;
 
 /// Where the socket is, unless the configuration or the command line says otherwise.
@@ -30,8 +38,11 @@ pub const SOCKET_DEFAULT: &str = "/var/run/pcsd.sock";
 /// Clients served at once; more wait in the backlog.
 pub const CLIENTS: usize = 4;
 
+/// Bytes of a request's line at most.
+pub const REQUEST_BYTES: usize = 1024;
+
 /// What can be asked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
     /// About what.
     pub subject: Subject,
@@ -40,48 +51,82 @@ pub struct Request {
 }
 
 /// What can be asked about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Subject {
     /// The server: counters and how full its tables are.
     Status,
     /// The registered devices.
     Devices,
+    /// How everybody is.
+    Presence,
+    /// Who watches whom.
+    Watchers,
+    /// Not a question: something a person says, as she would to `sip:pcs@DOMAIN`.
+    Tell {
+        /// The name of her section; a word.
+        person: String,
+        /// What she says; a line.
+        text: String,
+    },
     /// Not a question: something is to be done with the disk.
     Spool(Task),
 }
 
 impl Request {
-    /// The request that a line makes.
+    /// The request that a line makes; without its end.
     pub fn parse(line: &[u8]) -> Option<Self> {
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let subject = match words.next()? {
+        let (word, rest) = first_word(line.trim_ascii());
+        let subject = match word {
             b"status" => Subject::Status,
             b"devices" => Subject::Devices,
+            b"presence" => Subject::Presence,
+            b"watchers" => Subject::Watchers,
+            b"tell" => {
+                let (person, text) = first_word(rest);
+                let utf8 = |bytes| core::str::from_utf8(bytes).ok().filter(|it| !it.is_empty()).map(String::from);
+                return Some(Subject::Tell { person: utf8(person)?, text: utf8(text)? }.into());
+            }
             b"backup" => Subject::Spool(Task::Backup),
             b"restore" => Subject::Spool(Task::Restore),
             b"check" => Subject::Spool(Task::Check),
             _ => return None,
         };
-        let json = match words.next() {
-            None => false,
-            Some(b"json") if !matches!(subject, Subject::Spool(_)) => true,
-            Some(_) => return None,
-        };
-        words.next().is_none().then_some(Self { subject, json })
+        match rest {
+            b"" => Some(subject.into()),
+            b"json" if !matches!(subject, Subject::Spool(_)) => Some(Self { subject, json: true }),
+            _ => None,
+        }
+    }
+}
+
+impl From<Subject> for Request {
+    /// For a person's eyes.
+    fn from(subject: Subject) -> Self {
+        Self { subject, json: false }
     }
 }
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.subject {
+        f.write_str(match &self.subject {
             Subject::Status => "status",
             Subject::Devices => "devices",
+            Subject::Presence => "presence",
+            Subject::Watchers => "watchers",
+            Subject::Tell { person, text } => return write!(f, "tell {person} {text}"),
             Subject::Spool(Task::Backup) => "backup",
             Subject::Spool(Task::Restore) => "restore",
             Subject::Spool(Task::Check) => "check",
         })?;
         f.write_str(if self.json { " json" } else { "" })
     }
+}
+
+/// The first word of a line, and the rest without blanks around it.
+fn first_word(line: &[u8]) -> (&[u8], &[u8]) {
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    let (word, rest) = line.split_at(end);
+    (word, rest.trim_ascii())
 }
 
 /// The socket; its file goes when this does.
@@ -166,13 +211,15 @@ async fn answer_client(mut client: Async<UnixStream>, driver: &RefCell<Driver>) 
             n => len += n,
         }
     }
-    let request = line[..len].split(|byte| *byte == b'\n').next().and_then(Request::parse);
+    // Without its end a line may be a part of one, and do something else.
+    let end = line[..len].iter().position(|byte| *byte == b'\n');
+    let request = end.and_then(|end| Request::parse(&line[..end]));
     let answer = match request {
         Some(Request { subject: Subject::Spool(task), .. }) => {
             give_job(driver, Job { task, client: client.into_inner()? });
             return Ok(());
         }
-        Some(request) => answer(&mut driver.borrow_mut(), request),
+        Some(request) => answer(&mut driver.borrow_mut(), &request),
         None => b"error: unknown request\n".to_vec(),
     };
     client.write_all(&answer).await
@@ -190,12 +237,12 @@ fn give_job(driver: &RefCell<Driver>, job: Job) {
 }
 
 /// The answer in full. It is as long as the tables are, which are bounded.
-fn answer(driver: &mut Driver, request: Request) -> Vec<u8> {
+fn answer(driver: &mut Driver, request: &Request) -> Vec<u8> {
     let now = clock::now();
     let mut out = Vec::new();
     let storage = driver.records().map(|records| records.status());
     let server = driver.server();
-    match (request.subject, request.json) {
+    match (&request.subject, request.json) {
         (Subject::Status, false) => {
             text_line(&mut out, server.status(now));
             storage.into_iter().for_each(|storage| text_line(&mut out, storage));
@@ -213,17 +260,34 @@ fn answer(driver: &mut Driver, request: Request) -> Vec<u8> {
         // Done elsewhere.
         (Subject::Spool(_), _) => {}
         (Subject::Devices, false) => server.devices(now).for_each(|device| text_line(&mut out, device)),
-        (Subject::Devices, true) => {
-            let mut separator = b'[';
-            for device in server.devices(now) {
-                out.push(separator);
-                json(&mut out, &device);
-                separator = b',';
-            }
-            out.extend_from_slice(if separator == b'[' { b"[]\n" } else { b"]\n" });
-        }
+        (Subject::Devices, true) => json_array(&mut out, server.devices(now)),
+        (Subject::Presence, false) => server.presence().for_each(|person| text_line(&mut out, person)),
+        (Subject::Presence, true) => json_array(&mut out, server.presence()),
+        (Subject::Watchers, false) => server.watchers(now).for_each(|watcher| text_line(&mut out, watcher)),
+        (Subject::Watchers, true) => json_array(&mut out, server.watchers(now)),
+        (Subject::Tell { person, text }, _) => tell(driver, person, text, &mut out),
     }
     out
+}
+
+/// Has the server do what a person says, and appends what it answers.
+fn tell(driver: &mut Driver, person: &str, text: &str, out: &mut Vec<u8>) {
+    let mut room = std::vec![0; WORDS_BYTES];
+    let mut words = Writer::new(&mut room);
+    let outcome = driver.command(person, text, &mut words);
+    if outcome.is_err() {
+        out.extend_from_slice(b"error: ");
+    }
+    match outcome {
+        Err(Undone::NoPerson) => text_line(out, format_args!("there is no person '{}'", OneLine(person.as_bytes()))),
+        Ok(()) | Err(Undone::Said) => {
+            let lines = words.written().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            lines.for_each(|line| text_line(out, OneLine(line)));
+        }
+    }
+    if words.finish().is_err() {
+        text_line(out, "...");
+    }
 }
 
 /// Appends a text, ended by a line end.
@@ -248,16 +312,27 @@ fn json(out: &mut Vec<u8>, value: &impl Serialize) {
     out.extend_from_slice(b"null");
 }
 
+/// Appends values as an array in JSON, and a line end.
+fn json_array(out: &mut Vec<u8>, values: impl Iterator<Item = impl Serialize>) {
+    let mut separator = b'[';
+    for value in values {
+        out.push(separator);
+        json(out, &value);
+        separator = b',';
+    }
+    out.extend_from_slice(if separator == b'[' { b"[]\n" } else { b"]\n" });
+}
+
 /// Asks the server behind `path` and prints the answer.
 ///
 /// # Errors
 /// With the reason in words.
-pub fn ask(path: &Path, request: Request, out: &mut impl Write) -> io::Result<()> {
+pub fn ask(path: &Path, request: &Request, out: &mut impl Write) -> io::Result<()> {
     let mut socket = knock(path, request)?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).map_err(|error| explain(path, &error))?;
     if let Some(error) = answer.strip_prefix(b"error: ") {
-        return Err(io::Error::other(std::string::String::from_utf8_lossy(error).trim_end()));
+        return Err(io::Error::other(String::from_utf8_lossy(error).trim_end()));
     }
     out.write_all(&answer)?;
     out.flush()
@@ -267,7 +342,7 @@ pub fn ask(path: &Path, request: Request, out: &mut impl Write) -> io::Result<()
 ///
 /// # Errors
 /// With the reason in words.
-pub fn knock(path: &Path, request: Request) -> io::Result<UnixStream> {
+pub fn knock(path: &Path, request: &Request) -> io::Result<UnixStream> {
     let connect = || {
         let mut socket = UnixStream::connect(path)?;
         socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
@@ -290,8 +365,9 @@ pub fn explain(path: &Path, error: &io::Error) -> io::Error {
     io::Error::other(reason)
 }
 
-const REQUEST_BYTES: usize = 256;
 const JSON_BYTES: usize = 1024;
+/// Of an answer to what a person says; a longer one is cut.
+const WORDS_BYTES: usize = 64 * 1024;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_REST: Duration = Duration::from_secs(1);
@@ -303,17 +379,17 @@ mod tests {
 
     #[test]
     fn requests() {
-        for subject in [Subject::Status, Subject::Devices] {
+        for subject in [Subject::Status, Subject::Devices, Subject::Presence, Subject::Watchers] {
             for json in [false, true] {
-                let request = Request { subject, json };
+                let request = Request { subject: subject.clone(), json };
                 assert_eq!(Request::parse(request.to_string().as_bytes()), Some(request));
             }
         }
         for task in [Task::Backup, Task::Restore, Task::Check] {
-            let request = Request { subject: Subject::Spool(task), json: false };
+            let request = Request::from(Subject::Spool(task));
             assert_eq!(Request::parse(request.to_string().as_bytes()), Some(request));
         }
-        assert_eq!(Request::parse(b"  status \r"), Some(Request { subject: Subject::Status, json: false }));
+        assert_eq!(Request::parse(b"  status \r"), Some(Subject::Status.into()));
         for wrong in [
             &b""[..],
             b"\n",
@@ -321,12 +397,34 @@ mod tests {
             b"status xml",
             b"status json json",
             b"backup json",
+            b"presence alice",
+            b"presence alice away",
+            b"tell",
+            b"tell alice",
+            b"tell alice  ",
+            b"tell alice caf\xe9",
+            b"tell \xff away",
             b"STATUS",
             b"json",
             b"\xff\0",
         ] {
             assert_eq!(Request::parse(wrong), None, "{}", wrong.escape_ascii());
         }
+    }
+
+    #[test]
+    fn what_a_person_says_is_the_rest_of_the_line() {
+        let tell = |person: &str, text: &str| Subject::Tell { person: person.into(), text: text.into() }.into();
+        for (line, expected) in [
+            ("tell alice away back at 6", tell("alice", "away back at 6")),
+            ("tell alice away  \"p\u{e5} lunch\" %20", tell("alice", "away  \"p\u{e5} lunch\" %20")),
+            ("tell json json", tell("json", "json")),
+            (" tell\talice  who \r", tell("alice", "who")),
+        ] {
+            assert_eq!(Request::parse(line.as_bytes()), Some(expected), "{line}");
+        }
+        let request: Request = tell("alice", "away  \"p\u{e5} lunch\"");
+        assert_eq!(Request::parse(request.to_string().as_bytes()), Some(request));
     }
 
     #[test]

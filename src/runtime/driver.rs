@@ -17,8 +17,10 @@ use super::turnstile::Turnstile;
 use super::udp::{Sent, UdpPort, port_error};
 use crate::base::limits::{SOCKETS, STREAMS};
 use crate::base::net::{Port, PortSet, Stream, Transport};
+use crate::base::text::Writer;
 use crate::base::time::{Instant, earliest};
 use crate::server::Server;
+use crate::server::commands::Undone;
 use crate::server::contract::{Credits, Input, Output, PortError, Reason};
 use core::cell::RefCell;
 use core::future::Future;
@@ -169,6 +171,17 @@ impl Driver {
         let now = clock::now();
         self.server.handle(now, input);
         self.drain(now);
+    }
+
+    /// A turn that a person's own words begin: see [`Server::command`].
+    ///
+    /// # Errors
+    /// When it was not done.
+    pub fn command(&mut self, person: &str, text: &str, out: &mut Writer<'_>) -> Result<(), Undone> {
+        let now = clock::now();
+        let outcome = self.server.command(now, person, text, out);
+        self.drain(now);
+        outcome
     }
 
     /// The last turns: waits at most `limit` for what is being stored, takes no more connections, writes what goes at

@@ -1,7 +1,7 @@
 //! What is done to a spool by hand: begun, checked, backed up, restored. The commands of `pcsd` work on a directory that
 //! nobody uses; those of `pcsctl` have the running server do it, or keep still meanwhile.
 
-use super::control::{self, Request, Subject};
+use super::control::{self, Subject};
 use super::disk::{self, Absence, StdDisk};
 use super::state::{random_uuid, sync_directory};
 use super::storage::job::{Failure, Task, copy_pieces, serve_parts};
@@ -127,7 +127,7 @@ pub fn restore(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<(
 }
 
 fn knock(socket: &Path, task: Task) -> io::Result<std::os::unix::net::UnixStream> {
-    control::knock(socket, Request { subject: Subject::Spool(task), json: false })
+    control::knock(socket, &Subject::Spool(task).into())
 }
 
 /// The line by which the server says how it went.

@@ -5,9 +5,9 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use heapless::Vec;
 
-use super::Core;
+use super::{Core, Server};
 use crate::base::limits::BINDINGS_PER_PERSON;
-use crate::base::text::Writer;
+use crate::base::text::{OneLine, Writer};
 use crate::base::time::Instant;
 use crate::home::commands::{self, Command, Shown};
 use crate::home::policy::{self, Asker, Assurance, Event, Facts, Kind, Snapshot, State, Target};
@@ -19,19 +19,53 @@ use crate::sip::stack::Task;
 use crate::wire::pidf::{Activities, Activity, Status};
 use crate::wire::sip::Method;
 
+/// Why what was said was not done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Undone {
+    /// Nobody of the home has that name.
+    NoPerson,
+    /// What was written says why.
+    Said,
+}
+
+impl Server {
+    /// Does what a person says, in the words that `sip:pcs@DOMAIN` takes from her, and writes the answer: lines of text,
+    /// the last one without an end. `person` is the name of her section, in any case. What follows from it (a NOTIFY, a
+    /// record) is fetched with [`Server::poll`], as after an input. An answer that does not fit is cut between two of its
+    /// parts.
+    ///
+    /// # Errors
+    /// When it was not done, or not understood.
+    pub fn command(&mut self, now: Instant, person: &str, text: &str, out: &mut Writer<'_>) -> Result<(), Undone> {
+        let person = self.core.people.model.person(person.as_bytes()).ok_or(Undone::NoPerson)?;
+        if self.core.command(now, person, text, out) { Ok(()) } else { Err(Undone::Said) }
+    }
+
+    /// Writes what becomes of what somebody asks of a person, and why. `asker` is an address, as a URI or bare, or the name
+    /// of a person of the home; [`Kind::Other`] asks for everything.
+    ///
+    /// # Errors
+    /// When there is no such person, or that is no address.
+    pub fn explain(&mut self, person: &str, asker: &str, kind: Kind, out: &mut Writer<'_>) -> Result<(), Undone> {
+        let person = self.core.people.model.person(person.as_bytes()).ok_or(Undone::NoPerson)?;
+        if self.core.explain(person, commands::address(asker), kind, out) { Ok(()) } else { Err(Undone::Said) }
+    }
+}
+
 impl Core {
-    /// Does what a person says, and writes the answer.
-    pub(super) fn command(&mut self, now: Instant, person: usize, text: &str, out: &mut Writer<'_>) {
+    /// Does what a person says, and writes the answer. Whether it was done.
+    pub(super) fn command(&mut self, now: Instant, person: usize, text: &str, out: &mut Writer<'_>) -> bool {
         match Command::parse(text) {
             Command::Show(shown) => self.show(person, &shown, out),
             Command::Status => self.tell_status(person, out),
             Command::Who => self.tell_who(person, out),
             Command::Help => out.text(commands::HELP),
-            Command::Allow(whom) => self.answer_watcher(now, person, whom, true, out),
-            Command::Deny(whom) => self.answer_watcher(now, person, whom, false, out),
-            Command::Explain(whom, kind) => self.explain(person, whom, kind, out),
-            Command::Unknown(_) => out.text(commands::NOT_UNDERSTOOD),
+            Command::Allow(whom) => return self.answer_watcher(now, person, whom, true, out),
+            Command::Deny(whom) => return self.answer_watcher(now, person, whom, false, out),
+            Command::Explain(whom, kind) => return self.explain(person, whom, kind, out),
+            Command::Unknown(_) => return no(commands::NOT_UNDERSTOOD, out),
         }
+        true
     }
 
     fn show(&mut self, person: usize, shown: &Shown<'_>, out: &mut Writer<'_>) {
@@ -118,7 +152,7 @@ impl Core {
         }
     }
 
-    /// Takes her answer about who may see her.
+    /// Takes her answer about who may see her. Whether it is kept.
     fn answer_watcher(
         &mut self,
         now: Instant,
@@ -126,15 +160,15 @@ impl Core {
         whom: Option<&str>,
         is_allowed: bool,
         out: &mut Writer<'_>,
-    ) {
+    ) -> bool {
         let whom = match whom.map(|whom| address_of(whom, &self.people.model.main.domain)) {
             Some(Some(address)) => address,
-            Some(None) => return out.text(commands::NOT_UNDERSTOOD),
+            Some(None) => return no(commands::NOT_UNDERSTOOD, out),
             None => {
                 let mut waiting = self.asked(person, true);
-                let Some((first, ..)) = waiting.next() else { return out.text(commands::NOBODY_WAITS) };
+                let Some((first, ..)) = waiting.next() else { return no(commands::NOBODY_WAITS, out) };
                 if waiting.any(|(other, ..)| !verdict::is_same(first.as_bytes(), other.as_bytes())) {
-                    return out.text(commands::SEVERAL_WAIT);
+                    return no(commands::SEVERAL_WAIT, out);
                 }
                 first
             }
@@ -147,6 +181,12 @@ impl Core {
         let claims = |assurance: &Assurance| *assurance == Assurance::Claimed;
         let (presence, around) = self.split_presence();
         let seal = around.people.seal(&around.stack.random, person);
+        if presence.verdicts.is_full() {
+            // What people answered who have left the home makes room.
+            let people = 0..around.people.model.people.len();
+            let is_known = |seal: u32| people.clone().any(|it| around.people.seal(&around.stack.random, it) == seal);
+            presence.verdicts.retain(is_known);
+        }
         let mut put = |from| presence.verdicts.put(Verdict { person: seal, address: whom.clone(), from, is_allowed });
         // To deny is about the name, whoever bears it; to allow is about who asked, as far as he has not proven it.
         let mut outcome = Ok(());
@@ -159,7 +199,7 @@ impl Core {
             }
         }
         if outcome.is_err() {
-            return out.text("There is no room for another answer. Who runs the home can make a rule.");
+            return no("There is no room for another answer. Who runs the home can make a rule.", out);
         }
         let was_asked = his().next().is_some();
         around.stack.schedule.wake(Task::Journal.id());
@@ -172,6 +212,7 @@ impl Core {
             }
             (false, _) => write!(out, "{whom} sees you offline."),
         };
+        true
     }
 
     /// Who watches a person: address, where from, and how sure that is; only those who wait, if so asked.
@@ -186,12 +227,12 @@ impl Core {
         })
     }
 
-    /// Says what becomes of what somebody asks for.
-    pub(super) fn explain(&mut self, person: usize, whom: &str, kind: Kind, out: &mut Writer<'_>) {
+    /// Says what becomes of what somebody asks for. Whether that is an address.
+    fn explain(&mut self, person: usize, whom: &str, kind: Kind, out: &mut Writer<'_>) -> bool {
         let (presence, around) = self.split_presence();
         let model = &around.people.model;
         let Some(address) = address_of(whom, &model.main.domain) else {
-            return out.text(commands::NOT_UNDERSTOOD);
+            return no(commands::NOT_UNDERSTOOD, out);
         };
         let uri = address.as_bytes();
         let (user, host) = address.split_once('@').unwrap_or((&address, ""));
@@ -219,11 +260,18 @@ impl Core {
                 Snapshot { model, person: Some(person), state: presence.state(person), by_hand, devices: &facts };
             policy::explain(&Event { asker, kind, target: Target::Person }, &snapshot, out);
         }
+        true
     }
 }
 
 /// Places that one name has asked from which are looked at.
 const SOURCES: usize = 16;
+
+/// Says why something is not done.
+fn no(why: &str, out: &mut Writer<'_>) -> bool {
+    out.text(why);
+    false
+}
 
 /// Writes how somebody is, in words.
 fn write_status(status: &Status, out: &mut Writer<'_>) {
@@ -233,12 +281,12 @@ fn write_status(status: &Status, out: &mut Writer<'_>) {
         out.text(activity.name());
     }
     if !status.note.is_empty() {
-        out.text(": ");
-        out.text(&status.note);
+        // A note with line ends in it would add lines to the answer.
+        let _ = write!(out, ": {}", OneLine(status.note.as_bytes()));
     }
 }
 
-const fn word_of(state: State) -> &'static str {
+pub(super) const fn word_of(state: State) -> &'static str {
     match state {
         State::Available => "available",
         State::Away => "away",

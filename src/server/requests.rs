@@ -3,43 +3,27 @@
 
 use core::net::SocketAddr;
 
-use heapless::Vec;
-
 use super::Core;
 use super::agent::{ALLOW_EVENTS, refused};
 use super::dialog::GONE;
-use crate::base;
-use crate::base::limits::{BINDINGS_PER_PERSON, BRANCHES};
-use crate::base::net::{Flow, Stream, Transport, octets};
-use crate::base::random::Purpose;
+use crate::base::net::{Flow, Stream, Transport};
 use crate::base::text::Writer;
 use crate::base::time::Instant;
-use crate::home::binding::{Binding, Text};
-use crate::home::identity::{self, Demand, Identity};
-use crate::home::outside::{self, Destination, Onward};
-use crate::home::policy::{
-    self, Asker, Assurance, Decision, Devices, Event, Facts, Kind, Preference, Snapshot, State, Target as Goal,
-};
+use crate::home::outside::Onward;
+use crate::home::policy::{Asker, Assurance};
 use crate::home::presence::list::URI_BYTES;
-use crate::home::proxy::context::{self, Passage, Retarget, Target, To};
-use crate::home::proxy::{self, Job, veil};
-use crate::home::registrar::{BindingHandle, Refused, Registrar};
-use crate::home::reluctant::Reluctant;
+use crate::home::proxy::context::{Retarget, To};
+use crate::home::proxy::{self, veil};
+use crate::home::registrar::{BindingHandle, Refused};
 use crate::sip::branch;
-use crate::sip::limiter::{MALFORMED_COST, REFUSED_COST};
+use crate::sip::limiter::MALFORMED_COST;
 use crate::sip::mask;
 use crate::sip::route::Routes;
 use crate::sip::stack::{Keys, ServerHandle, tag_of};
 use crate::sip::transport::DEFAULT_PORT;
-use crate::wire::sdp;
-use crate::wire::sip::features::{self, Judgement as Judged};
 use crate::wire::sip::response::{self, Head};
-use crate::wire::sip::{
-    Essentials, Fault, MediaType, Message, Method, Name, NameAddr, SipUri, Uri, date, list, same_name,
-};
+use crate::wire::sip::{Essentials, Fault, Message, Method, Name, NameAddr, SipUri, Uri};
 
-/// Option tags a REGISTER may require.
-const REGISTRAR_TAGS: [&[u8]; 2] = [b"path", b"outbound"];
 const OUR_METHODS: &str = "Allow: OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH, MESSAGE\r\n";
 
 /// A request being handled.
@@ -270,345 +254,6 @@ impl Core {
         }
     }
 
-    /// Who asks; `None` when that has been answered with a challenge or a refusal.
-    pub(super) fn asker<'b>(&mut self, now: Instant, incoming: &Incoming<'_, 'b>) -> Option<Asker<'b>> {
-        let whose = &incoming.essentials.from;
-        let is_home = match whose.parsed_uri() {
-            Ok(Uri::Sip(uri)) => self.people.is_home(&self.stack.network, &uri),
-            // im: and pres: addresses look like ours on a phone, too; nobody can prove one.
-            Ok(Uri::Other { rest, .. }) => self.people.is_domain_of(rest),
-            Ok(Uri::Tel(_)) => false,
-            // A phone might make an address of ours of it all the same.
-            Err(fault) => {
-                self.refuse(now, incoming, fault.status, fault.reason, "");
-                return None;
-            }
-        };
-        if !is_home {
-            return Some(self.stranger(incoming));
-        }
-        if let Some(person) = self.proven_in_dialog(incoming) {
-            return Some(Asker { assurance: Assurance::Digest, person: Some(person), address: address_of(whose) });
-        }
-        let Self { stack, people, nonces, .. } = self;
-        let identity =
-            identity::identify(now, stack, people, nonces, incoming.message, whose, Name::ProxyAuthorization);
-        self.judge(now, incoming, identity, 407)
-    }
-
-    /// Whether From is an address of the home, which has to be proven.
-    pub(super) fn is_from_home(&self, incoming: &Incoming<'_, '_>) -> bool {
-        match incoming.essentials.from.parsed_uri() {
-            Ok(Uri::Sip(uri)) => self.people.is_home(&self.stack.network, &uri),
-            Ok(Uri::Other { rest, .. }) => self.people.is_domain_of(rest),
-            _ => false,
-        }
-    }
-
-    /// Somebody of another domain, which the connection may have proven.
-    fn stranger<'b>(&self, incoming: &Incoming<'_, 'b>) -> Asker<'b> {
-        let address = address_of(&incoming.essentials.from);
-        let Flow::Stream(stream) = incoming.flow else { return Asker::claimed(address) };
-        let proved = self.stack.network.stream(stream).map_or("", |state| state.proved.as_str());
-        match incoming.essentials.from.parsed_uri() {
-            Ok(Uri::Sip(uri)) if !proved.is_empty() && same_name(uri.host_raw, proved.as_bytes()) => {
-                Asker { assurance: Assurance::Peer, person: None, address }
-            }
-            _ => Asker::claimed(address),
-        }
-    }
-
-    /// Challenges or refuses who is not proven.
-    fn judge<'b>(
-        &mut self,
-        now: Instant,
-        incoming: &Incoming<'_, 'b>,
-        identity: Identity,
-        status: u16,
-    ) -> Option<Asker<'b>> {
-        let whose = if status == 401 { &incoming.essentials.to } else { &incoming.essentials.from };
-        let is_md5_only = self.fails_on_sha256(now, incoming, whose, identity);
-        match identity {
-            Identity::Unproven { is_stale, is_wrong } => {
-                if is_wrong {
-                    log::warn!("wrong credentials from {}", incoming.from);
-                    self.stack.counters.refused += 1;
-                    self.charge(now, incoming.from.ip(), REFUSED_COST);
-                }
-                let field = if status == 401 { "WWW-Authenticate" } else { "Proxy-Authenticate" };
-                self.challenge(now, incoming, status, &Demand { whose, field, is_stale, is_md5_only });
-            }
-            Identity::Mismatch => self.refuse_for_good(now, incoming, 403, "Not Your Address"),
-            Identity::Malformed => self.refuse(now, incoming, 400, "Malformed Credentials", ""),
-            Identity::Stranger | Identity::Person(..) => {}
-        }
-        identity.asker(address_of(whose))
-    }
-
-    /// Whether who claims to be `whose` came again without an answer to the challenge he got before.
-    fn fails_on_sha256(
-        &mut self,
-        now: Instant,
-        incoming: &Incoming<'_, '_>,
-        whose: &NameAddr<'_>,
-        identity: Identity,
-    ) -> bool {
-        let mut who = self.stack.random.hash(Purpose::Table);
-        who.put_lower(whose.uri);
-        who.put(&octets(incoming.from.ip()));
-        let who = who.finish();
-        let is_known = incoming.message.field(Name::UserAgent).is_some_and(|agent| Reluctant::is_known(agent.value));
-        is_known
-            || match identity {
-                Identity::Unproven { is_stale: false, is_wrong: false } if incoming.method == Method::Register => {
-                    self.reluctant.challenged(now, who, incoming.keys.transaction)
-                }
-                Identity::Unproven { is_stale: false, is_wrong: false } => self.reluctant.is_md5_only(now, who),
-                _ => self.reluctant.answered(who),
-            }
-    }
-
-    fn challenge(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, demand: &Demand<'_, '_>) {
-        let Incoming { message, flow, from, .. } = *incoming;
-        let reason = if status == 401 { "Unauthorized" } else { "Proxy Authentication Required" };
-        let mut fields = [0; 1024];
-        let mut out = Writer::new(&mut fields);
-        identity::challenge(now, &mut self.stack.random, &self.people, demand, &mut out);
-        let len = out.len();
-        self.answer(now, flow, from, message, status, reason, |out| out.put(&fields[..len]));
-    }
-
-    /// Asks the front door, and does what it says.
-    fn admit_and_send(
-        &mut self,
-        now: Instant,
-        incoming: Incoming<'_, '_>,
-        place: Place,
-        asker: Asker<'_>,
-        (routing, retarget): (u32, Retarget),
-    ) {
-        let message = incoming.message;
-        let kind = match incoming.method {
-            Method::Invite => Kind::Call { video: sdp::offers_video(message.body()) },
-            Method::Message => Kind::Message,
-            _ => Kind::Other,
-        };
-        let mut devices: Vec<(BindingHandle, Facts), BINDINGS_PER_PERSON> = Vec::new();
-        let (goal, mut targets) = match &place {
-            Place::Person(person) => {
-                devices = self.devices(*person, &incoming, asker, kind);
-                (Goal::Person, Vec::new())
-            }
-            Place::Device(device) => (Goal::Device, single(To::Binding(*device))),
-            Place::Dialog(to) => (Goal::Dialog, single(*to)),
-            Place::Outside(onward) if onward.in_dialog => (Goal::Dialog, Vec::new()),
-            Place::Outside(_) => (Goal::Outside, Vec::new()),
-            Place::Server | Place::Nobody | Place::Unreachable(_) => return,
-        };
-        let person = if let Place::Person(person) = place { Some(person) } else { None };
-        let facts: Vec<Facts, BINDINGS_PER_PERSON> = devices.iter().map(|(_, facts)| *facts).collect();
-        let state = person.map_or(State::Offline, |person| self.presence.state(person));
-        let snapshot = Snapshot { model: &self.people.model, person, state, by_hand: None, devices: &facts };
-        match policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
-            Decision::Refuse(status, reason) => return self.refuse_asker(now, &incoming, asker, status, reason),
-            Decision::Deliver(chosen) => targets = self.targets(&devices, chosen),
-            // Presence is not asked for here.
-            Decision::Pass | Decision::Show(_) | Decision::Pending => {}
-        }
-        // Not before: a stranger must not make us ask for names and connect to where he likes.
-        let (mut lookup, mut domain) = (None, base::text::Name::new());
-        if let Place::Outside(onward) = &place {
-            match outside::destination(now, &mut self.stack, &self.people, onward) {
-                Destination::At(servers, name) => (targets, domain) = (context::servers(&servers), name),
-                Destination::Pending(handle, name) => (lookup, domain) = (Some(handle), name),
-                Destination::Nowhere(fault) => {
-                    return self.refuse_asker(now, &incoming, asker, fault.status, fault.reason);
-                }
-            }
-        }
-        let at_once = targets.iter().filter(|target| targets.first().is_some_and(|first| first.q == target.q)).count();
-        let breadth = proxy::breadth_of(message);
-        if breadth < at_once as u32 {
-            return self.refuse_asker(now, &incoming, asker, 440, "Max-Breadth Exceeded");
-        }
-        let pair = self.stack.random.number() as u32;
-        let random = &self.stack.random;
-        let callee = match &place {
-            Place::Person(person) => self.people.seal(random, *person),
-            Place::Device(device) | Place::Dialog(To::Device(device)) => {
-                self.registrar.get(*device).map_or(0, |device| self.people.seal(random, usize::from(device.person)))
-            }
-            _ => 0,
-        };
-        let begins_dialog = matches!(incoming.method, Method::Invite | Method::Subscribe | Method::Refer)
-            && incoming.essentials.to.tag().is_none();
-        let passage = Passage {
-            routing,
-            own_routes: incoming.routes.own,
-            is_strict: incoming.routes.is_strict,
-            pair,
-            caller: asker.person.map_or(0, |person| self.people.seal(random, person)),
-            caller_binding: asker
-                .person
-                .and_then(|person| self.registrar.on_flow(person, incoming.flow))
-                .map_or(0, |it| it.id),
-            callee,
-            breadth,
-            records: begins_dialog,
-            retarget,
-            crossing: {
-                let is_outward = matches!(&place, Place::Outside(_) | Place::Dialog(To::Flow(_) | To::Server(_)));
-                self.crossing(&incoming, is_outward, asker.person.is_some())
-            },
-        };
-        let Incoming { flow, keys, .. } = incoming;
-        let (proxy, mut around) = self.split();
-        let job = Job { message, keys: &keys, flow, kind, passage, targets, lookup, domain };
-        if proxy.start(now, &mut around, job).is_err() {
-            self.refuse(now, &incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
-        }
-    }
-
-    /// The devices of a person, and what is known of each as far as a request is concerned.
-    fn devices(
-        &self,
-        person: usize,
-        incoming: &Incoming<'_, '_>,
-        asker: Asker<'_>,
-        kind: Kind,
-    ) -> Vec<(BindingHandle, Facts), BINDINGS_PER_PERSON> {
-        let is_secure = request_target(incoming).is_some_and(|uri| uri.secure);
-        let content_type = incoming.message.field(Name::ContentType).map(|field| MediaType::parse(field.value));
-        let facts = |device: &Binding| Facts {
-            is_own: asker.person == Some(person) && device.source == incoming.flow,
-            takes_method: device.abilities.is_known.then(|| device.abilities.takes(incoming.method)),
-            takes_type: match (kind, content_type) {
-                (Kind::Message, Some(Ok(media))) => takes_type(device.text(&self.stack.store, Text::Accept), &media),
-                _ => None,
-            },
-            preference: match features::judge(incoming.message, device.text(&self.stack.store, Text::Params)) {
-                Judged::Rejected => Preference::Rejected,
-                Judged::Excluded => Preference::Excluded,
-                Judged::Target { score, .. } => Preference::Score(score),
-            },
-            is_secure_enough: !is_secure || self.stack.network.transport(device.flow) == Transport::Tls,
-            is_meant: self.is_for(device, kind),
-            q: if kind == Kind::Message { 1000 } else { device.q },
-            ..Facts::UNKNOWN
-        };
-        self.registrar.of(person).take(BINDINGS_PER_PERSON).map(|(handle, device)| (handle, facts(device))).collect()
-    }
-
-    /// The devices that were chosen, most preferred first; of the flows of one instance the newest.
-    fn targets(&self, devices: &[(BindingHandle, Facts)], chosen: Devices) -> Vec<Target, BRANCHES> {
-        let mut found: Vec<(Target, Instant), BRANCHES> = Vec::new();
-        for (handle, facts) in chosen.iter().filter_map(|index| devices.get(index)) {
-            let Some(device) = self.registrar.get(*handle) else { continue };
-            // There is a branch for every device of a person.
-            let _ = found.push((Target::new(To::Binding(*handle), facts.q, device.instance), device.refreshed_at));
-        }
-        found.sort_unstable_by_key(|(target, refreshed_at)| {
-            (core::cmp::Reverse(target.q), core::cmp::Reverse(*refreshed_at))
-        });
-        found.into_iter().map(|(target, _)| target).collect()
-    }
-
-    fn is_for(&self, device: &Binding, kind: Kind) -> bool {
-        let section = device.device.and_then(|device| self.people.model.devices.get(usize::from(device)));
-        section.is_none_or(|section| match kind {
-            Kind::Call { video: true } => section.takes.video,
-            Kind::Call { video: false } => section.takes.audio,
-            Kind::Message => section.takes.text,
-            Kind::Presence | Kind::Other => true,
-        })
-    }
-
-    /// A REGISTER for our domain.
-    fn register(&mut self, now: Instant, incoming: Incoming<'_, '_>) {
-        let Incoming { message, essentials, flow, from, keys, .. } = incoming;
-        if message.values(Name::Require).any(|tag| !REGISTRAR_TAGS.iter().any(|known| tag.eq_ignore_ascii_case(known)))
-        {
-            return self.refuse_tags(now, &incoming, &[Name::Require], &REGISTRAR_TAGS);
-        }
-        match essentials.to.parsed_uri() {
-            Ok(Uri::Sip(uri)) if self.people.is_home(&self.stack.network, &uri) => {}
-            Ok(Uri::Sip(_)) => return self.refuse(now, &incoming, 404, "Not Found", ""),
-            _ => return self.refuse(now, &incoming, 400, "Address Is Not a SIP URI", ""),
-        }
-        let Self { stack, people, nonces, .. } = self;
-        let identity = identity::identify(now, stack, people, nonces, message, &essentials.to, Name::Authorization);
-        if self.judge(now, &incoming, identity, 401).is_none() {
-            return;
-        }
-        let Identity::Person(person, device) = identity else { return };
-        if self.claims_another(&essentials.from, person) {
-            return self.refuse_for_good(now, &incoming, 403, "Not Your Address");
-        }
-        let Some(server) = self.stack.open_server(now, &keys, flow, false) else {
-            return self.refuse(now, &incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
-        };
-        let outcome = self.registrar.register(now, &mut self.stack, &self.people, (person, device), flow, message);
-        let mut tag = [0; 16];
-        let to_tag = tag_of(&self.stack.random, message, &mut tag);
-        let (status, reason) = match &outcome {
-            Ok(_) => (200, "OK"),
-            Err(refused) => (refused.fault.status, refused.fault.reason),
-        };
-        let head = Head { status, reason, to_tag: Some(to_tag), source: Some(from), record_route: false };
-        let mut fields = [0; REGISTERED_BYTES];
-        let mut out = Writer::new(&mut fields);
-        match outcome {
-            Ok(is_outbound) => self.write_registered(now, message, (person, flow), is_outbound, &mut out),
-            Err(refused) => out.text(refused.field),
-        }
-        match out.finish() {
-            Ok(len) => self.stack.respond(now, server, status, |out| {
-                response::write_head(message, &head, out);
-                out.put(&fields[..len]);
-                response::finish(out, None);
-            }),
-            Err(_) => self.stack.respond(now, server, 500, |out| {
-                let head = Head { status: 500, reason: "Contacts Too Long", ..head };
-                response::write_head(message, &head, out);
-                response::finish(out, None);
-            }),
-        }
-        if status == 200 {
-            self.hold_until_durable(now, server);
-        }
-    }
-
-    /// Whether an address is one of the home, but not this person's.
-    fn claims_another(&self, whose: &NameAddr<'_>, person: usize) -> bool {
-        let Ok(Uri::Sip(uri)) = whose.parsed_uri() else { return false };
-        self.people.is_home(&self.stack.network, &uri)
-            && self.people.person(&self.stack.random, uri.user.unwrap_or_default()) != Some(person)
-    }
-
-    fn write_registered(
-        &self,
-        now: Instant,
-        message: &Message<'_>,
-        (person, flow): (usize, Flow),
-        is_outbound: bool,
-        out: &mut Writer<'_>,
-    ) {
-        self.registrar.write_contacts(now, &self.stack, person, flow, CONTACTS_BYTES, out);
-        for field in message.fields_named(Name::Path) {
-            out.put(&message.bytes()[field.line.clone()]);
-        }
-        out.text("Supported: path, outbound\r\n");
-        if is_outbound {
-            Registrar::write_outbound(out);
-        }
-        // Phones without a clock take ours.
-        if let Some(time) = self.time(now) {
-            out.text("Date: ");
-            date::write(time, out);
-            out.text("\r\n");
-        }
-    }
-
     /// A request for the server itself.
     fn for_server(&mut self, now: Instant, incoming: &Incoming<'_, '_>) {
         if incoming.message.field(Name::Require).is_some() {
@@ -646,7 +291,13 @@ impl Core {
     }
 
     /// Refuses for good.
-    fn refuse_for_good(&mut self, now: Instant, incoming: &Incoming<'_, '_>, status: u16, reason: &'static str) {
+    pub(super) fn refuse_for_good(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, '_>,
+        status: u16,
+        reason: &'static str,
+    ) {
         self.answer_for_good(now, incoming, &refused(status, reason, ""));
     }
 
@@ -708,7 +359,7 @@ impl Core {
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one answer")]
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         now: Instant,
         flow: Flow,
@@ -729,10 +380,6 @@ impl Core {
     }
 }
 
-/// What the answer to a REGISTER has of its own, at most: the Contacts, and as much again for Path and the rest.
-const REGISTERED_BYTES: usize = 2 * CONTACTS_BYTES;
-const CONTACTS_BYTES: usize = 4096;
-
 /// The first Route value that is not ours.
 pub(super) fn next_route<'b>(incoming: &Incoming<'_, 'b>) -> Option<SipUri<'b>> {
     let next = incoming.message.values(Name::Route).nth(usize::from(incoming.routes.own))?;
@@ -744,31 +391,4 @@ pub(super) fn request_target<'b>(incoming: &Incoming<'_, 'b>) -> Option<SipUri<'
     let strict = if incoming.routes.is_strict { proxy::forward::last_route(incoming.message) } else { None };
     let target = strict.map(|route| route.uri).or(incoming.message.request_uri())?;
     Uri::parse(target).ok()?.sip().copied()
-}
-
-/// The `USER@HOST` of who an address names; empty when it is no SIP URI.
-fn address_of<'b>(whose: &NameAddr<'b>) -> &'b [u8] {
-    match whose.parsed_uri() {
-        Ok(Uri::Sip(uri)) => policy::address_of(&uri),
-        _ => b"",
-    }
-}
-
-/// Whether a device takes a type of message, by the Accept it gave; `None` when that says nothing of messages, as most name
-/// only what their calls are about.
-fn takes_type(accept: &[u8], media: &MediaType<'_>) -> Option<bool> {
-    let given = || list(accept).filter_map(|value| MediaType::parse(value).ok());
-    let is_for_messages = |it: &MediaType<'_>| MESSAGE_TYPES.iter().any(|main| it.main.eq_ignore_ascii_case(main));
-    if !given().any(|it| is_for_messages(&it)) {
-        return None;
-    }
-    let text = |bytes| core::str::from_utf8(bytes).unwrap_or_default();
-    Some(given().any(|it| it.accepts(text(media.main), text(media.sub))))
-}
-
-/// The types that messages have.
-const MESSAGE_TYPES: [&[u8]; 3] = [b"text", b"message", b"*"];
-
-fn single(to: To) -> Vec<Target, BRANCHES> {
-    Vec::from_slice(&[Target::new(to, 1000, 0)]).unwrap_or_default()
 }

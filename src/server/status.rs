@@ -1,18 +1,22 @@
-//! What `pcsctl status` and `pcsctl devices` show, as values that serialize (for `--json`) and display.
+//! What `pcsctl` shows of the server, its devices, people and watchers, as values that serialize (for `--json`) and display.
 
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use serde::{Serialize, Serializer};
 
+use super::commands::word_of;
 use super::{Core, Server};
 use crate::base::limits::{PEERS, PORTS};
 use crate::base::net::Transport;
-use crate::base::text::Printable;
+use crate::base::text::{OneLine, Printable};
 use crate::base::time::Instant;
 use crate::home::binding::{Binding, Text};
+use crate::home::presence::compose::state_of;
+use crate::home::presence::watch::{Package, Progress, Subject, Watch};
 use crate::sip::resolver;
 use crate::sip::stack::Counters;
+use crate::wire::pidf::{Activities, Format};
 
 /// The state of the server as a whole.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +39,18 @@ pub struct Status<'s> {
     pub client_transactions: usize,
     /// TCP connections.
     pub streams: usize,
+    /// Subscriptions to people of the home.
+    pub watches: usize,
+    /// Those of them that wait for the person's answer.
+    pub pending: usize,
+    /// Presence documents that devices have sent.
+    pub publications: usize,
+    /// Devices and people elsewhere that the home itself is subscribed to.
+    pub watched: usize,
+    /// Calls in progress that make somebody be on the phone.
+    pub calls: usize,
+    /// Answers of people about who may see them.
+    pub verdicts: usize,
     /// Blocks of the message store in use, by size: bytes, used, of.
     pub blocks: [(usize, usize, usize); 4],
     /// Sockets.
@@ -98,6 +114,50 @@ pub struct Device<'s> {
     pub missed: u32,
 }
 
+/// What is known of one person: what others see who may see all.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PersonStatus<'s> {
+    /// Who it is.
+    pub person: &'s str,
+    /// Her state, as rules name it: `available`, `away`, `busy` or `offline`.
+    pub state: &'static str,
+    /// What she does, as RPID calls it (RFC 4480 §3.2).
+    pub activities: Doing,
+    /// Her words, at most 160 bytes; empty: none.
+    pub note: Line<'s>,
+    /// Whether she has said so herself, to `sip:pcs` or with `pcsctl`; else her devices have, or the home knows.
+    pub by_hand: bool,
+}
+
+/// Somebody who watches: a subscription.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Watcher<'s> {
+    /// Who is watched: a person, or the alias of a buddy; of a list, whose it is; `pcs`, the home itself.
+    pub person: &'s str,
+    /// Which of these it is: `person`, `buddy`, `list` or `home`.
+    pub subject: &'static str,
+    /// What of it: the event package.
+    pub package: &'static str,
+    /// Who watches: `USER@HOST`, as `pcsctl allow` takes it.
+    pub watcher: Line<'s>,
+    /// `pending`: waits for her answer and sees her offline; `active`; `ending`.
+    pub state: &'static str,
+    /// Seconds until it ends unless refreshed.
+    pub expires_s: u64,
+    /// The format of what the watcher gets.
+    pub format: &'static str,
+    /// Where the SUBSCRIBE came from.
+    pub from: IpAddr,
+}
+
+/// A text from the network, shown as one line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Line<'s>(pub &'s [u8]);
+
+/// What somebody does, as a list of words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Doing(pub Activities);
+
 /// An address, shown as text.
 #[derive(Clone, Copy, Debug)]
 pub struct Address(pub SocketAddr);
@@ -109,7 +169,8 @@ pub struct Shown<'s>(pub &'s [u8]);
 impl Server {
     /// The state of the server as a whole.
     pub fn status(&self, now: Instant) -> Status<'_> {
-        let Core { stack, people, registrar, proxy, started, .. } = &self.core;
+        let Core { stack, people, registrar, proxy, presence, started, .. } = &self.core;
+        let is_pending = |watch: &Watch| watch.progress == Progress::Pending;
         let (server_transactions, client_transactions) = stack.transactions();
         let listening = stack.network.open_ports();
         Status {
@@ -122,6 +183,12 @@ impl Server {
             server_transactions,
             client_transactions,
             streams: stack.network.streams(),
+            watches: presence.watches.len(),
+            pending: presence.watches.iter().filter(|(_, watch)| is_pending(watch)).count(),
+            publications: presence.publications.len(),
+            watched: presence.watched.len(),
+            calls: presence.calls.len(),
+            verdicts: presence.verdicts.len(),
             blocks: stack.store.usage(),
             listening: listening
                 .map(|(_, port)| Listening { transport: port.transport, address: port.address })
@@ -145,9 +212,62 @@ impl Server {
             self.core.registrar.of(person).map(move |(_, binding)| self.core.device(now, binding))
         })
     }
+
+    /// The presence of all people, as of the last [`Server::poll`].
+    pub fn presence(&self) -> impl Iterator<Item = PersonStatus<'_>> {
+        let presence = &self.core.presence;
+        self.core.people.model.people.iter().enumerate().map(move |(index, person)| {
+            let status = presence.status(index);
+            PersonStatus {
+                person: &person.id,
+                state: word_of(state_of(status)),
+                activities: Doing(status.activities),
+                note: Line(status.note.as_bytes()),
+                by_hand: presence.manual(index).is_some(),
+            }
+        })
+    }
+
+    /// All subscriptions to people of the home, in no order.
+    pub fn watchers(&self, now: Instant) -> impl Iterator<Item = Watcher<'_>> {
+        self.core.presence.watches.iter().map(move |(_, watch)| self.core.watcher(now, watch))
+    }
 }
 
 impl Core {
+    fn watcher<'s>(&'s self, now: Instant, watch: &Watch) -> Watcher<'s> {
+        let model = &self.people.model;
+        let id = |person: u16| model.people.get(usize::from(person)).map_or("", |it| it.id.as_str());
+        let (person, subject) = match watch.subject {
+            Subject::Person(person) => (id(person), "person"),
+            Subject::Buddy(buddy) => {
+                (model.buddies.get(usize::from(buddy)).map_or("", |it| it.alias.as_str()), "buddy")
+            }
+            Subject::List(_) => (watch.watcher.map_or("", id), "list"),
+            Subject::Home => ("pcs", "home"),
+        };
+        Watcher {
+            person,
+            subject,
+            package: watch.package.name(),
+            watcher: Line(self.presence.address_of(&self.stack, watch)),
+            state: match watch.progress {
+                Progress::Pending => "pending",
+                Progress::Active => "active",
+                Progress::Ending(_) => "ending",
+            },
+            expires_s: watch.expires_at.seconds_from(now),
+            format: match (watch.package, watch.format) {
+                (Package::Winfo, _) => "watcherinfo",
+                (Package::Summary, _) => "simple-message-summary",
+                (Package::Presence, Format::Pidf) => "pidf",
+                (Package::Presence, Format::Xpidf) => "xpidf",
+                (Package::Presence, Format::Msrtc) => "msrtc",
+            },
+            from: watch.source,
+        }
+    }
+
     fn device<'s>(&'s self, now: Instant, binding: &'s Binding) -> Device<'s> {
         let model = &self.people.model;
         let text = |text| Shown(binding.text(&self.stack.store, text));
@@ -178,6 +298,13 @@ impl fmt::Display for Status<'_> {
         writeln!(f, "forking       {}", self.forking)?;
         writeln!(f, "transactions  {} server, {} client", self.server_transactions, self.client_transactions)?;
         writeln!(f, "streams       {}", self.streams)?;
+        writeln!(
+            f,
+            "watchers      {}, of them {} waiting; {} documents, {} watched elsewhere",
+            self.watches, self.pending, self.publications, self.watched
+        )?;
+        writeln!(f, "calls         {}", self.calls)?;
+        writeln!(f, "answers       {} about watchers", self.verdicts)?;
         for (bytes, used, all) in self.blocks {
             writeln!(f, "blocks        {used} of {all} of {bytes} bytes")?;
         }
@@ -228,6 +355,46 @@ impl fmt::Display for Device<'_> {
     }
 }
 
+impl fmt::Display for PersonStatus<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.person, self.state)?;
+        for word in self.activities.0.names().filter(|word| *word != self.state) {
+            write!(f, ", {word}")?;
+        }
+        f.write_str(if self.by_hand { ", by hand" } else { "" })?;
+        if self.note.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.note) }
+    }
+}
+
+impl fmt::Display for Watcher<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.person)?;
+        if matches!(self.subject, "buddy" | "list") {
+            write!(f, " ({})", self.subject)?;
+        }
+        write!(f, " {} {} {}", self.package, self.watcher, self.state)?;
+        write!(f, ", expires {} s, {}, from {}", self.expires_s, self.format, self.from)
+    }
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        OneLine(self.0).fmt(f)
+    }
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&OneLine(self.0))
+    }
+}
+
+impl Serialize for Doing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.names())
+    }
+}
+
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Printable(self.0).fmt(f)
@@ -249,5 +416,63 @@ impl Serialize for Listening {
 impl Serialize for Address {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::{String, ToString};
+
+    use super::*;
+    use crate::wire::pidf::Activity;
+
+    fn json(value: &impl Serialize) -> String {
+        serde_json_core::to_string::<_, 1024>(value).unwrap().as_str().into()
+    }
+
+    #[test]
+    fn people_in_words() {
+        let mut status = PersonStatus {
+            person: "alice",
+            state: "away",
+            activities: Doing(Activities::of(&[Activity::Away, Activity::Meal])),
+            note: Line("p\u{e5} \"lunch\"\x1b\n".as_bytes()),
+            by_hand: true,
+        };
+        assert_eq!(status.to_string(), "alice away, meal, by hand: p\u{e5} \"lunch\"  ");
+        assert_eq!(
+            json(&status),
+            "{\"person\":\"alice\",\"state\":\"away\",\"activities\":[\"away\",\"meal\"],\
+             \"note\":\"p\u{e5} \\\"lunch\\\"  \",\"by_hand\":true}"
+        );
+        status = PersonStatus {
+            state: "offline",
+            activities: Doing(Activities::NONE),
+            note: Line(b""),
+            by_hand: false,
+            ..status
+        };
+        assert_eq!(status.to_string(), "alice offline");
+    }
+
+    #[test]
+    fn watchers_in_words() {
+        let watcher = Watcher {
+            person: "alice",
+            subject: "person",
+            package: "presence",
+            watcher: Line(b"bob@x.test"),
+            state: "pending",
+            expires_s: 300,
+            format: "pidf",
+            from: "2001:db8::7".parse().unwrap(),
+        };
+        assert_eq!(watcher.to_string(), "alice presence bob@x.test pending, expires 300 s, pidf, from 2001:db8::7");
+        let list = Watcher { subject: "list", watcher: Line(b"alice@home.example"), state: "active", ..watcher };
+        assert!(list.to_string().starts_with("alice (list) presence alice@home.example active, "), "{list}");
+        assert!(json(&watcher).ends_with(
+            "\"watcher\":\"bob@x.test\",\"state\":\"pending\",\"expires_s\":300,\"format\":\"pidf\",\
+             \"from\":\"2001:db8::7\"}"
+        ));
     }
 }

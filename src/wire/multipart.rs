@@ -112,16 +112,27 @@ impl<'b> Part<'b> {
     }
 }
 
-/// Begins a part; its content follows. `content_type` may have parameters, `content_id` comes without angle brackets.
-/// The boundary must not be in any content.
+/// Begins the first part, at the very beginning of the body: Linphone takes nothing before it, not even an empty preamble
+/// (`belle_sip_multipart_body_handler`: "body not starting by specified boundary"), and no boundary in quotes either.
+pub fn begin_first_part(boundary: &[u8], content_type: &str, content_id: Option<&[u8]>, out: &mut Writer<'_>) {
+    out.text("--");
+    write_part(boundary, content_type, content_id, out);
+}
+
+/// Begins a part after another; its content follows. `content_type` may have parameters, `content_id` comes without angle
+/// brackets. The boundary must not be in any content.
 pub fn begin_part(boundary: &[u8], content_type: &str, content_id: Option<&[u8]>, out: &mut Writer<'_>) {
-    // The first needs no line end before it; what is there then is an empty preamble.
     out.text("\r\n--");
+    write_part(boundary, content_type, content_id, out);
+}
+
+fn write_part(boundary: &[u8], content_type: &str, content_id: Option<&[u8]>, out: &mut Writer<'_>) {
     out.put(boundary);
     out.text("\r\nContent-Type: ");
     out.text(content_type);
     if let Some(id) = content_id {
-        out.text("\r\nContent-ID: <");
+        // Linphone knows the field in this case only.
+        out.text("\r\nContent-Id: <");
         out.put(id);
         out.text(">");
     }
@@ -146,7 +157,7 @@ pub fn fuzz(body: &[u8]) {
         rest -= part.head.len() + part.body.len();
         let mut buffer = [0; 4096];
         let mut out = Writer::new(&mut buffer);
-        begin_part(b"b", "text/plain", None, &mut out);
+        begin_first_part(b"b", "text/plain", None, &mut out);
         out.put(part.body);
         end(b"b", &mut out);
         let Ok(len) = out.finish() else { continue };
@@ -241,14 +252,19 @@ mod tests {
     fn written_and_read_again() {
         let mut buffer = [0; 512];
         let mut out = Writer::new(&mut buffer);
-        begin_part(b"50UBfW7LSCVLtggUPe5z", "application/rlmi+xml;charset=\"UTF-8\"", Some(b"nXYxAE@h"), &mut out);
+        begin_first_part(
+            b"50UBfW7LSCVLtggUPe5z",
+            "application/rlmi+xml;charset=\"UTF-8\"",
+            Some(b"nXYxAE@h"),
+            &mut out,
+        );
         out.text("<list/>");
         begin_part(b"50UBfW7LSCVLtggUPe5z", "text/plain", None, &mut out);
         end(b"50UBfW7LSCVLtggUPe5z", &mut out);
         assert_eq!(
             out.written(),
-            b"\r\n--50UBfW7LSCVLtggUPe5z\r\nContent-Type: application/rlmi+xml;charset=\"UTF-8\"\r\n\
-              Content-ID: <nXYxAE@h>\r\n\r\n<list/>\r\n--50UBfW7LSCVLtggUPe5z\r\nContent-Type: text/plain\r\n\r\n\
+            b"--50UBfW7LSCVLtggUPe5z\r\nContent-Type: application/rlmi+xml;charset=\"UTF-8\"\r\n\
+              Content-Id: <nXYxAE@h>\r\n\r\n<list/>\r\n--50UBfW7LSCVLtggUPe5z\r\nContent-Type: text/plain\r\n\r\n\
               \r\n--50UBfW7LSCVLtggUPe5z--\r\n"
         );
         let parts = parts("multipart/related;boundary=50UBfW7LSCVLtggUPe5z", out.written());

@@ -5,10 +5,12 @@
 //! - An INVITE got its first answer within 200 ms (RFC 3261 §17.2.1).
 //! - No request got two different final answers; several 2xx to an INVITE are all right (§16.7).
 //! - Every 2xx to an INVITE that reached a server left it again.
+//! - The NOTIFYs of a server keep to their order and pace (`pace.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::message::Msg;
+use crate::pace::Pace;
 use pcsd::base::limits::SERVER_TRANSACTIONS;
 
 /// Everything that was asked and answered.
@@ -21,6 +23,8 @@ pub struct Ledger {
     pub eaten: BTreeSet<String>,
     /// Servers whose source limit is being tried: silence is an answer there.
     pub is_limited: bool,
+    /// The NOTIFYs of the servers.
+    pub pace: Pace,
     /// Starts of each server that have ended.
     ended: BTreeMap<usize, usize>,
     /// Calls that were being set up when a server ended.
@@ -47,6 +51,7 @@ struct Asked {
 impl Ledger {
     /// A message reached a server.
     pub fn reached(&mut self, now: u64, server: usize, conn: Option<usize>, msg: &Msg) {
+        self.pace.reached(server, msg);
         match msg.status() {
             None if msg.method() != "ACK" && !msg.branch().is_empty() => {
                 let key = (self.life(server), msg.branch(), msg.method().to_string());
@@ -71,6 +76,7 @@ impl Ledger {
 
     /// A server has other addresses: what it was asked at one that is gone can't be answered.
     pub fn moved(&mut self, server: usize) {
+        self.pace.moved(server);
         let life = self.life(server);
         for ((_, branch, _), asked) in self.asked.iter_mut().filter(|((it, ..), _)| *it == life) {
             // Of a fork further 2xx may be on their way after the first.
@@ -88,7 +94,7 @@ impl Ledger {
 
     /// A message left a server.
     pub fn left(&mut self, now: u64, server: usize, msg: &Msg) {
-        let Some(status) = msg.status() else { return };
+        let Some(status) = msg.status() else { return self.pace.left(now, server, msg) };
         if msg.method() == "INVITE" && (200..300).contains(&status) {
             self.accepted_out.insert((server, msg.tag("From").into(), msg.tag("To").into()));
         }

@@ -49,6 +49,8 @@ pub struct Phone {
     pub algorithm: Option<&'static str>,
     /// Parameters behind its Contact when it registers.
     pub contact_params: String,
+    /// What it calls itself.
+    pub agent: String,
     /// Fields more in each REGISTER.
     pub register_fields: Vec<(String, String)>,
     /// Fields more in every request and answer.
@@ -89,6 +91,8 @@ pub struct Manner {
     pub answer: Option<(u64, u16)>,
     /// How it answers a MESSAGE; `None`: not at all.
     pub message: Option<u16>,
+    /// How it answers a NOTIFY; `None`: not at all.
+    pub notify: Option<u16>,
     /// Whether it answers a call 200 although the CANCEL was faster: the two crossed.
     pub races_cancel: bool,
     /// Whether it answers nothing that comes in.
@@ -188,6 +192,7 @@ impl Manner {
         rings: true,
         answer: Some((1_000, 200)),
         message: Some(200),
+        notify: Some(200),
         races_cancel: false,
         is_deaf: false,
         proves: true,
@@ -228,6 +233,7 @@ impl Phone {
             login: (user.into(), password.into()),
             algorithm: None,
             contact_params: String::new(),
+            agent: "simulated".into(),
             register_fields: Vec::new(),
             more_fields: Vec::new(),
             names_itself: false,
@@ -406,7 +412,7 @@ impl Phone {
             .with("Call-ID", &call_id)
             .with("CSeq", &format!("1 {method}"))
             .with("Contact", &contact)
-            .with("User-Agent", "simulated");
+            .with("User-Agent", &self.agent);
         self.more_fields.iter().fold(request, |request, (name, value)| request.with(name, value))
     }
 

@@ -156,11 +156,15 @@ fn what_cannot_be_done_is_said() {
         let call = world.send(bob, request);
         assert_eq!(world.outcome_of(call), Some(expected), "{uri}");
     }
-    let request = world.phones[eve].request("SUBSCRIBE", "sip:home.example", "<sip:home.example>");
-    let call = world.send(eve, request);
-    assert_eq!(world.outcome_of(call), Some(405));
-    assert!(world.answer(call).get("Allow").contains("REGISTER"));
-    assert_eq!(world.count(alice, "OPTIONS"), 1);
+    for (method, expected, field, word) in
+        [("INFO", 405, "Allow", "REGISTER"), ("SUBSCRIBE", 489, "Allow-Events", "presence")]
+    {
+        let request = world.phones[eve].request(method, "sip:home.example", "<sip:home.example>");
+        let call = world.send(eve, request);
+        assert_eq!(world.outcome_of(call), Some(expected), "{method}");
+        assert!(world.answer(call).get(field).contains(word), "{method}");
+    }
+    assert_eq!(world.count_of_others(alice, "OPTIONS"), 1);
     world.finish();
 }
 

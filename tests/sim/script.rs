@@ -98,6 +98,12 @@ impl World {
     pub fn count(&self, phone: usize, method: &str) -> usize {
         self.phones[phone].got(method).len()
     }
+
+    /// The same without what the home asks and says of its own accord.
+    pub fn count_of_others(&self, phone: usize, method: &str) -> usize {
+        let got = self.phones[phone].got(method).into_iter();
+        got.filter(|request| !request.get("From").starts_with("<sip:pcs@")).count()
+    }
 }
 
 /// The passwords of the first home.

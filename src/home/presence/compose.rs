@@ -124,6 +124,10 @@ pub fn seen(status: &Status, view: &View, model: &Model) -> Status {
         }
         LocationView::Coordinates => {}
     }
+    // Hardly a client shows a place by itself.
+    if let Some(place) = seen.place.as_ref().filter(|_| seen.note.is_empty()) {
+        seen.note = place.name.as_str().try_into().unwrap_or_default();
+    }
     seen
 }
 

@@ -60,13 +60,19 @@ impl List {
         (person, is_named): (u16, bool),
         mut who: impl FnMut(&[u8]) -> Who,
     ) -> (Self, usize) {
-        let mut entries = Vec::new();
+        let mut entries: Vec<Entry, LIST_ENTRIES> = Vec::new();
         let mut left_out = 0;
         let mut start = 0;
         for line in store.get(&text).split_inclusive(|byte| *byte == b'\n') {
             let uri = line.strip_suffix(b"\n").unwrap_or(line);
             let span = (start as u16, (start + uri.len()) as u16);
             start += line.len();
+            // Whom two lines name is on the list once (RFC 5363 §4).
+            let is_known =
+                |entry: &Entry| store.get(&text).get(Range::from(entry.uri.0.into()..entry.uri.1.into())) == Some(uri);
+            if entries.iter().any(is_known) {
+                continue;
+            }
             if entries.is_full() {
                 left_out += 1;
                 continue;

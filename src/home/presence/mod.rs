@@ -38,7 +38,7 @@ use crate::sip::limiter::source_of;
 use crate::sip::resolver::LookupHandle;
 use crate::sip::stack::{Stack, Task};
 use crate::wire::pidf::{Format, Status, Takes};
-use crate::wire::sip::{Fault, Message, Method, SipUri, Uri};
+use crate::wire::sip::{Fault, Message, Method, Name, SipUri, Uri};
 use compose::Manual;
 use list::{List, ListHandle, Lists};
 use publication::Publications;
@@ -132,6 +132,8 @@ impl Presence {
         person: impl Fn(usize) -> Option<usize>,
         buddy: impl Fn(usize) -> Option<usize>,
     ) {
+        // Before anybody is told of them: what is known of who is new has to be put together first.
+        around.stack.schedule.wake(Task::People.id());
         let mut people: Vec<One, PEOPLE> = Vec::new();
         let _ = people.resize_default(around.people.model.people.len());
         for (index, one) in self.people.iter_mut().enumerate() {
@@ -140,7 +142,6 @@ impl Presence {
             }
         }
         self.people = people;
-        self.words_changed.mark_all();
         self.publications.renumber(around.stack, &person);
         self.watched.renumber(now, around.stack, &person);
         for index in 0..WATCHES {
@@ -176,7 +177,6 @@ impl Presence {
             self.watches.touch(now, around.stack, handle);
         }
         self.drop_unwatched(now, around.stack);
-        around.stack.schedule.wake(Task::People.id());
     }
 
     /// Puts together anew what is known of everybody, and has those told who see a difference.
@@ -346,6 +346,7 @@ impl Presence {
             lookup: None,
             event_id: request.event_id,
             is_announced: false,
+            is_linphone: is_linphone(request.message),
         };
         let Some(handle) = self.watches.insert(around.stack, None, watch) else {
             self.drop_list(around.stack, subject);
@@ -384,7 +385,9 @@ impl Presence {
         // An asker need not wait for its turn.
         watch.next_at = now;
         let id = watch.dialog.id;
+        // Who leaves was told of all of it before.
         if let Subject::List(list) = watch.subject
+            && expires_s > 0
             && let Some(list) = self.lists.get_mut(list)
         {
             list.tell_all();
@@ -778,6 +781,12 @@ fn is_peer_to_peer(stack: &Stack, device: &Binding) -> bool {
     let agent = device.text(&stack.store, Text::Agent);
     let begins = |name: &[u8]| agent.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     [b"Windows RTC/".as_slice(), b"RTC/", b"Windows Messenger", b"Portrait"].into_iter().any(begins)
+}
+
+/// Whether a request is of a program on Linphone's library, as its User-Agent says.
+fn is_linphone(message: &Message<'_>) -> bool {
+    let agent = message.field(Name::UserAgent).map_or(b"".as_slice(), |field| field.value);
+    agent.windows(8).any(|part| part == b"Linphone")
 }
 
 /// What a device takes, as presence says it.

@@ -44,12 +44,16 @@ const DOCUMENT_BYTES: usize = 2_048;
 const UNPROVEN_MS: u64 = 8_000;
 /// A NOTIFY that found no room is tried again so much later.
 const AGAIN_MS: u64 = 1_000;
+/// How long is waited for an address of ours to come back.
+const CLOSED_MS: u64 = 5_000;
 /// A watcher that asks for patience gets at most so much.
 const MOST_PATIENCE_MS: u64 = 600_000;
 
 enum Way {
     Flow(Flow),
     Pending(LookupHandle),
+    /// The address it was on is not ours now, and may come back.
+    Closed,
     Gone,
 }
 
@@ -74,7 +78,8 @@ impl Presence {
         }
         self.judge(now, around, handle);
         let Some(watch) = self.watches.get(handle) else { return };
-        let (body, told) = self.body_for(around, watch);
+        let is_datagram = matches!(open_flow(around.stack, watch), Some(Flow::Datagram { .. }));
+        let (body, told) = self.body_for(around, watch, is_datagram);
         let is_ending = matches!(watch.progress, Progress::Ending(_));
         if !is_ending && !watch.is_asked && told == watch.told {
             if let (Body::List { with, .. }, Subject::List(list)) = (&body, watch.subject)
@@ -94,6 +99,12 @@ impl Presence {
                     watch.lookup = Some(lookup);
                 }
                 return;
+            }
+            Way::Closed => {
+                if let Some(watch) = self.watches.get_mut(handle) {
+                    watch.next_at = now.plus(CLOSED_MS);
+                }
+                return self.watches.reschedule(around.stack, handle);
             }
             Way::Gone => {
                 log::debug!("the way to a watcher is gone");
@@ -137,6 +148,7 @@ impl Presence {
         match client {
             Some(client) => {
                 watch.in_flight = Some(client);
+                has_more &= !matches!(watch.progress, Progress::Ending(_));
                 (watch.is_dirty, watch.is_asked, watch.told) = (has_more, false, told);
                 // The parts of one state follow each other as soon as the one before is there.
                 watch.next_at = if has_more { now } else { now.plus(PACE_MS) };
@@ -265,7 +277,7 @@ impl Presence {
     }
 
     /// What a watcher is to be told, and a hash of it.
-    fn body_for(&self, around: &Around<'_>, watch: &Watch) -> (Body, u64) {
+    fn body_for(&self, around: &Around<'_>, watch: &Watch, is_datagram: bool) -> (Body, u64) {
         let random = &around.stack.random;
         match (watch.package, watch.subject) {
             (Package::Winfo, _) => {
@@ -281,7 +293,7 @@ impl Presence {
             (Package::Presence, Subject::List(list)) => {
                 let nothing = Body::List { with: 0, is_full: true, is_last: true };
                 let Some(list) = self.lists.get(list) else { return (nothing, 0) };
-                let (with, has_news) = self.choose(around, watch, list);
+                let (with, has_news) = self.choose(around, watch, list, is_datagram);
                 // Each entry has a hash of its own; the list is told whenever one of them is.
                 let told = watch.told ^ u64::from(has_news || list.is_full_due);
                 (Body::List { with, is_full: list.is_full_due, is_last: list.dirty & !with == 0 }, told)
@@ -318,9 +330,11 @@ impl Presence {
 
     /// The entries of a list whose documents go into the next NOTIFY: those that have changed for this watcher, as many as
     /// fit. At least one, if there is any. And whether there is one: an entry may look to this watcher as it did before.
-    fn choose(&self, around: &Around<'_>, watch: &Watch, list: &List) -> (u64, bool) {
+    fn choose(&self, around: &Around<'_>, watch: &Watch, list: &List, is_datagram: bool) -> (u64, bool) {
         let told = self.entries_told(around, watch, watch_list(watch));
-        let is_datagram = !watch.is_on_stream();
+        // Nothing can follow the last.
+        let is_last = matches!(watch.progress, Progress::Ending(_));
+        let is_datagram = is_datagram && !is_last;
         // The first on UDP names the entries only: it is long enough by that.
         if is_datagram && list.is_full_due && list.entries.len() > 1 {
             return (0, true);
@@ -434,16 +448,11 @@ impl Presence {
     fn way(&mut self, now: Instant, around: &mut Around<'_>, handle: WatchHandle) -> Way {
         let Around { stack, registrar, people } = around;
         let Some(watch) = self.watches.get_mut(handle) else { return Way::Gone };
-        let known = match watch.dialog.flow {
-            Flow::Stream(stream) => stack.network.stream(stream).map(|_| watch.dialog.flow),
-            Flow::Datagram { port, remote } => {
-                let again = stack.network.port_at(Transport::Udp, watch.dialog.local);
-                let open = Some(port).filter(|port| stack.network.can_send(*port, remote)).or(again);
-                open.map(|port| Flow::Datagram { port, remote })
-            }
-        };
+        let known = open_flow(stack, watch);
         if let Some(flow) = known {
-            watch.dialog.flow = flow;
+            if let (Flow::Datagram { .. }, Flow::Datagram { .. }) = (watch.dialog.flow, flow) {
+                watch.dialog.flow = flow;
+            }
             return Way::Flow(flow);
         }
         if let Ok(Uri::Sip(uri)) = Uri::parse(watch.dialog.part(&stack.store, Part::Target))
@@ -451,6 +460,9 @@ impl Presence {
             && watch.watcher == Some(device.person)
         {
             return proxy::flow_of(now, stack, device).map_or(Way::Gone, Way::Flow);
+        }
+        if !watch.is_on_stream() && watch.watcher.is_none() {
+            return Way::Closed;
         }
         if watch.assurance == Assurance::Claimed {
             return Way::Gone;
@@ -514,12 +526,12 @@ impl Content<'_> {
         let _ = core::fmt::write(
             &mut content_type,
             format_args!(
-                "multipart/related;type=\"application/rlmi+xml\";start=\"<list@{domain}>\";boundary=\"{}\"",
+                "multipart/related;type=\"application/rlmi+xml\";start=\"<list@{domain}>\";boundary={}",
                 self.boundary
             ),
         );
         self.part(&content_type, out, |out| {
-            multipart::begin_part(boundary, rlmi::CONTENT_TYPE, Some(self.cid("list").as_bytes()), out);
+            multipart::begin_first_part(boundary, rlmi::CONTENT_TYPE, Some(self.cid("list").as_bytes()), out);
             let list_uri = self.watch.dialog.part(self.store, Part::Local);
             rlmi::begin(list_uri, self.watch.dialog.local_cseq - 1, is_full, out);
             for index in 0..list.entries.len() {
@@ -527,7 +539,7 @@ impl Content<'_> {
                 if !is_full && !has_document {
                     continue;
                 }
-                let cid = self.cid(&number(index));
+                let cid = self.named_cid(&number(index));
                 let instance =
                     rlmi::Instance { id: b"1", state: Substate::Active, reason: None, cid: Some(cid.as_bytes()) };
                 let uri = list.uri(self.store, index);
@@ -561,13 +573,26 @@ impl Content<'_> {
         out.patch(at + 5 - len, number.written());
     }
 
+    /// The name of an entry; none in a list of the watcher's own: Linphone puts it over the name that he has given.
     fn name_of(&self, list: &List, index: usize) -> &str {
         match list.entries.get(index).map(|entry| entry.who) {
-            Some(list::Who::Person(person)) => {
+            Some(list::Who::Person(person)) if list.is_named => {
                 self.people.model.people.get(usize::from(person)).map_or("", |person| person.name.as_str())
             }
             _ => "",
         }
+    }
+
+    /// A Content-ID as the list names it: without its angle brackets (RFC 4662 §5.5), but for Linphone, which compares the
+    /// two letter by letter.
+    fn named_cid(&self, local: &str) -> String<96> {
+        let cid = self.cid(local);
+        if !self.watch.is_linphone {
+            return cid;
+        }
+        let mut bracketed = String::new();
+        let _ = core::fmt::write(&mut bracketed, format_args!("<{cid}>"));
+        bracketed
     }
 
     fn cid(&self, local: &str) -> String<96> {
@@ -587,6 +612,21 @@ impl Watch {
     /// Whether the NOTIFY that was just answered was the last one.
     fn is_last_sent(&self) -> bool {
         !self.is_dirty && !self.is_asked
+    }
+}
+
+/// The flow that a watcher's last request came by, as it is now: a larger NOTIFY fits a stream that is open to the same
+/// address (§18.1.1).
+fn open_flow(stack: &Stack, watch: &Watch) -> Option<Flow> {
+    match watch.dialog.flow {
+        Flow::Stream(stream) => stack.network.stream(stream).map(|_| watch.dialog.flow),
+        Flow::Datagram { port, remote } => {
+            let is_list = matches!(watch.subject, Subject::List(_));
+            let stream = if is_list { stack.network.stream_to(Transport::Tcp, remote, "") } else { None };
+            let again = stack.network.port_at(Transport::Udp, watch.dialog.local);
+            let open = Some(port).filter(|port| stack.network.can_send(*port, remote)).or(again);
+            stream.map(Flow::Stream).or(open.map(|port| Flow::Datagram { port, remote }))
+        }
     }
 }
 
@@ -611,7 +651,7 @@ fn boundary_of(watch: &Watch) -> String<24> {
 
 fn write_event(now: Instant, watch: &Watch, is_last: bool, out: &mut Writer<'_>) {
     out.text("Event: ");
-    out.text(watch.package.name());
+    out.text(watch.event_name());
     if !watch.event_id.is_empty() {
         out.text(";id=");
         out.text(&watch.event_id);

@@ -103,6 +103,11 @@ impl Verdicts {
         }
     }
 
+    /// Has the journal told of every answer.
+    pub fn mark_live(&mut self) {
+        self.table.iter().for_each(|(handle, _)| self.changed.mark(handle.index()));
+    }
+
     /// Forgets the answers of people who are gone.
     pub fn retain(&mut self, is_known: impl Fn(u32) -> bool) {
         self.remove_all(|verdict| !is_known(verdict.person));
@@ -127,6 +132,21 @@ impl Verdicts {
     /// What a slot holds.
     pub fn at(&self, index: usize) -> Option<&Verdict> {
         self.table.get(self.table.handle_at(index)?)
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Whether there is no room for another.
+    pub const fn is_full(&self) -> bool {
+        self.table.is_full()
     }
 
     /// Name, capacity and bytes.

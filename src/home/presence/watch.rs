@@ -120,6 +120,8 @@ pub struct Watch {
     pub event_id: String<EVENT_ID_BYTES>,
     /// Whether the person was told that this watcher waits.
     pub is_announced: bool,
+    /// Whether a list is told as Linphone reads it: [`Watch::event_name`], and Content-ID in the cid.
+    pub is_linphone: bool,
 }
 
 /// A watch as the journal keeps it (postcard).
@@ -152,6 +154,8 @@ pub struct Kept<'b> {
     pub is_pending: bool,
     /// Whether the person was told so.
     pub is_announced: bool,
+    /// Whether a list is told as Linphone reads it.
+    pub is_linphone: bool,
     /// The `id` of its Event.
     #[serde(borrow)]
     pub event_id: &'b str,
@@ -228,6 +232,11 @@ impl Watches {
     pub fn mark(&mut self, stack: &mut Stack, handle: WatchHandle) {
         self.changed.mark(handle.index());
         stack.schedule.wake(Task::Journal.id());
+    }
+
+    /// Has the journal told of every watch.
+    pub fn mark_live(&mut self) {
+        self.table.iter().for_each(|(handle, _)| self.changed.mark(handle.index()));
     }
 
     /// A watch.
@@ -317,6 +326,15 @@ impl Watch {
         self.wants_notify() && self.in_flight.is_none() && self.lookup.is_none() && self.next_at <= now
     }
 
+    /// The package, as its NOTIFYs name it. Linphone asks for `presence` and takes a list only as `Presence`
+    /// (`linphone_core_internal_notify_received`, up to 5.4 at least); anybody else compares byte by byte (RFC 6665 §8.2.1).
+    pub fn event_name(&self) -> &'static str {
+        match (self.package, self.subject) {
+            (Package::Presence, Subject::List(_)) if self.is_linphone => "Presence",
+            (package, _) => package.name(),
+        }
+    }
+
     /// Whether its watcher is nobody of the home.
     pub const fn is_strangers(&self) -> bool {
         self.watcher.is_none()
@@ -385,6 +403,7 @@ mod tests {
             lookup: None,
             event_id: String::new(),
             is_announced: false,
+            is_linphone: false,
         }
     }
 

@@ -297,6 +297,11 @@ impl Phone {
                     self.reply(index, status)
                 }
             }
+            "NOTIFY" => {
+                if let Some(status) = self.manner.notify {
+                    self.reply(index, status)
+                }
+            }
             "CANCEL" => self.take_cancel(index),
             _ => self.reply(index, 200),
         }
