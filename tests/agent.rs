@@ -329,13 +329,16 @@ fn who_watches_is_told_when_it_changes() {
     assert_eq!(status(&home.send_proven(by_datagram(OLOF), &winfo, "olof")), Some(200));
     answered(&mut home, OLOF, 2_000);
     let request = subscribe("sip:eve@away.example", EVE, "sip:olof@house.example", "c1", "");
-    home.exchange(by_datagram(EVE), &request);
+    let accepted = home.exchange(by_datagram(EVE), &request);
     let sent = home.take();
     let first = sent.iter().find(|sent| sent.is_to(EVE.parse().unwrap()) && sent.bytes().starts_with(b"NOTIFY"));
     home.send(by_datagram(EVE), &answer(first.unwrap().bytes(), 200, ""));
     home.sent.extend(sent);
     assert!(answered(&mut home, OLOF, 2_000).iter().any(|notify| has(notify, "status=\"pending\"")));
-    // A second after the one before: her own NOTIFY is due later than that about her.
+    // Eve has just been told something: what is decided about her now is told to her a second later.
+    home.send_proven(by_datagram(EVE), &again(&request, &accepted, 2), "eve");
+    let refreshed = notified(&mut home, EVE);
+    home.send(by_datagram(EVE), &answer(&refreshed[0], 200, ""));
     let allow = "MESSAGE sip:pcs@house.example SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.50;branch=z9hG4bKm\r\n\
         Max-Forwards: 70\r\nFrom: <sip:olof@house.example>;tag=m\r\nTo: <sip:pcs@house.example>\r\nCall-ID: m\r\n\
         CSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n\r\nallow eve@away.example";
@@ -411,4 +414,68 @@ fn an_entry_too_long_is_nobody() {
     assert_eq!(status(&accepted), Some(200), "{}", accepted.escape_ascii());
     let told = answered(&mut home, BOB, 3_000);
     assert!(has(&told[0], "uri=\"sip:ann@house.example\"") && !has(&told[0], "yyyy"), "{told:?}");
+}
+
+/// What the home answers to what one of its people says.
+fn said(home: &mut Home, person: &str, call: &str, text: &str) -> String {
+    let request = format!(
+        "MESSAGE sip:pcs@house.example SIP/2.0\r\nVia: SIP/2.0/UDP {OLOF};branch=z9hG4bK{call}\r\nMax-Forwards: 70\r\n\
+         From: <sip:{person}@house.example>;tag=m\r\nTo: <sip:pcs@house.example>\r\nCall-ID: {call}\r\n\
+         CSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    assert_eq!(status(&home.send_proven(by_datagram(OLOF), request.as_bytes(), person)), Some(200));
+    let sent = home.take();
+    let message = sent.iter().find(|sent| sent.bytes().starts_with(b"MESSAGE ")).expect("an answer").bytes().to_vec();
+    home.send(by_datagram(OLOF), &answer(&message, 200, ""));
+    let text = String::from_utf8(message).unwrap();
+    text.split_once("\r\n\r\n").unwrap().1.to_string()
+}
+
+#[test]
+fn what_the_home_answers() {
+    let mut home = house();
+    home.register(by_datagram(OLOF), HOUSE, (0, "olof"), &format!("sip:olof@{OLOF}"));
+    home.pass(1_000);
+    home.take();
+    for (number, (text, expected)) in [
+        ("status", "You are available.\n1 device is registered, 0 watch you."),
+        ("away back at 6", "Others see you away: back at 6. Say auto to end that."),
+        ("status", "You are away: back at 6, by your own word.\n1 device is registered, 0 watch you."),
+        ("meeting", "Others see you busy. Say auto to end that."),
+        ("status", "You are busy, meeting, by your own word.\n1 device is registered, 0 watch you."),
+        ("auto", "Others see what your devices say."),
+        ("who", "x: offline\nx: offline"),
+        ("yes", "Nobody waits for your answer."),
+        ("deny carl@away.example", "carl@away.example sees you offline."),
+        (
+            "allow dora@away.example",
+            "dora@away.example may see you once he proves who he is. If he only says so you are asked.",
+        ),
+        ("allow a<b@c", "I don't understand that. Write: help"),
+        ("what's up", "I don't understand that. Write: help"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(said(&mut home, "olof", &format!("m{number}"), text), expected, "{text}");
+    }
+    for number in 0..2 {
+        let request = subscribe(
+            &format!("sip:eve{number}@away.example"),
+            EVE,
+            "sip:olof@house.example",
+            &format!("e{number}"),
+            "",
+        );
+        assert_eq!(status(&home.exchange(by_datagram(EVE), &request)), Some(200));
+    }
+    answered(&mut home, EVE, 100);
+    assert_eq!(
+        said(&mut home, "olof", "n1", "no"),
+        "More than one waits for your answer. Write: allow ADDRESS or deny ADDRESS"
+    );
+    assert_eq!(said(&mut home, "olof", "n2", "allow eve0@away.example"), "eve0@away.example may see you.");
+    answered(&mut home, EVE, 1_000);
+    assert_eq!(said(&mut home, "olof", "n3", "no"), "eve1@away.example sees you offline.");
 }
