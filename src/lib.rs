@@ -126,7 +126,7 @@
 //!
 //! Alice's phone sends a MESSAGE to `sip:carl@other.test`. `Core::locate` finds none of ours in it, so the place is
 //! *outside*, and the front door lets it pass because Alice has proven herself; a stranger is refused before a name is
-//! looked up for him. `Core::destination` (`server/outside.rs`) then asks where `other.test` is: a `config peer` may say
+//! looked up for him. [`home::outside::destination`] then asks where `other.test` is: a `config peer` may say
 //! it outright, else [`sip::resolver`] does (RFC 3263). What it has in its cache is there at once; else the context is
 //! opened without targets and waits for the lookup, whose datagrams and streams are outputs and inputs like all others:
 //! a socket of its own for each try. When the lookup ends, `Proxy::located` gives the context its targets, the servers
@@ -176,7 +176,7 @@
 //! 1. [`base::limits`], [`base::table`], [`base::schedule`], [`base::store`]: the vocabulary.
 //! 2. [`server::contract`], then `server.rs` from `handle` to `due`.
 //! 3. [`wire::sip`] with `message.rs` and `edit.rs`.
-//! 4. `server/requests.rs` beside the section above, with [`home::policy`] open.
+//! 4. `server/requests.rs`, `asking.rs` and `admission.rs` beside the section above, with [`home::policy`] open.
 //! 5. [`sip::stack`] and [`sip::transaction`], then [`home::proxy`] and [`home::registrar`].
 //! 6. `runtime/driver.rs`: the contract from the other side.
 //! 7. [`home::presence`] beside its section above, then `server/agent.rs`.
