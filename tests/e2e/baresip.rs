@@ -32,6 +32,8 @@ pub struct Setup<'a> {
     pub more: &'a str,
     /// Whom it writes to: a person of the home, or `user@domain`.
     pub contact: &'a str,
+    /// Whether it subscribes to the presence of its contact.
+    pub watches: bool,
     /// The network namespace; there it has no control port.
     pub namespace: Option<&'a str>,
 }
@@ -51,6 +53,7 @@ impl<'a> Setup<'a> {
             tone_hz: 440,
             more: "",
             contact: "nobody",
+            watches: false,
             namespace: None,
         }
     }
@@ -60,7 +63,7 @@ impl<'a> Setup<'a> {
         let directory = place.directory(name);
         let recordings = place.directory(&format!("{name}/recordings"));
         let (port, rtp, control) = (free_port(), free_port(), free_port());
-        let Self { user, domain, password, server, transport, ip, tone_hz, more, contact, .. } = self;
+        let Self { user, domain, password, server, transport, ip, tone_hz, more, contact, watches, .. } = self;
         let tone = directory.join("tone.wav");
         tone::write(&tone, tone_hz, 30);
         let local = SocketAddr::new(ip, port);
@@ -69,9 +72,10 @@ impl<'a> Setup<'a> {
             "sip_listen {local}\nnet_interface {ip}\naudio_source aufile,{tone}\naudio_player aufile,null\n\
              audio_srate 8000-8000\naudio_channels 1-1\nrtp_ports {rtp}-{}\nmodule_path {}\nmodule g711.so\n\
              module aufile.so\nmodule sndfile.so\nmodule uuid.so\nsnd_path {recorded}\nmodule_app account.so\nmodule_app contact.so\n\
-             module_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",
+             module_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n{}",
             rtp + 1,
             modules.iter().find(|folder| Path::new(folder).exists()).unwrap_or(&modules[0]),
+            if watches { "module_app presence.so\n" } else { "" },
         );
         let answer_mode = if self.answers { "auto" } else { "manual" };
         // Parameters of its own address would go into those that it calls.
@@ -81,7 +85,8 @@ impl<'a> Setup<'a> {
              audio_codecs=pcma{more}\n"
         );
         let contact = if contact.contains('@') { format!("sip:{contact}") } else { sip(contact) };
-        let files = [("config", config), ("accounts", account), ("contacts", format!("\"them\" <{contact}>\n"))];
+        let contacts = format!("\"them\" <{contact}>{}\n", if watches { ";presence=p2p" } else { "" });
+        let files = [("config", config), ("accounts", account), ("contacts", contacts)];
         for (file, text) in files {
             fs::write(directory.join(file), text).expect("a file for baresip can be written");
         }
@@ -101,7 +106,7 @@ impl<'a> Setup<'a> {
                 Some(control)
             }
         };
-        Baresip { name: name.into(), program, control, events, recordings, seen: 0, local }
+        Baresip { name: name.into(), program, control, events, recordings, commands: 0, seen: 0, local }
     }
 }
 
@@ -113,6 +118,8 @@ pub struct Baresip {
     control: Option<TcpStream>,
     events: Lines,
     recordings: PathBuf,
+    /// How many commands it was given.
+    commands: usize,
     /// Events that were waited for.
     seen: usize,
     /// Where it listens.
@@ -120,15 +127,32 @@ pub struct Baresip {
 }
 
 impl Baresip {
-    /// Lets it do something: a command of its menu, and what it is about.
-    pub fn command(&mut self, command: &str, about: &str) {
-        let json = format!("{{\"command\":\"{command}\",\"params\":\"{about}\",\"token\":\"{command}\"}}");
+    /// Lets it do something: a command of its menu, and what it is about. What it answers, as JSON.
+    pub fn command(&mut self, command: &str, about: &str) -> String {
+        self.commands += 1;
+        let token = format!("{command} {}", self.commands);
+        let json = format!("{{\"command\":\"{command}\",\"params\":\"{about}\",\"token\":\"{token}\"}}");
+        let from = self.events.len();
         let control = self.control.as_mut().expect("a phone in a namespace has no control port");
         write!(control, "{}:{json},", json.len()).expect("baresip listens");
-        let token = format!("\"token\":\"{command}\"");
-        let from = self.events.len().saturating_sub(8).max(self.seen.saturating_sub(8));
+        let token = format!("\"token\":\"{token}\"");
         let answered = self.events.wait(PATIENCE, from, |line| line.contains("\"response\"") && line.contains(&token));
-        assert!(answered.is_some(), "{} does not answer to '{command}'", self.name);
+        answered.unwrap_or_else(|| panic!("{} does not answer to '{command}'", self.name)).1
+    }
+
+    /// Waits until it sees its contact so: `Online`, `Offline`, `Away` or `Busy`, or `Unknown` before it has been told.
+    pub fn await_contact(&mut self, state: &str) {
+        // It is coloured: an escape sequence stands before and behind it.
+        let coloured = format!("m{state}\\u001B");
+        let name = self.name.clone();
+        wait_until(&format!("{name} sees its contact {state}"), || {
+            self.command("contacts", "").contains(&coloured).then_some(())
+        });
+    }
+
+    /// What it publishes of itself.
+    pub fn publish(&mut self, is_online: bool) {
+        self.command(if is_online { "presence_online" } else { "presence_offline" }, "");
     }
 
     /// Calls somebody.
@@ -150,6 +174,12 @@ impl Baresip {
     pub fn write(&mut self, text: &str) {
         self.command("contact_next", "");
         self.command("message", text);
+    }
+
+    /// Lets it sign off and end.
+    pub fn quit(&mut self) {
+        self.command("quit", "");
+        assert!(self.program.wait(PATIENCE).success(), "{} ends in order", self.name);
     }
 
     /// Waits until it has registered for the first time.

@@ -1,6 +1,6 @@
 //! linphonec: Linphone's console, driven over its input.
 
-use crate::daemon::{DOMAIN, PASSWORD};
+use crate::daemon::{DOMAIN, PASSWORD, sip};
 use crate::harness::{Place, Program, find, free_port};
 use crate::tone;
 use std::fs;
@@ -18,6 +18,25 @@ pub struct Linphone {
 impl Linphone {
     /// Starts it on 127.0.0.1, over UDP, and lets it register.
     pub fn start(place: &Place, user: &str, server: SocketAddr, tone_hz: u32) -> Self {
+        Self::configured(place, user, server, (tone_hz, "publish=0\n"), "")
+    }
+
+    /// Starts it so that it publishes.
+    pub fn start_publishing(place: &Place, user: &str, server: SocketAddr) -> Self {
+        Self::configured(place, user, server, (440, "publish=1\n"), "")
+    }
+
+    /// Starts it so that it publishes, and watches people of the home in one subscription, with their list in the request
+    /// (RFC 5367), under its own address. It calls them `My NAME`.
+    pub fn start_with_friends(place: &Place, user: &str, server: SocketAddr, friends: &[&str]) -> Self {
+        let mut more = format!("[sip]\nrls_uri={}\n", sip(user));
+        for (index, name) in friends.iter().enumerate() {
+            more += &format!("[friend_{index}]\nurl=\"My {name}\" <{}>\npol=accept\nsubscribe=1\n", sip(name));
+        }
+        Self::configured(place, user, server, (440, "publish=1\n"), &more)
+    }
+
+    fn configured(place: &Place, user: &str, server: SocketAddr, (tone_hz, proxy): (u32, &str), more: &str) -> Self {
         let directory = place.directory("linphone");
         // It crashes without these.
         place.directory("linphone/.local/share/linphone");
@@ -28,8 +47,8 @@ impl Linphone {
              contact=sip:{user}@127.0.0.1:{port}\nuse_ipv6=0\n[rtp]\naudio_rtp_port={rtp}\n\
              [net]\nfirewall_policy=0\n\
              [proxy_0]\nreg_proxy=<sip:{server};transport=udp>\nreg_route=<sip:{server};transport=udp;lr>\n\
-             reg_identity=sip:{user}@{DOMAIN}\nreg_expires=600\nreg_sendregister=1\npublish=0\n\
-             [auth_info_0]\nusername={user}\npasswd={PASSWORD}\nrealm={DOMAIN}\n"
+             reg_identity=sip:{user}@{DOMAIN}\nreg_expires=600\nreg_sendregister=1\n{proxy}\
+             [auth_info_0]\nusername={user}\npasswd={PASSWORD}\nrealm={DOMAIN}\n{more}"
         );
         fs::write(directory.join("linphonerc"), config).expect("a file for linphonec can be written");
         let (tone, recording) = (directory.join("tone.wav"), directory.join("heard.wav"));
@@ -48,6 +67,12 @@ impl Linphone {
     pub fn command(&mut self, command: &str) {
         let input = self.program.input();
         writeln!(input, "{command}").and_then(|()| input.flush()).expect("linphonec reads");
+    }
+
+    /// Waits until it says, from line number `from` on, how a friend of the home is.
+    pub fn await_friend(&self, from: usize, name: &str, state: &str) -> usize {
+        let line = format!("<{}> is {state}", sip(name));
+        self.program.await_line(from, &line).0
     }
 
     /// Seconds of sound in its recording so far.

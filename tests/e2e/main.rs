@@ -13,6 +13,11 @@
 //! - [`outside`]: another domain has a kamailio, found through a dnsmasq or by the configuration, over UDP and TCP: calls
 //!   and messages both ways; servers that are dead, silent or busy; domains that are not there; no name server.
 //! - [`tls`]: that domain proves itself by pin and by authority, or not; phones over TLS; strangers at the port.
+//! - [`presence`]: phones and Linphone watch and are watched, in calls and without; words to the home; a watcher in another
+//!   domain waits, is let in and shut out, and sees no device's address; watches, answers and words outlive a kill.
+//! - [`lists`]: Linphone's friends in one subscription, with the list in its deflated request; the list that has a name.
+//! - [`rtc`]: a client of Microsoft's RTC library, played: asked for its presence, in XPIDF; what it sends straight to a
+//!   watcher is caught; it watches; its message session.
 //! - [`restart`]: the server is killed in calls and at any moment under registrations, with and without a disk; a disk
 //!   that fills up; a spool checked, backed up and restored.
 //!
@@ -24,18 +29,22 @@
 mod baresip;
 mod calls;
 mod certificates;
+mod client;
 mod daemon;
 mod dns;
 mod harness;
 mod kamailio;
 mod linphone;
+mod lists;
 mod messages;
 mod nat;
 mod network;
 mod noise;
 mod outside;
+mod presence;
 mod registration;
 mod restart;
+mod rtc;
 mod sipp;
 mod streams;
 mod tls;

@@ -8,7 +8,7 @@ use crate::kamailio::{Kamailio, OTHER_DOMAIN};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
-const PROGRAMS: [&str; 5] = ["baresip", "kamailio", "dnsmasq", "unshare", "mount"];
+pub const PROGRAMS: [&str; 5] = ["baresip", "kamailio", "dnsmasq", "unshare", "mount"];
 pub const ALICE: [Person; 1] = [Person::Md5("alice")];
 
 /// A phone of the home, and one of the other domain.

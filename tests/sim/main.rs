@@ -26,6 +26,7 @@ mod pace;
 mod phone;
 mod presence;
 mod presence_load;
+mod presence_restart;
 mod presence_rules;
 mod random;
 mod registration;

@@ -192,8 +192,8 @@ mod tests {
         };
         assert_eq!(basic(false, &[]), Basic::Closed, "with no device and no document");
         assert_eq!(basic(true, &[]), Basic::Open, "a registered device that publishes nothing");
-        assert_eq!(basic(false, &[closed.clone()]), Basic::Closed, "its document speaks for the device");
-        assert_eq!(basic(true, &[closed.clone()]), Basic::Open, "another device");
+        assert_eq!(basic(false, core::slice::from_ref(&closed)), Basic::Closed, "its document speaks for the device");
+        assert_eq!(basic(true, core::slice::from_ref(&closed)), Basic::Open, "another device");
         assert_eq!(basic(false, &[open.clone(), closed.clone()]), Basic::Open);
         assert_eq!(basic(false, &[closed, open]), Basic::Open);
         assert_eq!(basic(false, &[Status::new()]), Basic::Closed, "one that does not say");
@@ -249,7 +249,7 @@ mod tests {
         let mut manual = Manual { activities: Activities::of(&[Activity::Away]), ..Manual::default() };
         manual.note = "back at 6".try_into().unwrap();
         let known = Known { manual: Some(&manual), is_on_phone: true, ..Known::default() };
-        let seen = composed(&known, &[open.clone()]);
+        let seen = composed(&known, core::slice::from_ref(&open));
         assert_eq!((seen.basic, seen.note.as_str()), (Some(Basic::Open), "back at 6"));
         assert_eq!(seen.activities, Activities::of(&[Activity::Away, Activity::OnThePhone]));
         assert_eq!(composed(&known, &[]).basic, Some(Basic::Closed), "it does not make her reachable");

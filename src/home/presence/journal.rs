@@ -16,7 +16,6 @@ use crate::home::presence::watched::Role;
 use crate::home::proxy::Around;
 use crate::sip::dialog::Dialog;
 use crate::sip::stack::{Stack, Task};
-use crate::spool::{Key, Kind};
 use crate::wire::pidf::Format;
 
 /// What a person has said of herself, as the journal keeps it (postcard).
@@ -217,15 +216,6 @@ impl Presence {
         let said = people.iter().enumerate().filter(|(_, one)| one.manual.is_some());
         said.for_each(|(person, _)| words_changed.mark(person));
         stack.schedule.wake(Task::Journal.id());
-    }
-
-    /// A record of a slot was restored: whatever becomes of it, the journal is to hold what the slot holds.
-    pub fn mark_restored(&mut self, key: Key) {
-        match key.kind {
-            Kind::Subscription => self.watches.changed.mark(key.id as usize),
-            Kind::Authorisation => self.verdicts.changed.mark(key.id as usize),
-            _ => {}
-        }
     }
 
     /// Whether the journal is to be told of something.

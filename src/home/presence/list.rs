@@ -52,6 +52,12 @@ pub enum Who {
     Nobody,
 }
 
+impl Entry {
+    fn span(&self) -> Range<usize> {
+        usize::from(self.uri.0)..usize::from(self.uri.1)
+    }
+}
+
 impl List {
     /// A list of the URIs in `text`, one a line; `who` says who each is. More than fit are left out, and counted.
     pub fn new(
@@ -68,8 +74,7 @@ impl List {
             let span = (start as u16, (start + uri.len()) as u16);
             start += line.len();
             // Whom two lines name is on the list once (RFC 5363 §4).
-            let is_known =
-                |entry: &Entry| store.get(&text).get(Range::from(entry.uri.0.into()..entry.uri.1.into())) == Some(uri);
+            let is_known = |entry: &Entry| store.get(&text).get(entry.span()) == Some(uri);
             if entries.iter().any(is_known) {
                 continue;
             }
@@ -85,7 +90,7 @@ impl List {
 
     /// The URI of an entry.
     pub fn uri<'s>(&self, store: &'s Store, index: usize) -> &'s [u8] {
-        let span = self.entries.get(index).map_or(0..0, |entry| Range::from(entry.uri.0.into()..entry.uri.1.into()));
+        let span = self.entries.get(index).map_or(0..0, |entry| entry.span());
         store.get(&self.text).get(span).unwrap_or_default()
     }
 

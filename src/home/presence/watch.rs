@@ -197,11 +197,7 @@ impl Watches {
     /// restart.
     pub fn insert(&mut self, stack: &mut Stack, slot: Option<usize>, watch: Watch) -> Option<WatchHandle> {
         let id = watch.dialog.id;
-        let inserted = match slot {
-            Some(slot) => self.table.insert_at(slot, watch).or_else(|watch| self.table.insert(watch)),
-            None => self.table.insert(watch),
-        };
-        match inserted {
+        match self.table.insert_near(slot, watch) {
             Ok(handle) => {
                 self.by_id.insert(id as u32, handle.index());
                 self.mark(stack, handle);
@@ -403,6 +399,7 @@ mod tests {
             lookup: None,
             event_id: String::new(),
             is_announced: false,
+            is_linphone: false,
         }
     }
 
