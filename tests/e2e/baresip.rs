@@ -8,6 +8,7 @@ use std::io::{BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// What a phone is to be.
 #[derive(Clone, Copy)]
@@ -140,14 +141,29 @@ impl Baresip {
         answered.unwrap_or_else(|| panic!("{} does not answer to '{command}'", self.name)).1
     }
 
-    /// Waits until it sees its contact so: `Online`, `Offline`, `Away` or `Busy`, or `Unknown` before it has been told.
+    /// Waits until it sees its contact so: `Online`, `Offline` or `Busy`, or `Unknown` before it has been told. Somebody away is
+    /// offline for baresip 1.0, see [`Self::await_away`].
     pub fn await_contact(&mut self, state: &str) {
         // It is coloured: an escape sequence stands before and behind it.
         let coloured = format!("m{state}\\u001B");
-        let name = self.name.clone();
-        wait_until(&format!("{name} sees its contact {state}"), || {
-            self.command("contacts", "").contains(&coloured).then_some(())
-        });
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let from = self.program.output.len();
+            let seen = self.command("contacts", "");
+            if seen.contains(&coloured) {
+                return;
+            }
+            assert!(Instant::now() < end, "{} does not see its contact {state}: {seen}", self.name);
+            // It says when it sees a change, but not the first.
+            self.program.output.wait(LOOK_AGAIN, from, |line| line.contains("> changed status from "));
+        }
+    }
+
+    /// Waits until it is told, after line number `from` of its trace, that its contact is away: open, with that activity.
+    pub fn await_away(&mut self, from: usize) {
+        let told = self.await_trace(from, "<basic>open</basic>");
+        self.await_trace(told, "<rpid:away/>");
+        self.await_contact("Offline");
     }
 
     /// What it publishes of itself.
@@ -255,4 +271,5 @@ fn netstring(stream: &mut impl Read) -> Option<String> {
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const MODULES: [&str; 2] = ["/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules"];

@@ -72,7 +72,7 @@ impl Client {
         }
     }
 
-    /// Sends a request, proves who it is when asked, and gives the final answer. The answer to a SUBSCRIBE or an INVITE
+    /// Sends a request, proves who it is when asked, and gives the final answer. The answer to a SUBSCRIBE
     /// completes the dialog. A body needs its Content-Type among the fields.
     pub fn request(&mut self, method: &str, dialog: &mut Dialog, fields: &str, body: impl AsRef<[u8]>) -> Received {
         let body = body.as_ref();
@@ -84,19 +84,13 @@ impl Client {
             }
             _ => answer,
         };
-        if answer.status() < 300 && ["SUBSCRIBE", "INVITE"].contains(&method) {
+        if answer.status() < 300 && method == "SUBSCRIBE" {
             dialog.other = answer.field("To").expect("an answer has a To").into();
             if let Some(contact) = answer.field("Contact") {
                 dialog.target = uri_of(contact).into();
             }
         }
         answer
-    }
-
-    /// The ACK to the answer of an INVITE, which completed the dialog.
-    pub fn acknowledge(&mut self, dialog: &Dialog) {
-        let text = self.text("ACK", dialog, dialog.cseq, "", b"");
-        self.socket.send_to(&text, self.server).expect("the loopback takes it");
     }
 
     /// Waits for the next request that passes; others stay for those who wait later.
@@ -262,12 +256,6 @@ impl Received {
     /// All of it.
     pub fn text(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
-    }
-
-    /// What is behind the head.
-    pub fn body(&self) -> &str {
-        let at = self.head().len();
-        std::str::from_utf8(self.0.get(at..).unwrap_or_default()).unwrap_or_default().trim_start()
     }
 
     /// The first field of a name, which is written in full.
