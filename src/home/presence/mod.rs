@@ -537,8 +537,9 @@ impl Presence {
     }
 
     /// Name, capacity and bytes of each table.
-    pub fn footprint() -> [(&'static str, usize, usize); 6] {
+    pub fn footprint() -> [(&'static str, usize, usize); 7] {
         [
+            ("people as known", PEOPLE, size_of::<Vec<One, PEOPLE>>() + size_of::<Changed<PEOPLE>>()),
             Watches::footprint(),
             ("lists", LISTS, size_of::<Lists>()),
             Publications::footprint(),
