@@ -15,7 +15,7 @@
 //! | 1 | [`wire`] | bytes to values that borrow them, and back. No state, no time. |
 //! | 2 | [`sip`] | protocol machines: transactions, transport, resolver, digest, sealed routes. Nothing of people. |
 //! | 2 | [`config`] | the UCI file, its faults, and the model that every service reads |
-//! | 3 | [`home`] | the services: people, registrar, front door, forking proxy |
+//! | 3 | [`home`] | the services: people, registrar, front door, forking proxy, presence agent; the commands of `sip:pcs` |
 //! | 3 | [`spool`] | what has to be there after a power cut: messages and the journal, on any disk |
 //! | 4 | [`server`] | owns every table and leads each request through the house |
 //! | 5 | `runtime` | sockets, clock, signals, log, control socket, command line: the one place with `std` |
@@ -101,11 +101,32 @@
 //! which cancels the other branches. A REGISTER turns off in `Core::route` to [`home::registrar`]. What comes by a
 //! stream is cut into messages by [`wire::sip::framer`], one for each time round the loop in `poll`.
 //!
+//! # How presence travels
+//!
+//! Bob's phone subscribes to Alice: `Core::subscribe` in `server/agent.rs` challenges it as any request, asks the front door
+//! ([`home::policy::decide`]: shown, pending, refused), and keeps a [`Watch`](home::presence::watch::Watch) with a dialog of
+//! ours. A stranger whom no rule knows is pending: Alice is told by a MESSAGE from `sip:pcs` ([`home::word`]), and what she
+//! answers, to `sip:pcs` or through `pcsctl` ([`Server::command`](server::Server::command), words in [`home::commands`]), is
+//! kept as a [`verdict`](home::presence::verdict).
+//!
+//! What is known of Alice has four sources: documents that her clients publish
+//! ([`publication`](home::presence::publication)), her registrations, her calls ([`home::calls`]), and her own word. To that
+//! come devices that only answer who asks them; the home subscribes to these itself, as it does to buddies elsewhere
+//! ([`watched`](home::presence::watched)). When one of them changes, it wakes one task, `Task::People`;
+//! `Presence::gather` puts the status together by the rule in [`compose`](home::presence::compose), and marks those who
+//! watch her if it is not what it was.
+//!
+//! Nothing is written yet. When a marked watch has no NOTIFY on its way and its last is a second old,
+//! `Presence::produce` ([`notify`](home::presence::notify)) asks the front door *now* what this watcher sees: two watchers
+//! get two documents, each in his format ([`wire::pidf`]), and a rule or an answer counts from the next one on. If it is
+//! what he was last told, nothing goes. Else the bytes are frozen in a client transaction; what changes meanwhile marks the
+//! watch again, so the newest state always follows and nothing queues up. A watcher who does not answer loses his watch.
+//!
 //! # Out of the home, and back
 //!
 //! Alice's phone sends a MESSAGE to `sip:carl@other.test`. `Core::locate` finds none of ours in it, so the place is
 //! *outside*, and the front door lets it pass because Alice has proven herself; a stranger is refused before a name is
-//! looked up for him. `Core::destination` (`server/outside.rs`) then asks where `other.test` is: a `config peer` may say
+//! looked up for him. [`home::outside::destination`] then asks where `other.test` is: a `config peer` may say
 //! it outright, else [`sip::resolver`] does (RFC 3263). What it has in its cache is there at once; else the context is
 //! opened without targets and waits for the lookup, whose datagrams and streams are outputs and inputs like all others:
 //! a socket of its own for each try. When the lookup ends, `Proxy::located` gives the context its targets, the servers
@@ -155,12 +176,13 @@
 //! 1. [`base::limits`], [`base::table`], [`base::schedule`], [`base::store`]: the vocabulary.
 //! 2. [`server::contract`], then `server.rs` from `handle` to `due`.
 //! 3. [`wire::sip`] with `message.rs` and `edit.rs`.
-//! 4. `server/requests.rs` beside the section above, with [`home::policy`] open.
+//! 4. `server/requests.rs`, `asking.rs` and `admission.rs` beside the section above, with [`home::policy`] open.
 //! 5. [`sip::stack`] and [`sip::transaction`], then [`home::proxy`] and [`home::registrar`].
 //! 6. `runtime/driver.rs`: the contract from the other side.
+//! 7. [`home::presence`] beside its section above, then `server/agent.rs`.
 //!
-//! Limits of what is there: no presence, no media, no message is kept for who is away. Every file opens with the RFC
-//! sections it follows and what it leaves out.
+//! Limits of what is there: no media, no message is kept for who is away, places are only those that clients publish. Every
+//! file opens with the RFC sections it follows and what it leaves out.
 #![no_std]
 #![forbid(unsafe_code)]
 

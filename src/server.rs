@@ -230,6 +230,7 @@ impl Server {
             ("challenged", CHALLENGED, size_of::<Reluctant>()),
             Inbound::footprint(),
             ("answers held back", HELD, size_of::<Journal>()),
+            ("inflater and what it inflates", 1, size_of::<Inflater>() + agent::INFLATED_BYTES),
         ];
         Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest).chain(Presence::footprint())
     }

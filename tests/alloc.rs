@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use allocation_counter::measure;
 use md5::{Digest, Md5};
+use pcsd::base::limits::WATCHES;
 use pcsd::base::net::{LocalAddress, Port, PortSet, Stream, Transport};
 use pcsd::base::time::{Instant, UnixTime};
 use pcsd::config::model::Model;
@@ -54,6 +55,47 @@ fn the_server_allocates_nothing() {
     assert_eq!(COUNT.get(), 0, "allocations in the server");
 }
 
+#[test]
+fn a_document_for_all_watchers_allocates_nothing() {
+    let mut home = Home::new();
+    let blocks = |home: &Home| home.server.status(home.now).blocks.map(|(bytes, used, _)| (bytes, used));
+    let before = blocks(&home);
+    for _ in 0..WATCHERS {
+        let fields = "Event: presence\r\nAccept: application/pidf+xml\r\nExpires: 3600\r\n";
+        let answer = home.prove(("bob", "builder", BOB), "SUBSCRIBE", "sip:alice@home.example", fields);
+        assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    }
+    assert_eq!(home.delivered, WATCHERS, "each is told at once");
+    home.pass(40_000);
+    // What the store keeps for each: one block of the smallest.
+    for ((bytes, used), (_, used_before)) in blocks(&home).into_iter().zip(before) {
+        assert_eq!(used - used_before, if bytes == 512 { WATCHERS } else { 0 }, "blocks of {bytes} bytes");
+    }
+    let mut etag = String::new();
+    for round in 0..50 {
+        home.note = format!("in the garden, {round}");
+        home.heard = 0;
+        let known = if etag.is_empty() { String::new() } else { format!("SIP-If-Match: {etag}\r\n") };
+        let fields = format!("Event: presence\r\nExpires: 3600\r\n{known}Content-Type: application/pidf+xml\r\n");
+        let body = format!(
+            "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" entity=\"sip:alice@home.example\"><tuple id=\"t1\"><status>\
+             <basic>open</basic></status><note>{}</note></tuple></presence>",
+            home.note
+        );
+        let alice = ("alice", "wonderland", ALICE);
+        let answer = home.prove_with(alice, "PUBLISH", "sip:alice@home.example", &fields, &body);
+        assert!(answer.starts_with("SIP/2.0 200"), "round {round}: {answer}");
+        etag = answer.lines().find_map(|line| line.strip_prefix("SIP-ETag: ")).expect("an entity-tag").into();
+        assert_eq!(home.heard, WATCHERS, "round {round}: all are told in the same turn");
+        home.pass(1_100);
+        assert_eq!(home.heard, WATCHERS, "round {round}: and once");
+    }
+    println!("{} NOTIFYs, no allocation", home.delivered);
+    assert_eq!(COUNT.get(), 0, "allocations in the server");
+}
+
+/// As many as a large family has, or as the board holds.
+const WATCHERS: usize = if WATCHES < 64 { WATCHES } else { 64 };
 const ALICE: &str = "192.168.1.10:5060";
 const BOB: &str = "192.168.1.30:5060";
 const CARL: &str = "192.168.1.66:5070";
@@ -78,6 +120,9 @@ struct Home {
     udp: Port,
     tcp: Port,
     delivered: usize,
+    /// How many of the requests delivered had this in their body.
+    heard: usize,
+    note: String,
     number: u32,
 }
 
@@ -89,8 +134,8 @@ impl Home {
         let mut server = Box::new(Server::new());
         server.seed(now, &Seed { key: [7; 16], lasting: [8; 16], boot: 1 });
         let local = LocalAddress { ip: "192.168.1.1".parse().unwrap(), prefix: 24, default_route: true };
-        let mut home =
-            Self { server, now, buffer: vec![0; 70_000], udp: Port(0), tcp: Port(0), delivered: 0, number: 0 };
+        let (udp, tcp, note) = (Port(0), Port(0), String::from("nothing yet"));
+        let mut home = Self { server, now, buffer: vec![0; 70_000], udp, tcp, delivered: 0, heard: 0, note, number: 0 };
         home.input(Input::WallClock(UnixTime(1_700_000_000)));
         home.input(Input::Configuration(&model));
         home.input(Input::Addresses(&[local]));
@@ -145,6 +190,7 @@ impl Home {
                     back.push(sent);
                 } else if !sent.starts_with("SIP/2.0") {
                     self.delivered += 1;
+                    self.heard += usize::from(sent.contains(&self.note));
                     if !sent.starts_with("ACK") {
                         waiting.push((to, answer(&sent)));
                     }
@@ -165,6 +211,10 @@ impl Home {
 
     /// Asks, takes the challenge up, asks again; the final answer.
     fn prove(&mut self, who: (&str, &str, &str), method: &str, uri: &str, fields: &str) -> String {
+        self.prove_with(who, method, uri, fields, "")
+    }
+
+    fn prove_with(&mut self, who: (&str, &str, &str), method: &str, uri: &str, fields: &str, body: &str) -> String {
         let (user, password, address) = who;
         // A nonce is known by the millisecond of its issue: a test does not prove a hundred things in one.
         self.pass(20);
@@ -175,7 +225,8 @@ impl Home {
                 "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK{number}x{step};rport\r\n\
                  Max-Forwards: 70\r\nFrom: <sip:{user}@home.example>;tag={number}\r\nTo: <{uri}>\r\n\
                  Call-ID: {number}@x\r\nCSeq: {step} {method}\r\nContact: <sip:{user}@{address}>\r\n{fields}{credentials}\
-                 Content-Length: 0\r\n\r\n"
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
             )
         };
         let challenged = self.datagram(address, &request(1, "")).pop().expect("an answer");

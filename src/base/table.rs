@@ -122,6 +122,14 @@ impl<T, const N: usize> Table<T, N> {
         self.insert(value)
     }
 
+    /// Puts `value` into slot `index` if that is vacant, else, or without one, where there is room.
+    pub fn insert_near(&mut self, index: Option<usize>, value: T) -> Result<Handle<T>, T> {
+        match index {
+            Some(index) if index < N && self.handle_at(index).is_none() => self.insert_at(index, value),
+            _ => self.insert(value),
+        }
+    }
+
     /// Takes the object out; its handles become invalid.
     pub fn remove(&mut self, handle: Handle<T>) -> Option<T> {
         let slot = self.slots.get_mut(handle.index()).filter(|slot| slot.generation == handle.generation)?;

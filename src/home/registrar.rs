@@ -289,14 +289,7 @@ impl Registrar {
         let Some(first) = self.first.get_mut(person) else { return Err(NO_ROOM) };
         binding.next = *first;
         let (flow, id) = (binding.flow, binding.id);
-        let inserted = match slot {
-            Some(slot) => match self.bindings.insert_at(slot, binding) {
-                Ok(handle) => Ok(handle),
-                Err(binding) => self.bindings.insert(binding),
-            },
-            None => self.bindings.insert(binding),
-        };
-        match inserted {
+        match self.bindings.insert_near(slot, binding) {
             Ok(handle) => {
                 *first = handle.index() as u16 + 1;
                 self.by_id.insert(id, handle.index());

@@ -138,7 +138,6 @@ impl Core {
             is_secure_enough: !is_secure || self.stack.network.transport(device.flow) == Transport::Tls,
             is_meant: self.is_for(device, kind),
             q: if kind == Kind::Message { 1000 } else { device.q },
-            ..Facts::UNKNOWN
         };
         self.registrar.of(person).take(BINDINGS_PER_PERSON).map(|(handle, device)| (handle, facts(device))).collect()
     }

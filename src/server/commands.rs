@@ -181,6 +181,12 @@ impl Core {
         let claims = |assurance: &Assurance| *assurance == Assurance::Claimed;
         let (presence, around) = self.split_presence();
         let seal = around.people.seal(&around.stack.random, person);
+        if presence.verdicts.is_full() {
+            // What people answered who have left the home makes room.
+            let people = 0..around.people.model.people.len();
+            let is_known = |seal: u32| people.clone().any(|it| around.people.seal(&around.stack.random, it) == seal);
+            presence.verdicts.retain(is_known);
+        }
         let mut put = |from| presence.verdicts.put(Verdict { person: seal, address: whom.clone(), from, is_allowed });
         // To deny is about the name, whoever bears it; to allow is about who asked, as far as he has not proven it.
         let mut outcome = Ok(());

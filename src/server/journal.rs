@@ -196,6 +196,12 @@ impl Core {
 
     /// Takes back a record that was kept.
     pub(super) fn restored(&mut self, now: Instant, key: Key, bytes: &[u8], source: Source) {
+        // Whatever becomes of the record of a slot, the journal is to hold what the slot holds.
+        match key.kind {
+            Kind::Subscription => self.presence.watches.changed.mark(key.id as usize),
+            Kind::Authorisation => self.presence.verdicts.changed.mark(key.id as usize),
+            _ => {}
+        }
         match key.kind {
             Kind::Binding => self.restore_binding(now, key, bytes, source),
             Kind::Subscription => self.restore_watch(now, key, bytes, source),

@@ -398,3 +398,252 @@ fn write_parts<'m>(beginning: &Beginning<'_>, routes: impl Iterator<Item = &'m [
     ends[Part::Routes as usize] = out.len().min(usize::from(u16::MAX)) as u16;
     ends
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::net::{Listen, LocalAddress};
+    use crate::base::time::Instant;
+    use crate::sip::branch::{Branch, Kind};
+    use crate::sip::own::Own;
+    use std::boxed::Box;
+    use std::string::{String, ToString};
+
+    const OURS: u64 = 0x0123_4567_89ab_cdef;
+    const OTHER: &str = "198.51.100.7:5070";
+
+    const SUBSCRIBE: &[u8] = b"SUBSCRIBE sip:alice@home.test SIP/2.0\r\n\
+        Via: SIP/2.0/UDP 198.51.100.7:5070;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+        Record-Route: <sip:p2.away.test;lr>, <sip:p1.away.test;lr>\r\nRecord-Route: <sip:p0.away.test;lr>\r\n\
+        From: \"Bob\" <sip:bob@away.test>;tag=theirs\r\nTo: <sip:alice@home.test>\r\nCall-ID: abc@198.51.100.7\r\n\
+        CSeq: 7 SUBSCRIBE\r\nContact: <sip:bob@198.51.100.7:5070;ob?Route=x>;expires=9\r\nContent-Length: 0\r\n\r\n";
+    /// The answer to a SUBSCRIBE of ours.
+    const ANSWER: &[u8] = b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKt\r\n\
+        Record-Route: <sip:p2.away.test;lr>, <sip:p1.away.test;lr>\r\nRecord-Route: <sip:p0.home.test;lr>\r\n\
+        From: <sip:alice@home.test>;tag=0123456789abcdef\r\nTo: <sip:bob@away.test>;tag=theirs\r\nCall-ID: ours\r\n\
+        CSeq: 1 SUBSCRIBE\r\nContact: <sip:bob@198.51.100.7:5070>\r\nContent-Length: 0\r\n\r\n";
+    /// The NOTIFY that overtook it.
+    const NOTIFY: &[u8] = b"NOTIFY sip:pcs@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5070;branch=z9hG4bK2\r\n\
+        Record-Route: <sip:p0.home.test;lr>\r\nRecord-Route: <sip:p1.away.test;lr>, <sip:p2.away.test;lr>\r\n\
+        From: <sip:bob@away.test>;tag=theirs\r\nTo: <sip:alice@home.test>;tag=0123456789ABCDEF\r\nCall-ID: ours\r\n\
+        CSeq: 1 NOTIFY\r\nContact: <sip:bob@198.51.100.7:5070>\r\nContent-Length: 0\r\n\r\n";
+
+    fn stack() -> (Box<Stack>, Flow) {
+        let mut stack = Box::new(Stack::new());
+        let address: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+        let listen = heapless::Vec::from_iter([Listen { transport: Transport::Udp, address }]);
+        stack.network.configure(&listen, &heapless::Vec::new());
+        stack.network.set_addresses(&[LocalAddress { ip: address.ip(), prefix: 24, default_route: true }], |_| {});
+        stack.network.plan(|_| {});
+        assert!(stack.network.port_step(Port(0)).is_some());
+        stack.network.opened(Instant::ZERO, Port(0), Ok::<_, ()>(address));
+        (stack, Flow::Datagram { port: Port(0), remote: OTHER.parse().unwrap() })
+    }
+
+    fn ours(stack: &mut Stack, flow: Flow) -> Dialog {
+        let beginning = Beginning {
+            id: OURS,
+            call_id: b"ours",
+            remote_tag: b"",
+            local: b"sip:alice@home.test",
+            remote: b"sip:bob@away.test",
+            target: b"sip:bob@away.test",
+        };
+        Dialog::begin(stack, flow, &beginning).unwrap()
+    }
+
+    fn part(dialog: &Dialog, stack: &Stack, part: Part) -> String {
+        str::from_utf8(dialog.part(&stack.store, part)).unwrap().to_string()
+    }
+
+    fn with(message: &[u8], old: &str, new: &str) -> std::vec::Vec<u8> {
+        let text = str::from_utf8(message).unwrap();
+        assert!(text.contains(old), "{old}");
+        text.replace(old, new).into_bytes()
+    }
+
+    fn written(dialog: &Dialog, stack: &Stack) -> String {
+        let mut room = [0; 1024];
+        let mut out = Writer::new(&mut room);
+        let own = Own { transport: Transport::Udp, address: dialog.local, name: None };
+        let branch = Branch { kind: Kind::Transaction, handle: 1, secret: 2, routing: 0 };
+        dialog.write_request(&stack.store, &Outgoing { own, branch }, "pcs", Method::Notify, &mut out);
+        str::from_utf8(out.written()).unwrap().to_string()
+    }
+
+    fn blocks(stack: &Stack) -> usize {
+        stack.store.usage().iter().map(|(_, used, _)| used).sum()
+    }
+
+    #[test]
+    fn begun_by_the_peer() {
+        let (mut stack, flow) = stack();
+        let message = Message::parse(SUBSCRIBE).unwrap();
+        let mut dialog = Dialog::from_request(&mut stack, OURS, flow, &message).unwrap();
+        assert_eq!((dialog.local_cseq, dialog.remote_cseq), (0, 7));
+        dialog.local_cseq = 1;
+        assert_eq!(
+            written(&dialog, &stack),
+            "NOTIFY sip:bob@198.51.100.7:5070;ob SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKpt000000010000000200000000;rport\r\n\
+             Route: <sip:p2.away.test;lr>, <sip:p1.away.test;lr>, <sip:p0.away.test;lr>\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:alice@home.test>;tag=0123456789abcdef\r\n\
+             To: <sip:bob@away.test>;tag=theirs\r\nCall-ID: abc@198.51.100.7\r\nCSeq: 1 NOTIFY\r\n\
+             Contact: <sip:pcs@192.0.2.1:5060>\r\n"
+        );
+        assert_eq!(blocks(&stack), 1);
+        dialog.release(&mut stack.store);
+        assert_eq!(blocks(&stack), 0);
+    }
+
+    #[test]
+    fn what_makes_no_dialog_keeps_nothing() {
+        let (mut stack, flow) = stack();
+        let long = std::format!("<sip:{}@x>", "p".repeat(DIALOG_BYTES));
+        for broken in [
+            with(SUBSCRIBE, "Contact: <sip:bob@198.51.100.7:5070;ob?Route=x>;expires=9\r\n", ""),
+            with(SUBSCRIBE, "<sip:p0.away.test;lr>", &long),
+        ] {
+            let message = Message::parse(&broken).unwrap();
+            assert!(Dialog::from_request(&mut stack, OURS, flow, &message).is_none());
+            assert_eq!(blocks(&stack), 0);
+        }
+        let gone = Flow::Datagram { port: Port(9), remote: OTHER.parse().unwrap() };
+        assert!(Dialog::from_request(&mut stack, OURS, gone, &Message::parse(SUBSCRIBE).unwrap()).is_none());
+    }
+
+    #[test]
+    fn made_by_an_answer_or_by_what_overtook_it() {
+        for made_by in [ANSWER, NOTIFY] {
+            let (mut stack, flow) = stack();
+            let mut dialog = ours(&mut stack, flow);
+            assert!(part(&dialog, &stack, Part::RemoteTag).is_empty());
+            assert!(!written(&dialog, &stack).contains("Route: "));
+            assert!(dialog.established(&mut stack, &Message::parse(made_by).unwrap()));
+            assert_eq!(part(&dialog, &stack, Part::RemoteTag), "theirs");
+            assert_eq!(part(&dialog, &stack, Part::Target), "sip:bob@198.51.100.7:5070");
+            assert_eq!(
+                part(&dialog, &stack, Part::Routes),
+                "<sip:p0.home.test;lr>, <sip:p1.away.test;lr>, <sip:p2.away.test;lr>",
+                "from us on, whichever way it came"
+            );
+            assert_eq!(part(&dialog, &stack, Part::Local), "sip:alice@home.test");
+            assert_eq!(part(&dialog, &stack, Part::Remote), "sip:bob@away.test");
+            assert_eq!(blocks(&stack), 1);
+            dialog.release(&mut stack.store);
+            assert_eq!(blocks(&stack), 0);
+        }
+    }
+
+    #[test]
+    fn too_much_leaves_it_as_it_was() {
+        let (mut stack, flow) = stack();
+        let mut dialog = ours(&mut stack, flow);
+        let long = with(ANSWER, "<sip:p0.home.test;lr>", &std::format!("<sip:{}@x>", "p".repeat(DIALOG_BYTES)));
+        assert!(!dialog.established(&mut stack, &Message::parse(&long).unwrap()));
+        assert_eq!(part(&dialog, &stack, Part::RemoteTag), "");
+        assert_eq!(part(&dialog, &stack, Part::Target), "sip:bob@away.test");
+        assert_eq!(blocks(&stack), 1);
+    }
+
+    #[test]
+    fn a_new_target() {
+        let (mut stack, flow) = stack();
+        let message = Message::parse(SUBSCRIBE).unwrap();
+        let mut dialog = Dialog::from_request(&mut stack, OURS, flow, &message).unwrap();
+        let moved =
+            with(SUBSCRIBE, "Contact: <sip:bob@198.51.100.7:5070;ob?Route=x>", "Contact: <sip:bob@203.0.113.9>");
+        let moved = with(&moved, "sip:p0.away.test", "sip:not.this.one");
+        let elsewhere = Flow::Datagram { port: Port(0), remote: "203.0.113.9:5060".parse().unwrap() };
+        dialog.refreshed(&mut stack, elsewhere, &Message::parse(&moved).unwrap());
+        assert_eq!((dialog.flow, part(&dialog, &stack, Part::Target).as_str()), (elsewhere, "sip:bob@203.0.113.9"));
+        assert_eq!(
+            part(&dialog, &stack, Part::Routes),
+            "<sip:p2.away.test;lr>, <sip:p1.away.test;lr>, <sip:p0.away.test;lr>",
+            "the route set is that of the beginning"
+        );
+        assert_eq!(part(&dialog, &stack, Part::RemoteTag), "theirs");
+        let without = with(&moved, "Contact: <sip:bob@203.0.113.9>;expires=9\r\n", "");
+        dialog.refreshed(&mut stack, flow, &Message::parse(&without).unwrap());
+        assert_eq!((dialog.flow, part(&dialog, &stack, Part::Target).as_str()), (flow, "sip:bob@203.0.113.9"));
+        assert_eq!(blocks(&stack), 1);
+    }
+
+    #[test]
+    fn what_belongs_to_it() {
+        let (mut stack, flow) = stack();
+        let mut dialog = ours(&mut stack, flow);
+        assert!(dialog.established(&mut stack, &Message::parse(ANSWER).unwrap()));
+        let has = |message: &[u8]| dialog.has(&stack.store, &Message::parse(message).unwrap());
+        assert!(has(NOTIFY));
+        for (old, new) in [
+            ("Call-ID: ours", "Call-ID: Ours"),
+            ("tag=theirs", "tag=Theirs"),
+            (";tag=theirs", ""),
+            (";tag=0123456789ABCDEF", ""),
+            ("0123456789ABCDEF", "0123456789ABCDEE"),
+            ("0123456789ABCDEF", "00123456789ABCDEF"),
+        ] {
+            assert!(!has(&with(NOTIFY, old, new)), "{old} {new}");
+        }
+    }
+
+    #[test]
+    fn in_order() {
+        let (mut stack, flow) = stack();
+        let mut dialog = ours(&mut stack, flow);
+        assert!(dialog.admits(5) && !dialog.admits(5) && !dialog.admits(4) && dialog.admits(u32::MAX));
+        assert!(!dialog.admits(0) && dialog.remote_cseq == u32::MAX);
+    }
+
+    #[test]
+    fn tags() {
+        assert_eq!(id_of(b"0123456789abcdef"), Some(OURS));
+        for other in [&b""[..], b"0123456789abcde", b"0123456789abcdef0", b"0123456789abcdeg", b"+123456789abcdef"] {
+            assert_eq!(id_of(other), None);
+        }
+    }
+
+    #[test]
+    fn kept_and_taken_back() {
+        let (mut stack, flow) = stack();
+        let mut dialog = ours(&mut stack, flow);
+        assert!(dialog.established(&mut stack, &Message::parse(ANSWER).unwrap()));
+        let mut record = [0; 1024];
+        for (sent, kept) in [(0, 256), (1, 256), (255, 256), (256, 512)] {
+            dialog.local_cseq = sent;
+            assert_eq!(dialog.needs_keeping(), sent % 256 == 0, "what was set aside is used up");
+            let bytes = postcard::to_slice(&dialog.keep(&stack.store).unwrap(), &mut record).unwrap();
+            let read: Kept<'_> = postcard::from_bytes(bytes).unwrap();
+            let again = Dialog::restore(&read, &stack.network, Port(9), &mut Box::new(Store::new())).unwrap();
+            assert_eq!((again.id, again.local_cseq, again.flow), (OURS, kept, flow));
+        }
+        let bytes = postcard::to_slice(&dialog.keep(&stack.store).unwrap(), &mut record).unwrap();
+        let read: Kept<'_> = postcard::from_bytes(bytes).unwrap();
+        // Its socket is not open yet.
+        let nothing = Network::new();
+        let again = Dialog::restore(&read, &nothing, Port(9), &mut stack.store).unwrap();
+        assert_eq!(again.flow, Flow::Datagram { port: Port(9), remote: OTHER.parse().unwrap() });
+        assert_eq!(written(&again, &stack), written(&Dialog { local_cseq: 512, ..dialog }, &stack));
+        let mut broken = read;
+        broken.ends[0] = u16::MAX;
+        assert!(Dialog::restore(&broken, &nothing, Port(9), &mut stack.store).is_none());
+        broken.ends = [u16::MAX; PARTS];
+        assert!(Dialog::restore(&broken, &nothing, Port(9), &mut stack.store).is_none());
+    }
+
+    #[test]
+    fn a_folded_address_is_not_written() {
+        let (mut stack, flow) = stack();
+        for (old, new) in [
+            ("Contact: <sip:bob@198.51.100.7:5070;ob?Route=x>", "Contact: <sip:bob@198.51.100.7\r\n Evil: x>"),
+            ("From: \"Bob\" <sip:bob@away.test>", "From: <sip:bob@away.test\r\n Evil: x>"),
+        ] {
+            let broken = with(SUBSCRIBE, old, new);
+            let Ok(message) = Message::parse(&broken) else { continue };
+            if let Some(dialog) = Dialog::from_request(&mut stack, OURS, flow, &message) {
+                assert!(!written(&dialog, &stack).contains("Evil"), "{new}");
+            }
+        }
+    }
+}

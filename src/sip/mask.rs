@@ -22,9 +22,9 @@ pub enum Use {
 
 /// Bytes of a seal.
 pub const SEAL_BYTES: usize = 8;
-/// The longest text that [`write`] takes, bytes.
+/// The longest text that [`write()`] takes, bytes.
 pub const MASKED_BYTES: usize = 255;
-/// The longest text that [`write`] makes, characters.
+/// The longest text that [`write()`] makes, characters.
 pub const MASK_BYTES: usize = PREFIX.len() + (SEAL_BYTES + MASKED_BYTES).div_ceil(3) * 4;
 
 /// What a mask begins with.

@@ -3,7 +3,7 @@
 //! Each dialog that passes gets two of our addresses, one for each side. A request inside the dialog names both: the first
 //! is the sender's side, the last the side it goes to. The seal covers the Call-ID, so a token is of no use in another
 //! dialog, and the side's proven identity, so that a request inside a dialog needs no new challenge. Both sides see both
-//! tokens: they are sealed by [`mask`](super::mask), so that nobody reads where the other is. It needs no memory and (with
+//! tokens: they are sealed by [`mask`], so that nobody reads where the other is. It needs no memory and (with
 //! the same key) survives a restart.
 
 use core::net::{IpAddr, SocketAddr};

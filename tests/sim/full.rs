@@ -289,6 +289,7 @@ fn storm_of(seed: u64) -> u64 {
         phones.push(phone);
     }
     phones.push(world.stranger(9));
+    world.phones[phones[4]].may_get_twice = SERVER_TRANSACTIONS < 64;
     world.run(20_000);
     world.link = Link { piece: 200, ..Link::BAD };
     let mut calls = Vec::new();

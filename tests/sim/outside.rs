@@ -20,7 +20,7 @@ config person 'carl'
 ";
 
 /// A world with a name server that knows this, and Alice.
-fn world_with(seed: u64, zone: &[(&str, Record)]) -> (World, usize) {
+pub fn world_with(seed: u64, zone: &[(&str, Record)]) -> (World, usize) {
     let mut world = World::new(seed);
     world.add_names(NAMES, zone);
     world.ask_names_of(0, &[NAMES]);
@@ -54,7 +54,7 @@ fn resolves_home(world: &mut World, names: usize) {
 }
 
 /// A second home whose person Carl has a phone; its server and his phone.
-fn other_home(world: &mut World) -> (usize, usize) {
+pub fn other_home(world: &mut World) -> (usize, usize) {
     let other = world.host(OTHER, FAR);
     world.ask_names_of(other, &[NAMES]);
     resolves_home(world, 0);

@@ -141,8 +141,13 @@ impl Listing {
     fn read(msg: &Msg, body: &str) -> Self {
         assert!(msg.get("Require").contains("eventlist"), "RFC 4662 §4.2");
         let content_type = msg.get("Content-Type");
-        let boundary = param(content_type, "boundary").expect("there is a boundary").trim_matches('"');
-        let start = param(content_type, "start").expect("there is a start").trim_matches('"').to_string();
+        let of_type = |name: &str| {
+            let rest = content_type.split(&format!(";{name}=")).nth(1);
+            let rest = rest.unwrap_or_else(|| panic!("no {name} in {content_type}"));
+            let value = rest.strip_prefix('"').map_or(rest.split(';').next(), |quoted| quoted.split('"').next());
+            value.expect("it has a value").to_string()
+        };
+        let (boundary, start) = (of_type("boundary"), of_type("start"));
         let mut parts: Vec<(String, String, String)> = Vec::new();
         for part in body.split(&format!("--{boundary}")).skip(1).filter(|part| !part.starts_with("--")) {
             let (head, text) = part.split_once("\r\n\r\n").expect("a part has a head");

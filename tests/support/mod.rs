@@ -259,6 +259,12 @@ impl Home {
         }
     }
 
+    /// The socket that was opened last, when something went from it to this address: that of a lookup.
+    pub fn port_to(&self, to: SocketAddr) -> Option<Port> {
+        let is_sent = self.sent.iter().any(|sent| sent.is_to(to));
+        self.ports.last().filter(|_| is_sent).map(|known| known.0)
+    }
+
     /// A peer goes away.
     pub fn hang_up(&mut self, stream: Stream, reason: Reason) {
         self.input(Input::Closed(stream, reason));

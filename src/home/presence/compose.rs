@@ -162,3 +162,137 @@ const AWAY: Activities = Activities::of(&[
     Activity::PermanentAbsence,
     Activity::Shopping,
 ]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::pidf::{Place, Position};
+
+    fn document(basic: Basic, activities: &[Activity], note: &str) -> Status {
+        let (activities, note) = (Activities::of(activities), note.try_into().unwrap());
+        Status { basic: Some(basic), activities, note, ..Status::new() }
+    }
+
+    fn composed(known: &Known<'_>, documents: &[Status]) -> Status {
+        let mut out = document(Basic::Open, &[Activity::Busy], "what was there before");
+        compose(known, documents.iter(), &mut out);
+        out
+    }
+
+    fn place(name: &str) -> Option<Place> {
+        let position = Some(Position { latitude: 59_400_000, longitude: 17_940_000, radius_m: 150 });
+        Some(Place { name: name.try_into().unwrap(), position })
+    }
+
+    #[test]
+    fn open_beats_closed() {
+        let (open, closed) = (document(Basic::Open, &[], ""), document(Basic::Closed, &[], ""));
+        let basic = |has_silent_device, documents: &[Status]| {
+            composed(&Known { has_silent_device, ..Known::default() }, documents).basic.unwrap()
+        };
+        assert_eq!(basic(false, &[]), Basic::Closed, "with no device and no document");
+        assert_eq!(basic(true, &[]), Basic::Open, "a registered device that publishes nothing");
+        assert_eq!(basic(false, core::slice::from_ref(&closed)), Basic::Closed, "its document speaks for the device");
+        assert_eq!(basic(true, core::slice::from_ref(&closed)), Basic::Open, "another device");
+        assert_eq!(basic(false, &[open.clone(), closed.clone()]), Basic::Open);
+        assert_eq!(basic(false, &[closed, open]), Basic::Open);
+        assert_eq!(basic(false, &[Status::new()]), Basic::Closed, "one that does not say");
+    }
+
+    #[test]
+    fn activities_merge() {
+        let lunch = document(Basic::Open, &[Activity::Lunch], "");
+        let meeting = document(Basic::Open, &[Activity::Meeting], "");
+        let asleep = document(Basic::Closed, &[Activity::Sleeping], "");
+        let activities = |known: &Known<'_>, documents: &[Status]| composed(known, documents).activities;
+        let none = Known::default();
+        assert_eq!(
+            activities(&none, &[lunch.clone(), asleep.clone(), meeting]),
+            Activities::of(&[Activity::Lunch, Activity::Meeting]),
+            "those of the open ones"
+        );
+        assert_eq!(activities(&none, &[asleep]), Activities::of(&[Activity::Sleeping]), "of all when none is open");
+        let on_phone = Known { is_on_phone: true, ..none };
+        assert_eq!(activities(&on_phone, &[lunch]), Activities::of(&[Activity::Lunch, Activity::OnThePhone]));
+    }
+
+    #[test]
+    fn the_most_recent_note_wins() {
+        let first = document(Basic::Open, &[], "first");
+        let second = document(Basic::Closed, &[], "second");
+        let silent = document(Basic::Open, &[], "");
+        let note = |documents: &[Status]| composed(&Known::default(), documents).note;
+        assert_eq!(note(&[first.clone(), second.clone()]), "second");
+        assert_eq!(note(&[second, first.clone(), silent]), "first", "the last that has one");
+        let home = Status { place: place("home"), ..first };
+        assert_eq!(composed(&Known::default(), &[home, Status::new()]).place, place("home"));
+    }
+
+    #[test]
+    fn what_any_device_takes() {
+        let mut open = document(Basic::Open, &[], "");
+        open.takes.message = Some(true);
+        let mut closed = document(Basic::Closed, &[], "");
+        closed.takes.video = Some(true);
+        let takes = Takes { audio: Some(true), message: Some(false), video: None };
+        let known = Known { takes, ..Known::default() };
+        assert_eq!(
+            composed(&known, &[open, closed]).takes,
+            Takes { audio: Some(true), message: Some(true), video: None },
+            "nothing can be sent to a device that is closed"
+        );
+    }
+
+    #[test]
+    fn her_own_word_stands() {
+        let open = document(Basic::Open, &[Activity::Lunch], "from the phone");
+        let mut manual = Manual { activities: Activities::of(&[Activity::Away]), ..Manual::default() };
+        manual.note = "back at 6".try_into().unwrap();
+        let known = Known { manual: Some(&manual), is_on_phone: true, ..Known::default() };
+        let seen = composed(&known, core::slice::from_ref(&open));
+        assert_eq!((seen.basic, seen.note.as_str()), (Some(Basic::Open), "back at 6"));
+        assert_eq!(seen.activities, Activities::of(&[Activity::Away, Activity::OnThePhone]));
+        assert_eq!(composed(&known, &[]).basic, Some(Basic::Closed), "it does not make her reachable");
+        let offline = Manual { is_offline: true, ..manual.clone() };
+        let known = Known { manual: Some(&offline), ..known };
+        assert_eq!(composed(&known, &[open]), hidden(), "offline is closed with nothing else");
+    }
+
+    #[test]
+    fn states() {
+        for (basic, activities, state) in [
+            (Some(Basic::Open), &[][..], State::Available),
+            (Some(Basic::Open), &[Activity::Lunch], State::Away),
+            (Some(Basic::Open), &[Activity::Lunch, Activity::OnThePhone], State::Busy),
+            (Some(Basic::Closed), &[Activity::Busy], State::Offline),
+            (None, &[], State::Offline),
+        ] {
+            let status = Status { basic, activities: Activities::of(activities), ..Status::new() };
+            assert_eq!(state_of(&status), state, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn each_sees_his_own() {
+        let model = std::boxed::Box::new(Model::new());
+        let mut status = document(Basic::Open, &[Activity::Lunch], "with Bob");
+        status.place = place("cafe");
+        status.takes.message = Some(true);
+        let view = |presence, location| seen(&status, &View { presence, location }, &model);
+        assert_eq!(view(PresenceView::AsItIs, LocationView::Coordinates), status);
+        assert_eq!(view(PresenceView::Hidden, LocationView::Coordinates), hidden());
+        let named = view(PresenceView::AsItIs, LocationView::Place).place.unwrap();
+        assert_eq!((named.name.as_str(), named.position), ("cafe", None));
+        let nowhere = view(PresenceView::AsItIs, LocationView::None);
+        assert_eq!((nowhere.place, nowhere.note.as_str()), (None, "with Bob"));
+        let busy = view(PresenceView::Busy, LocationView::None);
+        assert_eq!(busy.activities, Activities::of(&[Activity::Busy]));
+        assert!(busy.note.is_empty() && busy.takes == status.takes);
+        status.basic = Some(Basic::Closed);
+        let busy = seen(&status, &View { presence: PresenceView::Busy, location: LocationView::None }, &model);
+        assert_eq!((busy.basic, busy.activities), (Some(Basic::Closed), Activities::NONE), "busy is not there");
+        status.place = place("");
+        let unnamed = View { presence: PresenceView::AsItIs, location: LocationView::Place };
+        assert_eq!(seen(&status, &unnamed, &model).place, None, "only the position was known");
+    }
+}

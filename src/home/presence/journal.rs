@@ -208,11 +208,13 @@ impl Presence {
         }
     }
 
-    /// Has the journal told of everything.
+    /// Has the journal told of everything that is there. What is kept of slots that are empty was marked as it was restored.
     pub fn mark_all(&mut self, stack: &mut Stack) {
-        self.watches.changed.mark_all();
-        self.verdicts.changed.mark_all();
-        self.words_changed.mark_all();
+        let Self { watches, verdicts, words_changed, people, .. } = self;
+        watches.mark_live();
+        verdicts.mark_live();
+        let said = people.iter().enumerate().filter(|(_, one)| one.manual.is_some());
+        said.for_each(|(person, _)| words_changed.mark(person));
         stack.schedule.wake(Task::Journal.id());
     }
 

@@ -52,6 +52,12 @@ pub enum Who {
     Nobody,
 }
 
+impl Entry {
+    fn span(&self) -> Range<usize> {
+        usize::from(self.uri.0)..usize::from(self.uri.1)
+    }
+}
+
 impl List {
     /// A list of the URIs in `text`, one a line; `who` says who each is. More than fit are left out, and counted.
     pub fn new(
@@ -60,13 +66,18 @@ impl List {
         (person, is_named): (u16, bool),
         mut who: impl FnMut(&[u8]) -> Who,
     ) -> (Self, usize) {
-        let mut entries = Vec::new();
+        let mut entries: Vec<Entry, LIST_ENTRIES> = Vec::new();
         let mut left_out = 0;
         let mut start = 0;
         for line in store.get(&text).split_inclusive(|byte| *byte == b'\n') {
             let uri = line.strip_suffix(b"\n").unwrap_or(line);
             let span = (start as u16, (start + uri.len()) as u16);
             start += line.len();
+            // Whom two lines name is on the list once (RFC 5363 §4).
+            let is_known = |entry: &Entry| store.get(&text).get(entry.span()) == Some(uri);
+            if entries.iter().any(is_known) {
+                continue;
+            }
             if entries.is_full() {
                 left_out += 1;
                 continue;
@@ -79,7 +90,7 @@ impl List {
 
     /// The URI of an entry.
     pub fn uri<'s>(&self, store: &'s Store, index: usize) -> &'s [u8] {
-        let span = self.entries.get(index).map_or(0..0, |entry| Range::from(entry.uri.0.into()..entry.uri.1.into()));
+        let span = self.entries.get(index).map_or(0..0, |entry| entry.span());
         store.get(&self.text).get(span).unwrap_or_default()
     }
 
@@ -144,4 +155,92 @@ pub const URI_BYTES: usize = 160;
 
 const fn all_of(count: usize) -> u64 {
     if count >= 64 { u64::MAX } else { (1 << count) - 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+    use std::string::String;
+    use std::vec::Vec;
+
+    fn list(store: &mut Store, text: &str) -> (List, usize) {
+        let text = store.freeze(text.as_bytes()).unwrap();
+        let mut number = 0;
+        List::new(store, text, (3, false), |_| {
+            number += 1;
+            Who::Person(number - 1)
+        })
+    }
+
+    fn in_use(store: &Store) -> usize {
+        store.usage().iter().map(|(_, used, _)| used).sum()
+    }
+
+    #[test]
+    fn lines_are_entries() {
+        let mut store = Box::new(Store::new());
+        let (list, left_out) = list(&mut store, "sip:bob@x.test\nsip:carol@x.test\n");
+        assert_eq!((list.entries.len(), left_out, list.dirty, list.is_full_due), (2, 0, 0b11, true));
+        assert_eq!((list.uri(&store, 0), list.uri(&store, 1)), (&b"sip:bob@x.test"[..], &b"sip:carol@x.test"[..]));
+        assert_eq!((list.uri(&store, 2), list.uri(&store, 200)), (&b""[..], &b""[..]));
+        let again = list.share_text(&mut store);
+        assert_eq!(store.get(&again), list.lines(&store));
+        store.release(again);
+        list.release(&mut store);
+        assert_eq!(in_use(&store), 0);
+    }
+
+    #[test]
+    fn more_than_fit_are_counted() {
+        let mut store = Box::new(Store::new());
+        let text: String = (0..LIST_ENTRIES + 3).map(|number| std::format!("sip:{number}@x\n")).collect();
+        let (mut list, left_out) = list(&mut store, &text);
+        assert_eq!((list.entries.len(), left_out), (LIST_ENTRIES, 3));
+        assert_eq!(list.waiting().collect::<Vec<_>>(), (0..LIST_ENTRIES).collect::<Vec<_>>());
+        list.tell_nothing();
+        assert!(list.touch(|who| who == Who::Person(LIST_ENTRIES as u16 - 1)));
+        assert_eq!(list.waiting().collect::<Vec<_>>(), [LIST_ENTRIES - 1]);
+        list.release(&mut store);
+    }
+
+    #[test]
+    fn what_is_to_be_told() {
+        let mut store = Box::new(Store::new());
+        let (mut list, _) = list(&mut store, "sip:a@x\nsip:b@x\nsip:c@x\n");
+        assert!(!list.touch(|who| who == Who::Person(1)), "it is to be told already");
+        list.tell_nothing();
+        assert!(list.waiting().next().is_none() && !list.is_full_due);
+        assert!(!list.touch(|who| who == Who::Person(9)) && list.dirty == 0);
+        assert!(list.touch(|who| who == Who::Person(1)) && list.dirty == 0b010);
+        list.entries[1].told = 5;
+        list.tell_all();
+        assert_eq!((list.dirty, list.is_full_due, list.entries[1].told), (0b111, true, 0));
+        list.release(&mut store);
+        let empty = list_of_nobody(&mut store);
+        assert_eq!((empty.dirty, empty.waiting().count()), (0, 0));
+        empty.release(&mut store);
+    }
+
+    fn list_of_nobody(store: &mut Store) -> List {
+        list(store, "").0
+    }
+
+    #[test]
+    fn lines_that_are_written() {
+        let mut room = [0; 400];
+        let mut out = Writer::new(&mut room);
+        write_line(b"sip:bob@x.test", &mut out);
+        for uri in [&b""[..], b"sip:a b@x", b"sip:a\r\n@x", b"sip:\xc3\xa9@x", &[b'a'; URI_BYTES + 1]] {
+            write_line(uri, &mut out);
+        }
+        assert_eq!(out.written(), b"sip:bob@x.test\n");
+        write_line(&[b'a'; URI_BYTES], &mut out);
+        assert_eq!(out.len(), 15 + URI_BYTES + 1);
+    }
+
+    #[test]
+    fn bits_of_entries() {
+        assert_eq!([0, 1, 48, 63, 64].map(all_of), [0, 1, (1 << 48) - 1, u64::MAX >> 1, u64::MAX]);
+    }
 }

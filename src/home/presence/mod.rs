@@ -132,6 +132,8 @@ impl Presence {
         person: impl Fn(usize) -> Option<usize>,
         buddy: impl Fn(usize) -> Option<usize>,
     ) {
+        // Before anybody is told of them: what is known of who is new has to be put together first.
+        around.stack.schedule.wake(Task::People.id());
         let mut people: Vec<One, PEOPLE> = Vec::new();
         let _ = people.resize_default(around.people.model.people.len());
         for (index, one) in self.people.iter_mut().enumerate() {
@@ -140,7 +142,6 @@ impl Presence {
             }
         }
         self.people = people;
-        self.words_changed.mark_all();
         self.publications.renumber(around.stack, &person);
         self.watched.renumber(now, around.stack, &person);
         for index in 0..WATCHES {
@@ -176,7 +177,6 @@ impl Presence {
             self.watches.touch(now, around.stack, handle);
         }
         self.drop_unwatched(now, around.stack);
-        around.stack.schedule.wake(Task::People.id());
     }
 
     /// Puts together anew what is known of everybody, and has those told who see a difference.
@@ -385,7 +385,9 @@ impl Presence {
         // An asker need not wait for its turn.
         watch.next_at = now;
         let id = watch.dialog.id;
+        // Who leaves was told of all of it before.
         if let Subject::List(list) = watch.subject
+            && expires_s > 0
             && let Some(list) = self.lists.get_mut(list)
         {
             list.tell_all();
@@ -419,7 +421,9 @@ impl Presence {
         let Some(watch) = self.watches.remove(now, stack, handle) else { return };
         self.drop_list(stack, watch.subject);
         watch.dialog.release(&mut stack.store);
-        self.drop_unwatched(now, stack);
+        if matches!(watch.subject, Subject::List(_) | Subject::Buddy(_)) {
+            self.drop_unwatched(now, stack);
+        }
         if let (Subject::Person(person), Package::Presence) = (watch.subject, watch.package) {
             self.watchers_changed(now, stack, person);
         }
@@ -517,7 +521,8 @@ impl Presence {
         }
     }
 
-    /// The watches about a person that wait for her answer and of which she was not told.
+    /// The watches about a person that wait for her answer and of which she was not told. Who has not answered a NOTIFY yet
+    /// may not know of it: a SUBSCRIBE in somebody else's name must not have her devices ring.
     pub fn unannounced(&self, person: usize) -> impl Iterator<Item = WatchHandle> {
         self.watches
             .iter()
@@ -525,13 +530,16 @@ impl Presence {
                 watch.subject == Subject::Person(person as u16)
                     && watch.progress == Progress::Pending
                     && !watch.is_announced
+                    && watch.told != 0
+                    && watch.in_flight.is_none()
             })
             .map(|(handle, _)| handle)
     }
 
     /// Name, capacity and bytes of each table.
-    pub fn footprint() -> [(&'static str, usize, usize); 6] {
+    pub fn footprint() -> [(&'static str, usize, usize); 7] {
         [
+            ("people as known", PEOPLE, size_of::<Vec<One, PEOPLE>>() + size_of::<Changed<PEOPLE>>()),
             Watches::footprint(),
             ("lists", LISTS, size_of::<Lists>()),
             Publications::footprint(),
@@ -715,9 +723,8 @@ impl Presence {
             return;
         }
         for index in 0..crate::base::limits::WATCHED {
-            let Some((handle, watched)) = self.watched.iter().find(|(handle, _)| handle.index() == index) else {
-                continue;
-            };
+            let Some(handle) = self.watched.handle_at(index) else { continue };
+            let Some(watched) = self.watched.get(handle) else { continue };
             let is_listed = |list: &List| list.entries.iter().any(|entry| entry.who == list::Who::Watched(handle));
             let is_needed = watched.role != Role::Elsewhere
                 || self.lists.iter().any(|(_, list)| is_listed(list))

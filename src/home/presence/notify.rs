@@ -27,7 +27,7 @@ use crate::home::policy::{Asker, Assurance, Decision};
 use crate::home::proxy::{self, Around};
 use crate::sip::dialog::Part;
 use crate::sip::resolver::LookupHandle;
-use crate::sip::stack::{ClientHandle, Stack};
+use crate::sip::stack::{ClientHandle, Stack, Task};
 use crate::sip::transaction::T64_MS;
 use crate::sip::transaction::client::Owner;
 use crate::wire::pidf::{self, Basic, Document, Status};
@@ -58,6 +58,8 @@ enum Way {
 }
 
 /// What a NOTIFY says besides its head.
+// Without an allocator there is no smaller way to say it.
+#[allow(clippy::large_enum_variant)]
 enum Body {
     /// A document about one person.
     Single(Status),
@@ -148,6 +150,7 @@ impl Presence {
         match client {
             Some(client) => {
                 watch.in_flight = Some(client);
+                has_more &= !matches!(watch.progress, Progress::Ending(_));
                 (watch.is_dirty, watch.is_asked, watch.told) = (has_more, false, told);
                 // The parts of one state follow each other as soon as the one before is there.
                 watch.next_at = if has_more { now } else { now.plus(PACE_MS) };
@@ -185,7 +188,11 @@ impl Presence {
             _ if matches!(watch.progress, Progress::Ending(_)) && watch.is_last_sent() => {
                 return self.drop_watch(now, stack, handle);
             }
-            (200..=299, _) => {}
+            (200..=299, _) => {
+                if watch.progress == Progress::Pending && !watch.is_announced {
+                    stack.schedule.wake(Task::People.id());
+                }
+            }
             // RFC 6665 §4.2.2: it may want the same again later.
             (_, Some(patience_ms)) => {
                 watch.is_asked = true;
@@ -327,6 +334,9 @@ impl Presence {
     /// fit. At least one, if there is any. And whether there is one: an entry may look to this watcher as it did before.
     fn choose(&self, around: &Around<'_>, watch: &Watch, list: &List, is_datagram: bool) -> (u64, bool) {
         let told = self.entries_told(around, watch, watch_list(watch));
+        // Nothing can follow the last.
+        let is_last = matches!(watch.progress, Progress::Ending(_));
+        let is_datagram = is_datagram && !is_last;
         // The first on UDP names the entries only: it is long enough by that.
         if is_datagram && list.is_full_due && list.entries.len() > 1 {
             return (0, true);

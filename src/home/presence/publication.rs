@@ -250,3 +250,134 @@ impl Default for Publications {
 const NOT_KNOWN: Refused = Refused { fault: Fault { status: 412, reason: "Conditional Request Failed" }, field: "" };
 const NO_ROOM: Refused =
     Refused { fault: Fault { status: 503, reason: "Too Many Publications" }, field: "Retry-After: 60\r\n" };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::pidf::Basic;
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    const ALICE: (usize, u32) = (0, 0);
+
+    fn status(note: &str) -> Status {
+        Status { basic: Some(Basic::Open), note: note.try_into().unwrap(), ..Status::new() }
+    }
+
+    fn notes(publications: &Publications, person: usize) -> Vec<&str> {
+        publications.by_age(person).iter().map(|it| it.status.note.as_str()).collect()
+    }
+
+    fn both() -> (Box<Publications>, Box<Stack>) {
+        let mut stack = Box::new(Stack::new());
+        stack.random.seed([7; 16], [7; 16]);
+        (Box::new(Publications::new()), stack)
+    }
+
+    #[test]
+    fn its_life() {
+        let (mut all, mut stack) = both();
+        let now = Instant::ZERO;
+        let (first, is_news) = all.publish(now, &mut stack, ALICE, Change::Initial(status("one")), 60).unwrap();
+        assert!(is_news && notes(&all, 0) == ["one"] && notes(&all, 1).is_empty());
+        assert_eq!(stack.schedule.next_deadline(), Some(now.plus(60_000)));
+
+        let later = now.plus(30_000);
+        let (second, is_news) = all.publish(later, &mut stack, ALICE, Change::Refresh(first), 60).unwrap();
+        assert!(!is_news && second != first, "each answer has a tag of its own");
+        assert_eq!(stack.schedule.next_deadline(), Some(now.plus(90_000)));
+        for change in [Change::Refresh(first), Change::Modify(first, status("x")), Change::Remove(first)] {
+            assert_eq!(all.publish(later, &mut stack, ALICE, change, 60).unwrap_err().fault.status, 412);
+        }
+        let bob = (1, 0);
+        assert_eq!(all.publish(later, &mut stack, bob, Change::Remove(second), 60).unwrap_err().fault.status, 412);
+
+        let (third, is_news) =
+            all.publish(later, &mut stack, ALICE, Change::Modify(second, status("two")), 60).unwrap();
+        assert!(is_news && notes(&all, 0) == ["two"]);
+        assert!(all.publish(later, &mut stack, ALICE, Change::Remove(third), 0).unwrap().1);
+        assert!(all.is_empty() && stack.schedule.next_deadline().is_none());
+    }
+
+    #[test]
+    fn it_ends_in_time() {
+        let (mut all, mut stack) = both();
+        all.publish(Instant::ZERO, &mut stack, ALICE, Change::Initial(status("one")), 60).unwrap();
+        assert!(!all.due(Instant::from_millis(59_999), &mut stack, 0));
+        assert!(all.due(Instant::from_millis(60_000), &mut stack, 0));
+        assert!(all.is_empty() && !all.due(Instant::from_millis(60_000), &mut stack, 0));
+    }
+
+    #[test]
+    fn the_one_that_changed_last_is_last() {
+        let (mut all, mut stack) = both();
+        let mut publish = |change| all.publish(Instant::ZERO, &mut stack, ALICE, change, 60).unwrap().0;
+        let first = publish(Change::Initial(status("one")));
+        publish(Change::Initial(status("two")));
+        let first = publish(Change::Refresh(first));
+        assert_eq!(notes(&all, 0), ["one", "two"], "a refresh is no change");
+        all.publish(Instant::ZERO, &mut stack, ALICE, Change::Modify(first, status("three")), 60).unwrap();
+        assert_eq!(notes(&all, 0), ["two", "three"]);
+    }
+
+    #[test]
+    fn one_document_for_a_device() {
+        let (mut all, mut stack) = both();
+        let (now, phone) = (Instant::ZERO, (0, 5));
+        let (tag, _) = all.publish(now, &mut stack, phone, Change::Initial(status("before")), 60).unwrap();
+        all.publish(now, &mut stack, phone, Change::Initial(status("after the restart")), 60).unwrap();
+        assert_eq!(notes(&all, 0), ["after the restart"]);
+        assert!(all.publish(now, &mut stack, phone, Change::Refresh(tag), 60).is_err());
+        // Registered anew, the same device is another binding.
+        let (tag, _) = all.publish(now, &mut stack, (0, 6), Change::Initial(status("tablet")), 60).unwrap();
+        let (tag, is_news) = all.publish(now, &mut stack, (0, 7), Change::Refresh(tag), 60).unwrap();
+        assert!(is_news && all.by_age(0).iter().any(|it| it.device == 7));
+        assert!(!all.publish(now, &mut stack, (0, 0), Change::Refresh(tag), 60).unwrap().1);
+        assert!(all.by_age(0).iter().any(|it| it.device == 7), "from elsewhere it is still the same device's");
+    }
+
+    #[test]
+    fn what_devices_tell_directly() {
+        let (mut all, mut stack) = both();
+        let until = Instant::from_millis(9);
+        all.notified(&mut stack, (0, 5), status("one"), until).unwrap();
+        all.notified(&mut stack, (0, 5), status("two"), until).unwrap();
+        all.notified(&mut stack, (1, 0), status("of no known device"), until).unwrap();
+        assert_eq!(notes(&all, 0), ["two"]);
+        assert!(!all.device_gone(&mut stack, 0), "no device is not one");
+        assert!(all.device_gone(&mut stack, 5) && !all.device_gone(&mut stack, 5));
+        assert_eq!((notes(&all, 0).len(), notes(&all, 1)), (0, [("of no known device")].to_vec()));
+    }
+
+    #[test]
+    fn full_says_so() {
+        let (mut all, mut stack) = both();
+        let mut publish = |person: usize| {
+            let outcome = all.publish(Instant::ZERO, &mut stack, (person, 0), Change::Initial(status("")), 60);
+            outcome.map(|_| ()).map_err(|refused| (refused.fault.status, refused.field))
+        };
+        for _ in 0..OF_ONE_PERSON {
+            publish(0).unwrap();
+        }
+        assert_eq!(publish(0), Err((503, "Retry-After: 60\r\n")));
+        for number in OF_ONE_PERSON..PUBLICATIONS {
+            publish(number / OF_ONE_PERSON).unwrap();
+        }
+        assert_eq!(publish(1000), Err((503, "Retry-After: 60\r\n")));
+        assert_eq!((all.len(), stack.counters.overloaded), (PUBLICATIONS, 2));
+    }
+
+    #[test]
+    fn people_move() {
+        let (mut all, mut stack) = both();
+        for person in 0..3 {
+            let note = ["alice", "bob", "carol"][person];
+            all.publish(Instant::ZERO, &mut stack, (person, 0), Change::Initial(status(note)), 60).unwrap();
+        }
+        // Alice is gone; the others change places.
+        all.renumber(&mut stack, |person| [None, Some(2), Some(1)][person]);
+        assert_eq!((notes(&all, 0).len(), notes(&all, 1), notes(&all, 2)), (0, ["carol"].to_vec(), ["bob"].to_vec()));
+        all.renumber(&mut stack, |_| None);
+        assert!(all.is_empty() && stack.schedule.next_deadline().is_none());
+    }
+}

@@ -97,10 +97,14 @@ impl Verdicts {
         if self.of(verdict.person).any(|known| known.address == verdict.address && known.from == verdict.from) {
             return;
         }
-        let inserted = self.table.insert_at(slot, verdict).or_else(|verdict| self.table.insert(verdict));
-        if let Ok(handle) = inserted {
+        if let Ok(handle) = self.table.insert_near(Some(slot), verdict) {
             self.changed.mark(handle.index());
         }
+    }
+
+    /// Has the journal told of every answer.
+    pub fn mark_live(&mut self) {
+        self.table.iter().for_each(|(handle, _)| self.changed.mark(handle.index()));
     }
 
     /// Forgets the answers of people who are gone.
@@ -137,6 +141,11 @@ impl Verdicts {
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Whether there is no room for another.
+    pub const fn is_full(&self) -> bool {
+        self.table.is_full()
     }
 
     /// Name, capacity and bytes.
@@ -205,6 +214,24 @@ mod tests {
             assert_eq!(verdicts.about(1, &known("bob@x.test", assurance, "192.0.2.1")), Some(ByHand::Denied));
         }
         assert_eq!(verdicts.of(1).count(), 1);
+    }
+
+    #[test]
+    fn by_name_for_who_runs_the_home() {
+        let mut verdicts = Verdicts::new();
+        assert_eq!(verdicts.by_name(1, b"bob@x.test", Assurance::Peer), None);
+        verdicts.put(verdict("bob@x.test", Some("192.0.2.1"), true)).unwrap();
+        assert_eq!(verdicts.by_name(1, b"bob@X.TEST", Assurance::Claimed), Some(ByHand::Allowed));
+        assert_eq!(verdicts.by_name(1, b"bob@x.test", Assurance::Peer), None, "allowed as who only says so");
+        assert_eq!(verdicts.by_name(1, b"carl@x.test", Assurance::Claimed), None);
+        assert_eq!(verdicts.by_name(2, b"bob@x.test", Assurance::Claimed), None, "another's answer");
+        verdicts.put(verdict("carl@x.test", None, true)).unwrap();
+        assert_eq!(verdicts.by_name(1, b"carl@x.test", Assurance::Claimed), None, "he has not proven it");
+        assert_eq!(verdicts.by_name(1, b"carl@x.test", Assurance::Peer), Some(ByHand::Allowed));
+        verdicts.put(verdict("bob@x.test", None, false)).unwrap();
+        for assurance in [Assurance::Claimed, Assurance::Peer] {
+            assert_eq!(verdicts.by_name(1, b"bob@x.test", assurance), Some(ByHand::Denied));
+        }
     }
 
     #[test]

@@ -197,11 +197,7 @@ impl Watches {
     /// restart.
     pub fn insert(&mut self, stack: &mut Stack, slot: Option<usize>, watch: Watch) -> Option<WatchHandle> {
         let id = watch.dialog.id;
-        let inserted = match slot {
-            Some(slot) => self.table.insert_at(slot, watch).or_else(|watch| self.table.insert(watch)),
-            None => self.table.insert(watch),
-        };
-        match inserted {
+        match self.table.insert_near(slot, watch) {
             Ok(handle) => {
                 self.by_id.insert(id as u32, handle.index());
                 self.mark(stack, handle);
@@ -232,6 +228,11 @@ impl Watches {
     pub fn mark(&mut self, stack: &mut Stack, handle: WatchHandle) {
         self.changed.mark(handle.index());
         stack.schedule.wake(Task::Journal.id());
+    }
+
+    /// Has the journal told of every watch.
+    pub fn mark_live(&mut self) {
+        self.table.iter().for_each(|(handle, _)| self.changed.mark(handle.index()));
     }
 
     /// A watch.
@@ -349,5 +350,142 @@ impl Watch {
         let may_wait = self.wants_notify() && self.in_flight.is_none() && self.lookup.is_none();
         let ends = if self.is_ending() { None } else { Some(self.expires_at) };
         earliest(ends, may_wait.then_some(self.next_at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::net::{Listen, LocalAddress, Port, Transport};
+    use crate::sip::dialog::Beginning;
+    use std::boxed::Box;
+
+    fn stack() -> (Box<Stack>, Flow) {
+        let mut stack = Box::new(Stack::new());
+        let address: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+        let listen = heapless::Vec::from_iter([Listen { transport: Transport::Udp, address }]);
+        stack.network.configure(&listen, &heapless::Vec::new());
+        stack.network.set_addresses(&[LocalAddress { ip: address.ip(), prefix: 24, default_route: true }], |_| {});
+        stack.network.plan(|_| {});
+        assert!(stack.network.port_step(Port(0)).is_some());
+        stack.network.opened(Instant::ZERO, Port(0), Ok::<_, ()>(address));
+        (stack, Flow::Datagram { port: Port(0), remote: "198.51.100.7:5060".parse().unwrap() })
+    }
+
+    fn watch(stack: &mut Stack, flow: Flow, id: u64) -> Watch {
+        let beginning = Beginning {
+            id,
+            call_id: b"c",
+            remote_tag: b"t",
+            local: b"sip:alice@x.test",
+            remote: b"sip:eve@y.test",
+            target: b"sip:eve@198.51.100.7",
+        };
+        Watch {
+            dialog: Dialog::begin(stack, flow, &beginning).unwrap(),
+            package: Package::Presence,
+            subject: Subject::Person(0),
+            format: Format::Pidf,
+            assurance: Assurance::Claimed,
+            watcher: None,
+            source: "198.51.100.7".parse().unwrap(),
+            progress: Progress::Active,
+            expires_at: Instant::from_millis(3_600_000),
+            next_at: Instant::ZERO,
+            in_flight: None,
+            is_dirty: false,
+            is_asked: false,
+            told: 0,
+            lookup: None,
+            event_id: String::new(),
+            is_announced: false,
+            is_linphone: false,
+        }
+    }
+
+    #[test]
+    fn packages_have_their_names() {
+        for package in [Package::Presence, Package::Winfo, Package::Summary] {
+            assert_eq!(Package::from_name(package.name().as_bytes()), Some(package));
+        }
+        for other in [&b""[..], b"Presence", b"presence.winfo.winfo", b"dialog"] {
+            assert_eq!(Package::from_name(other), None);
+        }
+    }
+
+    #[test]
+    fn found_by_our_tag() {
+        let (mut stack, flow) = stack();
+        let mut watches = Box::new(Watches::new());
+        // The low half, which the index knows, is the same.
+        let ids = [1, 1 << 40 | 1, 2];
+        let handles = ids.map(|id| {
+            let watch = watch(&mut stack, flow, id);
+            watches.insert(&mut stack, None, watch).unwrap()
+        });
+        for (id, handle) in ids.into_iter().zip(handles) {
+            assert_eq!(watches.by_id(id), Some(handle));
+        }
+        assert_eq!(watches.by_id(2 << 40 | 1), None);
+        for handle in handles {
+            let gone = watches.remove(Instant::ZERO, &mut stack, handle).unwrap();
+            assert_eq!(watches.by_id(gone.dialog.id), None);
+            gone.dialog.release(&mut stack.store);
+        }
+        assert!(watches.is_empty() && stack.schedule.next_deadline().is_none());
+        assert_eq!(stack.store.usage().iter().map(|(_, used, _)| used).sum::<usize>(), 0);
+    }
+
+    #[test]
+    fn full_gives_its_bytes_back() {
+        let (mut stack, flow) = stack();
+        let mut watches = Box::new(Watches::new());
+        for id in 0..WATCHES as u64 {
+            let watch = watch(&mut stack, flow, id);
+            // Two slots of one number, as after a restart: the second takes another.
+            assert!(watches.insert(&mut stack, Some(5), watch).is_some());
+        }
+        let one_more = watch(&mut stack, flow, 1000);
+        assert!(watches.is_full() && watches.insert(&mut stack, None, one_more).is_none());
+        assert_eq!(stack.store.usage().iter().map(|(_, used, _)| used).sum::<usize>(), WATCHES);
+    }
+
+    #[test]
+    fn when_it_is_told() {
+        let (mut stack, flow) = stack();
+        let mut watches = Box::new(Watches::new());
+        let watch = watch(&mut stack, flow, 1);
+        let ends_at = watch.expires_at;
+        let handle = watches.insert(&mut stack, None, watch).unwrap();
+        while stack.schedule.pop_ready().is_some() {}
+        assert_eq!(stack.schedule.next_deadline(), Some(ends_at));
+
+        watches.touch(Instant::ZERO, &mut stack, handle);
+        assert_eq!(stack.schedule.pop_ready(), Some(Task::Watch(handle.index()).id()));
+        assert!(watches.get(handle).unwrap().may_go(Instant::ZERO));
+
+        // Within the second after the one before it waits.
+        watches.get_mut(handle).unwrap().next_at = Instant::from_millis(1_000);
+        watches.touch(Instant::from_millis(999), &mut stack, handle);
+        assert_eq!(stack.schedule.pop_ready(), None);
+        assert_eq!(stack.schedule.next_deadline(), Some(Instant::from_millis(1_000)));
+
+        // While one is on its way nothing but its answer matters.
+        watches.get_mut(handle).unwrap().in_flight = Some(ClientHandle::from_bits(0));
+        watches.touch(Instant::from_millis(2_000), &mut stack, handle);
+        assert_eq!(stack.schedule.pop_ready(), None);
+        assert_eq!(stack.schedule.next_deadline(), Some(ends_at));
+    }
+
+    #[test]
+    fn what_ends_does_not_change() {
+        let (mut stack, flow) = stack();
+        let mut watches = Box::new(Watches::new());
+        let mut watch = watch(&mut stack, flow, 1);
+        watch.progress = Progress::Ending("timeout");
+        let handle = watches.insert(&mut stack, None, watch).unwrap();
+        watches.touch(Instant::ZERO, &mut stack, handle);
+        let watch = watches.get(handle).unwrap();
+        assert!(watch.wants_notify() && !watch.is_dirty, "its end is told, and nothing after that");
     }
 }

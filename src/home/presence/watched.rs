@@ -135,6 +135,11 @@ impl AllWatched {
         self.table.get(handle)
     }
 
+    /// The one in a slot.
+    pub fn handle_at(&self, index: usize) -> Option<WatchedHandle> {
+        self.table.handle_at(index)
+    }
+
     /// All.
     pub fn iter(&self) -> impl Iterator<Item = (WatchedHandle, &Watched)> {
         self.table.iter()

@@ -3,7 +3,7 @@
 //! Request-URI, Max-Forwards, Max-Breadth (RFC 5393), Route and Path, Record-Route (one for each side, RFC 5658, with a
 //! token that says which way that side is), Via, Content-Length where a stream needs it, and the credentials meant for us,
 //! which go no further, nor do identities of ours that others assert. Everything else goes out as it came, but for what
-//! the border of the home hides ([`veil`](super::veil)).
+//! the border of the home hides ([`veil`]).
 
 use core::net::SocketAddr;
 use core::ops::Range;

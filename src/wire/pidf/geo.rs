@@ -10,7 +10,7 @@ use super::status::{PLACE_BYTES, Place, Position};
 use crate::base::text::Writer;
 use crate::wire::xml::{Element, Fault, Reader};
 
-/// The declarations that [`write`] needs.
+/// The declarations that [`write()`] needs.
 pub(super) const NAMESPACES: &str = " xmlns:gp=\"urn:ietf:params:xml:ns:pidf:geopriv10\" \
     xmlns:gml=\"http://www.opengis.net/gml\" xmlns:gs=\"http://www.opengis.net/pidflo/1.0\" \
     xmlns:cl=\"urn:ietf:params:xml:ns:pidf:geopriv10:civicAddr\"";
