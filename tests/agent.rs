@@ -293,16 +293,27 @@ fn a_list_tells_what_is_seen() {
 
 #[test]
 fn a_list_asked_for_once_ends_with_its_last_part() {
+    let more = "Supported: eventlist\r\nAccept: application/pidf+xml\r\nExpires: 0\r\n";
     let mut home = house();
     publish(&mut home, "ann", "p1", (PIDF, &open("seen")));
-    let more = "Supported: eventlist\r\nAccept: application/pidf+xml\r\nExpires: 0\r\n";
     by_bob(&mut home, "sip:bob-buddies@house.example", "c1", more);
+    let [only] = &answered(&mut home, BOB, 5_000)[..] else { panic!("one is enough") };
+    assert!(has(only, "Subscription-State: terminated") && has(only, "seen"));
+    home.rest("a list asked for once");
+
+    let people: Vec<String> = (0..13).map(|number| format!("p{number}")).chain(["bob".to_string()]).collect();
+    let people: Vec<&str> = people.iter().map(String::as_str).collect();
+    let mut home = Home::new(&model(HOUSE, &people, &[LISTEN]));
+    by_bob(&mut home, "sip:bob-buddies@house.example", "c2", more);
     let parts = answered(&mut home, BOB, 5_000);
     let (last, before) = parts.split_last().unwrap();
-    assert!(!before.is_empty() && before.iter().all(|part| has(part, "Subscription-State: active")), "{parts:?}");
+    assert!(!before.is_empty() && before.iter().all(|part| has(part, "Subscription-State: active")));
     assert!(has(last, "Subscription-State: terminated"));
-    assert!(parts.iter().any(|part| has(part, "seen")), "{parts:?}");
-    home.rest("a list asked for once");
+    for person in &people[..13] {
+        let about = format!("entity=\"sip:{person}@house.example\"");
+        assert_eq!(parts.iter().filter(|part| has(part, &about)).count(), 1, "{person}");
+    }
+    home.rest("a long list asked for once");
 }
 
 #[test]

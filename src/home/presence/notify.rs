@@ -150,7 +150,6 @@ impl Presence {
         match client {
             Some(client) => {
                 watch.in_flight = Some(client);
-                has_more &= !matches!(watch.progress, Progress::Ending(_));
                 (watch.is_dirty, watch.is_asked, watch.told) = (has_more, false, told);
                 // The parts of one state follow each other as soon as the one before is there.
                 watch.next_at = if has_more { now } else { now.plus(PACE_MS) };
@@ -334,9 +333,8 @@ impl Presence {
     /// fit. At least one, if there is any. And whether there is one: an entry may look to this watcher as it did before.
     fn choose(&self, around: &Around<'_>, watch: &Watch, list: &List, is_datagram: bool) -> (u64, bool) {
         let told = self.entries_told(around, watch, watch_list(watch));
-        // Nothing can follow the last.
-        let is_last = matches!(watch.progress, Progress::Ending(_));
-        let is_datagram = is_datagram && !is_last;
+        // What is asked for once is told at once, in as few as it takes.
+        let is_datagram = is_datagram && !watch.is_ending();
         // The first on UDP names the entries only: it is long enough by that.
         if is_datagram && list.is_full_due && list.entries.len() > 1 {
             return (0, true);
