@@ -105,6 +105,9 @@ fn her_word_and_her_answers_are_remembered() {
         assert_eq!(world.last(&again).state, "active", "she has answered");
         let seen = world.seen(&again);
         assert!(seen.does("away") && seen.note == "back at 6", "{seen:?}");
+        // One source may have two on the smallest board.
+        let leave = world.refresh(&again, 0);
+        assert_eq!(world.outcome_of(leave), Some(200));
         world.tell(alice, "auto");
         world.tell(alice, &format!("deny {EVE}"));
         world.run(10_000);
