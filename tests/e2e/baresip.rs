@@ -225,6 +225,26 @@ impl Baresip {
         self.program.await_line(from, part).0
     }
 
+    /// The SIP messages of its trace, sent and received, as lines.
+    pub fn messages(&self) -> Vec<Vec<String>> {
+        let mut messages = Vec::new();
+        let mut message = None;
+        for line in self.program.output.since(0) {
+            let is_way = ["UDP ", "TCP ", "TLS "].iter().any(|begin| line.starts_with(begin)) && line.contains(" -> ");
+            if is_way {
+                message = Some(Vec::new());
+            } else if let Some(lines) = &mut message {
+                // The colours end with the message.
+                let is_last = line.ends_with("\u{1b}[;m");
+                lines.push(line);
+                if is_last {
+                    messages.extend(message.take());
+                }
+            }
+        }
+        messages
+    }
+
     /// Waits until it has heard at least this much of its latest call.
     pub fn await_heard(&self, seconds: usize) {
         wait_until(&format!("{} hears {seconds} s", self.name), || {
