@@ -535,6 +535,7 @@ impl Core {
             Task::Lookup(index) => return self.lookup_due(now, index),
             Task::Journal => return self.journal_due(now),
             Task::Calls => return self.calls_due(now),
+            Task::People => return self.stack.schedule.wake(task.id()),
             Task::Publication(index) => {
                 if self.presence.publications.due(now, &mut self.stack, index) {
                     self.stack.schedule.wake(Task::People.id());

@@ -73,7 +73,7 @@ limits! {
     /// Entries of one list. More: the excess is left out with a log line.
     LIST_ENTRIES = 48;
     /// Devices and people elsewhere that the home itself is subscribed to. Full: what is new is shown as not known, and
-    /// tried again when another has ended.
+    /// tried again when its watcher refreshes.
     WATCHED = 64;
     /// Answers of people about who may see them. Full: the person is told so, and nothing is forgotten.
     VERDICTS = 64;

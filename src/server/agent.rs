@@ -151,7 +151,8 @@ impl Core {
         let person = asker.proven_person();
         let nobody = refused(404, "Not Found", "");
         if brings_list(message) {
-            if person.is_none() || package != Package::Presence || matches!(place, Place::Nobody) {
+            // To which of our addresses does not matter: clients let their users write what they like.
+            if person.is_none() || package != Package::Presence {
                 return Err(refused(403, "Lists Are for People of the Home", ""));
             }
             return self.entries(message).map(Wanted::Given).map_err(|fault| Refused { fault, field: "" });
@@ -255,7 +256,8 @@ impl Core {
         let Some(server) = self.stack.open_server(now, &incoming.keys, flow, false) else {
             return self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
         };
-        let outcome = self.presence.refresh(now, &mut self.stack, handle, (message, flow), expires_s);
+        let (presence, mut around) = self.split_presence();
+        let outcome = presence.refresh(now, &mut around, handle, (message, flow), expires_s);
         match outcome {
             Ok(id) => {
                 let watch = self.presence.watches.get(handle);

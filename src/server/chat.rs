@@ -15,11 +15,12 @@ use crate::base::net::Flow;
 use crate::base::random::Purpose;
 use crate::base::text::{Printable, Writer};
 use crate::base::time::Instant;
+use crate::home::commands::Command;
 use crate::home::policy::Assurance;
 use crate::home::word::{self, WORD_BYTES};
 use crate::sip::dialog;
 use crate::sip::own::Own;
-use crate::sip::stack::tag_of;
+use crate::sip::stack::{Task, tag_of};
 use crate::wire::sdp;
 use crate::wire::sip::response::{self, Head};
 use crate::wire::sip::{MediaType, Method, Name};
@@ -131,6 +132,10 @@ impl Core {
         });
         let mut room = [0; WORD_BYTES];
         let mut out = Writer::new(&mut room);
+        if self.presence.is_babble(now, person, matches!(Command::parse(text), Command::Unknown(_))) {
+            // A program that answers every message would go on for ever.
+            return;
+        }
         self.command(now, person, text, &mut out);
         self.say(now, person, Some(flow), text_of(&out));
     }
@@ -144,10 +149,10 @@ impl Core {
     /// Tells people who waits for their answer, if they have a device that can be told.
     pub(super) fn announce(&mut self, now: Instant) {
         for person in 0..self.people.model.people.len() {
-            while let Some(handle) = { self.presence.unannounced(person).next() } {
+            if let Some(handle) = { self.presence.unannounced(person).next() } {
                 let mut room = [0; WORD_BYTES];
                 let mut out = Writer::new(&mut room);
-                let Some(watch) = self.presence.watches.get(handle) else { break };
+                let Some(watch) = self.presence.watches.get(handle) else { continue };
                 let address = self.presence.address_of(&self.stack, watch);
                 let _ = write!(out, "{} wants to see when you are there", Printable(address));
                 if watch.assurance == Assurance::Claimed {
@@ -158,16 +163,23 @@ impl Core {
                 out.text(" or deny ");
                 out.put(address);
                 if self.say(now, person, None, text_of(&out)) == 0 {
-                    break;
+                    continue;
                 }
                 if let Some(watch) = self.presence.watches.get_mut(handle) {
                     watch.is_announced = true;
                 }
                 self.presence.watches.mark(&mut self.stack, handle);
+                // One after the other: many who ask at once are not to fill her screen.
+                if self.presence.unannounced(person).next().is_some() {
+                    self.stack.schedule.set_deadline(Task::People.id(), Some(now.plus(ANNOUNCE_MS)));
+                }
             }
         }
     }
 }
+
+/// Time between two questions to one person about who may see her.
+const ANNOUNCE_MS: u64 = 5_000;
 
 /// What was written, without a character that did not fit whole.
 fn text_of<'o>(out: &'o Writer<'_>) -> &'o str {

@@ -179,7 +179,7 @@ impl Core {
             asked.map(|(_, source, how)| (source, how)).take(SOURCES).collect();
         let his = || asked.iter();
         let claims = |assurance: &Assurance| *assurance == Assurance::Claimed;
-        let (presence, around) = self.split_presence();
+        let (presence, mut around) = self.split_presence();
         let seal = around.people.seal(&around.stack.random, person);
         if presence.verdicts.is_full() {
             // What people answered who have left the home makes room.
@@ -203,8 +203,8 @@ impl Core {
         }
         let was_asked = his().next().is_some();
         around.stack.schedule.wake(Task::Journal.id());
+        presence.judge_all(now, &mut around, person);
         presence.touch_person(now, around.stack, person);
-        presence.watchers_changed(now, around.stack, person as u16);
         let _ = match (is_allowed, was_asked) {
             (true, true) => write!(out, "{whom} may see you."),
             (true, false) => {

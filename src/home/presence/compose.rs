@@ -5,7 +5,7 @@
 //! 1. *Basic.* Open beats closed. A device that is registered makes its person open, unless it publishes: then its
 //!    documents speak for it. With no device and no open document she is closed.
 //! 2. *Activities, moods* merge: those of all open documents (of all, when none is open). A call in progress adds
-//!    on-the-phone.
+//!    on-the-phone. Who is closed is not busy, whatever was said.
 //! 3. *The note*, the place and the other values are those of the document that was published or changed last and has one;
 //!    a refresh does not count as a change.
 //! 4. *What can be sent to her* is what any of her devices takes.
@@ -80,6 +80,10 @@ pub fn compose<'s>(known: &Known<'_>, documents: impl Iterator<Item = &'s Status
     if known.is_on_phone {
         out.activities.insert(Activity::OnThePhone);
     }
+    if out.basic == Some(Basic::Closed) {
+        // Some clients show who is busy as busy, whether she can be reached or not.
+        BUSY.iter().for_each(|activity| out.activities.remove(activity));
+    }
 }
 
 /// Her state, as rules name it: offline when closed, else busy before away before available.
@@ -115,7 +119,8 @@ pub fn seen(status: &Status, view: &View, model: &Model) -> Status {
         }
     };
     match view.location {
-        LocationView::None => (seen.place, seen.place_type) = (None, None),
+        // Whether she is at work or at home is a place, too.
+        LocationView::None => (seen.place, seen.place_type, seen.sphere) = (None, None, None),
         LocationView::Place => {
             if let Some(place) = &mut seen.place {
                 place.position = None;

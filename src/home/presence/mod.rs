@@ -69,6 +69,8 @@ pub struct Presence {
 struct One {
     status: Status,
     manual: Option<Manual>,
+    /// When she last began to say what is no command, and how often since.
+    babble: (Instant, u8),
 }
 
 /// A SUBSCRIBE that begins a watch.
@@ -214,6 +216,20 @@ impl Presence {
     /// Her own word, if she has said one.
     pub fn manual(&self, person: usize) -> Option<&Manual> {
         self.people.get(person)?.manual.as_ref()
+    }
+
+    /// Notes that she says something to the home; whether it is one of many within a minute that are no commands.
+    pub fn is_babble(&mut self, now: Instant, person: usize, is_unknown: bool) -> bool {
+        const WITHIN_MS: u64 = 60_000;
+        const MOST: u8 = 5;
+        let Some(one) = self.people.get_mut(person) else { return false };
+        let (since, count) = one.babble;
+        one.babble = match (is_unknown, now.since(since) < WITHIN_MS) {
+            (false, _) => return false,
+            (true, true) => (since, count.saturating_add(1)),
+            (true, false) => (now, 1),
+        };
+        one.babble.1 > MOST
     }
 
     /// Takes her own word, or takes it back.
@@ -366,7 +382,7 @@ impl Presence {
     pub fn refresh(
         &mut self,
         now: Instant,
-        stack: &mut Stack,
+        around: &mut Around<'_>,
         handle: WatchHandle,
         (message, flow): (&Message<'_>, Flow),
         expires_s: u32,
@@ -379,26 +395,23 @@ impl Presence {
         if !watch.dialog.admits(cseq) {
             return Err(OUT_OF_ORDER);
         }
-        watch.dialog.refreshed(stack, flow, message);
+        watch.dialog.refreshed(around.stack, flow, message);
         watch.expires_at = now.plus(u64::from(expires_s) * 1000);
         watch.is_asked = true;
         // An asker need not wait for its turn.
         watch.next_at = now;
-        let id = watch.dialog.id;
-        // Who leaves was told of all of it before.
-        if let Subject::List(list) = watch.subject
-            && expires_s > 0
-            && let Some(list) = self.lists.get_mut(list)
-        {
-            list.tell_all();
+        let (id, subject, watcher) = (watch.dialog.id, watch.subject, watch.watcher);
+        if expires_s == 0 {
+            // Who leaves was told of all of it before.
+            self.end(now, around.stack, handle, "timeout");
+            return Ok(id);
         }
-        match expires_s {
-            0 => self.end(now, stack, handle, "timeout"),
-            _ => {
-                self.watches.mark(stack, handle);
-                self.watches.touch(now, stack, handle);
-            }
+        if let Subject::List(list) = subject {
+            // There may be room now for those whom the home could not watch before.
+            self.renew_list(around, list, watcher);
         }
+        self.watches.mark(around.stack, handle);
+        self.watches.touch(now, around.stack, handle);
         Ok(id)
     }
 
@@ -518,6 +531,17 @@ impl Presence {
         {
             self.watches.mark(around.stack, handle);
             self.watchers_changed(now, around.stack, person);
+        }
+    }
+
+    /// Judges all who watch a person anew.
+    pub fn judge_all(&mut self, now: Instant, around: &mut Around<'_>, person: usize) {
+        for index in 0..WATCHES {
+            if let Some(handle) = self.watches.handle_at(index)
+                && self.watches.get(handle).is_some_and(|watch| watch.subject == Subject::Person(person as u16))
+            {
+                self.judge(now, around, handle);
+            }
         }
     }
 

@@ -80,7 +80,7 @@ impl Presence {
         }
         self.judge(now, around, handle);
         let Some(watch) = self.watches.get(handle) else { return };
-        let is_datagram = matches!(open_flow(around.stack, watch), Some(Flow::Datagram { .. }));
+        let is_datagram = !matches!(open_flow(around.stack, watch), Some(Flow::Stream(_)));
         let (body, told) = self.body_for(around, watch, is_datagram);
         let is_ending = matches!(watch.progress, Progress::Ending(_));
         if !is_ending && !watch.is_asked && told == watch.told {

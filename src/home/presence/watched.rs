@@ -340,15 +340,16 @@ impl AllWatched {
         else {
             return answer(400);
         };
-        let read = read_document(message);
         let mut changed = None;
-        match read {
+        match read_document(message) {
             Ok(Some(status)) if watched.status.as_ref() != Some(&status) => {
                 watched.status = Some(status);
                 changed = Some(handle);
             }
             Ok(_) => {}
-            Err(status) => return answer(status),
+            // That it is over counts, whatever else is said.
+            Err(status) if state.state != Substate::Terminated => return answer(status),
+            Err(_) => {}
         }
         match state.state {
             Substate::Terminated => {
