@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use pcsd::base::limits::{BINDINGS_PER_PERSON, STREAMS_PER_SOURCE};
+use pcsd::base::limits::{BINDINGS_PER_PERSON, STRANGER_WATCHES, STREAMS_PER_SOURCE};
 use pcsd::base::net::{PortSet, Stream};
 use pcsd::server::contract::{Input, Reason};
 use pcsd::wire::pidf::{self, Format};
@@ -31,8 +31,8 @@ const INPUTS_PER_RUN: u64 = 10_000;
 /// After so many inputs everything is let come to rest.
 const INPUTS_PER_EPOCH: u64 = 1_000;
 const SEED: u64 = 0x5eed_0001;
-/// Every device of one person, an answer, and a little.
-const MOST_OUTPUTS: usize = BINDINGS_PER_PERSON + 6;
+/// Every device of one person, an answer, whoever of the strangers watches her, and a little.
+const MOST_OUTPUTS: usize = BINDINGS_PER_PERSON + STRANGER_WATCHES + 6;
 const PEERS: [&str; 6] = [
     "198.51.100.1:5060",
     "198.51.100.2:40000",

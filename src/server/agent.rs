@@ -14,7 +14,7 @@ use crate::home::people::LIST_SUFFIX;
 use crate::home::policy::{Asker, Assurance, Decision};
 use crate::home::presence::list::write_line;
 use crate::home::presence::publication::{self, Change};
-use crate::home::presence::watch::{MOST_EXPIRES_S, Package, Subject};
+use crate::home::presence::watch::{MOST_EXPIRES_S, Package, Progress, Subject};
 use crate::home::presence::{Request, Wanted, watched};
 use crate::home::registrar::Refused;
 use crate::sip::dialog;
@@ -128,14 +128,19 @@ impl Core {
         let (presence, mut around) = self.split_presence();
         let begun = presence.subscribe(now, &mut around, request);
         let id = match begun {
-            Ok((_, id)) => id,
+            Ok((handle, id)) => {
+                // Only who waits for an answer changes anything for the person: she is told.
+                if presence.watches.get(handle).is_some_and(|watch| watch.progress == Progress::Pending) {
+                    around.stack.schedule.wake(Task::People.id());
+                }
+                id
+            }
             Err(refused) => {
                 self.respond(now, incoming, server, &refused);
                 return Ok(());
             }
         };
         self.accept(now, incoming, server, (id, expires_s, is_list));
-        self.stack.schedule.wake(Task::People.id());
         Ok(())
     }
 

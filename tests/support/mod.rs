@@ -305,7 +305,7 @@ impl Home {
         let text = format!(
             "REGISTER sip:{domain} SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.50;branch=z9hG4bK{call}\r\nMax-Forwards: 70\r\n\
              From: <sip:{0}@{domain}>;tag={call}\r\nTo: <sip:{0}@{domain}>\r\nCall-ID: {call}\r\nCSeq: 1 REGISTER\r\n\
-             Contact: <{contact}>\r\nContent-Length: 0\r\n\r\n",
+             Contact: <{contact}>\r\nAllow: {ALLOW}\r\nContent-Length: 0\r\n\r\n",
             person.1
         );
         let answer = self.send_proven(way, text.as_bytes(), &format!("device{}", person.0));
@@ -468,6 +468,10 @@ pub fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let at = find(bytes, old).unwrap_or_else(|| panic!("no {} in {}", old.escape_ascii(), bytes.escape_ascii()));
     [&bytes[..at], new, &bytes[at + old.len()..]].concat()
 }
+
+/// What a device says it takes, so that nobody has to ask it.
+pub const ALLOW: &str =
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, INFO, PRACK, UPDATE, REFER";
 
 /// A datagram from `from` to our usual address.
 pub fn by_datagram(from: &str) -> Way {
