@@ -490,3 +490,21 @@ fn what_the_home_answers() {
     answered(&mut home, EVE, 1_000);
     assert_eq!(said(&mut home, "olof", "n3", "no"), "eve1@away.example sees you offline.");
 }
+
+#[test]
+fn no_spelling_of_presence_goes_around_the_agent() {
+    let mut home = house();
+    home.register(by_datagram(OLOF), HOUSE, (0, "olof"), &format!("sip:olof@{OLOF}"));
+    home.pass(1_000);
+    home.take();
+    for (number, event) in ["Presence", "PRESENCE;id=1"].into_iter().enumerate() {
+        let plain = subscribe("sip:eve@away.example", EVE, "sip:olof@house.example", &format!("c{number}"), "");
+        let request = replaced(&plain, b"Event: presence\r\n", format!("Event: {event}\r\n").as_bytes());
+        assert_eq!(status(&home.exchange(by_datagram(EVE), &request)), Some(200), "{event}");
+        let sent = home.take();
+        let to_phone = sent.iter().filter(|sent| sent.is_to(OLOF.parse().unwrap()));
+        assert_eq!(to_phone.filter(|sent| sent.bytes().starts_with(b"SUBSCRIBE ")).count(), 0, "{event}");
+        let told = sent.iter().find(|sent| sent.bytes().starts_with(b"NOTIFY ")).expect("a NOTIFY");
+        assert!(has(told.bytes(), "Subscription-State: pending"), "{event}");
+    }
+}

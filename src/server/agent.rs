@@ -340,7 +340,7 @@ impl Core {
     fn publication(&mut self, now: Instant, incoming: &Incoming<'_, '_>, person: usize) -> Result<(u64, u32), Refused> {
         let Incoming { message, flow, .. } = *incoming;
         let event = message.field(Name::Event).and_then(|field| Event::parse(field.value).ok());
-        if event.is_none_or(|event| event.package != b"presence") {
+        if event.is_none_or(|event| Package::from_name(event.package) != Some(Package::Presence)) {
             return Err(refused(489, "Bad Event", ALLOW_EVENTS));
         }
         let etag = match message.field(Name::SipIfMatch) {
@@ -495,7 +495,7 @@ fn expires_of(message: &Message<'_>, default_s: u32) -> u32 {
 
 fn is_presence(message: &Message<'_>) -> bool {
     let event = message.field(Name::Event).map(|field| Event::parse(field.value));
-    event.is_some_and(|event| event.is_ok_and(|event| event.package == b"presence"))
+    event.is_some_and(|event| event.is_ok_and(|event| Package::from_name(event.package) == Some(Package::Presence)))
 }
 
 fn brings_list(message: &Message<'_>) -> bool {

@@ -44,9 +44,10 @@ pub enum Package {
 }
 
 impl Package {
-    /// The package of this name.
+    /// The package of this name, in any case: clients that compare names so are not to be asked instead of us.
     pub fn from_name(name: &[u8]) -> Option<Self> {
-        [Self::Presence, Self::Winfo, Self::Summary].into_iter().find(|package| package.name().as_bytes() == name)
+        let is_it = |package: &Self| package.name().as_bytes().eq_ignore_ascii_case(name);
+        [Self::Presence, Self::Winfo, Self::Summary].into_iter().find(is_it)
     }
 
     /// Its name.
