@@ -544,3 +544,13 @@ fn whom_a_word_means() {
     let why = said(&mut home, "olof", "m9", "explain mum presence");
     assert!(why.starts_with("mum@203.0.113.99 is only claimed"), "{why}");
 }
+
+#[test]
+fn a_list_by_name_names_buddies() {
+    let mut home = house_with_buddies();
+    let more = "Supported: eventlist\r\nAccept: application/pidf+xml\r\n";
+    by_bob(&mut home, "sip:bob-buddies@house.example", "c1", more);
+    let told = notified(&mut home, BOB);
+    assert!(has(&told[0], "uri=\"sip:mum@house.example\"><name>Mum</name>"), "{}", told[0].escape_ascii());
+    assert!(has(&told[0], "uri=\"sip:carl@house.example\"><name>carl</name>"), "{}", told[0].escape_ascii());
+}
