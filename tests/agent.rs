@@ -554,3 +554,21 @@ fn a_list_by_name_names_buddies() {
     assert!(has(&told[0], "uri=\"sip:mum@house.example\"><name>Mum</name>"), "{}", told[0].escape_ascii());
     assert!(has(&told[0], "uri=\"sip:carl@house.example\"><name>carl</name>"), "{}", told[0].escape_ascii());
 }
+
+#[test]
+fn of_a_list_too_long_the_rest_is_left_out() {
+    let mut home = house();
+    let entries: String = (0..500).map(|it| format!("<entry uri=\"sip:nobody-at-all-{it}@house.example\"/>")).collect();
+    let body = format!(
+        "<resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\"><list>\
+         <entry uri=\"sip:ann@house.example\"/>{entries}</list></resource-lists>"
+    );
+    let more = "Supported: eventlist\r\nRequire: recipient-list-subscribe\r\nAccept: application/pidf+xml\r\n\
+        Content-Type: application/resource-lists+xml\r\n";
+    let request = subscribe("sip:bob@house.example", BOB, "sip:pcs@house.example", "c1", more);
+    let head = replaced(&request, b"Content-Length: 0\r\n", format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    let accepted = home.send_proven(by_datagram(BOB), &[&head, body.as_bytes()].concat(), "bob");
+    assert_eq!(status(&accepted), Some(200), "{}", accepted.escape_ascii());
+    let told = answered(&mut home, BOB, 3_000);
+    assert!(has(&told[0], "sip:ann@house.example") && !has(&told[0], "all-499@"), "{}", told[0].escape_ascii());
+}
