@@ -508,3 +508,67 @@ fn no_spelling_of_presence_goes_around_the_agent() {
         assert!(has(told.bytes(), "Subscription-State: pending"), "{event}");
     }
 }
+
+/// A house whose family has two buddies.
+fn house_with_buddies() -> Home {
+    house_of(
+        "config pcsd 'main'\n option domain 'house.example'\n list listen 'udp:203.0.113.1:5060'\n\
+         config person 'olof'\n option password 'secret'\n\
+         config person 'bob'\n option password 'secret'\n\
+         config buddy\n option alias 'mum'\n option name 'Mum'\n list address 'sip:mum@203.0.113.99:5070'\n\
+         config buddy\n option person 'bob'\n option alias 'carl'\n list address 'sip:carl@203.0.113.98'\n\
+         config device 'device0'\n option person 'olof'\n option password 'secret'\n",
+    )
+}
+
+#[test]
+fn whom_a_word_means() {
+    let mut home = house_with_buddies();
+    home.register(by_datagram(OLOF), HOUSE, (0, "olof"), &format!("sip:olof@{OLOF}"));
+    home.pass(1_000);
+    home.take();
+    for (number, (text, expected)) in [
+        ("deny mum", "mum@203.0.113.99 sees you offline."),
+        ("deny sip:MUM@house.example", "mum@203.0.113.99 sees you offline."),
+        ("allow bob", "bob@house.example may see you."),
+        ("deny bbo", "bbo@house.example is nobody of the home."),
+        ("allow bbo@house.example", "bbo@house.example is nobody of the home."),
+        ("deny carl", "carl@house.example is nobody of the home."),
+        ("explain carl", "carl@house.example is nobody of the home."),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(said(&mut home, "olof", &format!("m{number}"), text), expected, "{text}");
+    }
+    let why = said(&mut home, "olof", "m9", "explain mum presence");
+    assert!(why.starts_with("mum@203.0.113.99 is only claimed"), "{why}");
+}
+
+#[test]
+fn a_list_by_name_names_buddies() {
+    let mut home = house_with_buddies();
+    let more = "Supported: eventlist\r\nAccept: application/pidf+xml\r\n";
+    by_bob(&mut home, "sip:bob-buddies@house.example", "c1", more);
+    let told = notified(&mut home, BOB);
+    assert!(has(&told[0], "uri=\"sip:mum@house.example\"><name>Mum</name>"), "{}", told[0].escape_ascii());
+    assert!(has(&told[0], "uri=\"sip:carl@house.example\"><name>carl</name>"), "{}", told[0].escape_ascii());
+}
+
+#[test]
+fn of_a_list_too_long_the_rest_is_left_out() {
+    let mut home = house();
+    let entries: String = (0..500).map(|it| format!("<entry uri=\"sip:nobody-at-all-{it}@house.example\"/>")).collect();
+    let body = format!(
+        "<resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\"><list>\
+         <entry uri=\"sip:ann@house.example\"/>{entries}</list></resource-lists>"
+    );
+    let more = "Supported: eventlist\r\nRequire: recipient-list-subscribe\r\nAccept: application/pidf+xml\r\n\
+        Content-Type: application/resource-lists+xml\r\n";
+    let request = subscribe("sip:bob@house.example", BOB, "sip:pcs@house.example", "c1", more);
+    let head = replaced(&request, b"Content-Length: 0\r\n", format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    let accepted = home.send_proven(by_datagram(BOB), &[&head, body.as_bytes()].concat(), "bob");
+    assert_eq!(status(&accepted), Some(200), "{}", accepted.escape_ascii());
+    let told = answered(&mut home, BOB, 3_000);
+    assert!(has(&told[0], "sip:ann@house.example") && !has(&told[0], "all-499@"), "{}", told[0].escape_ascii());
+}

@@ -125,7 +125,11 @@ fn explain(rest: &str) -> Option<Command<'_>> {
 pub fn address(text: &str) -> &str {
     let text = text.trim_matches(['<', '>', '"', '\'']).trim_end_matches(['.', ',', '!', '?', '>']);
     let bare = match text.split_once(':') {
-        Some((scheme, rest)) if ["sip", "sips"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) => rest,
+        Some((scheme, rest))
+            if ["sip", "sips", "pres", "im"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) =>
+        {
+            rest
+        }
         _ => text,
     };
     // The port, parameters and headers stand behind the host; an IPv6 address has colons in its brackets.
@@ -331,6 +335,7 @@ mod tests {
             ("No.", Command::Deny(None)),
             ("allow bob@x.example", Command::Allow(Some("bob@x.example"))),
             ("allow sip:bob@x.example", Command::Allow(Some("bob@x.example"))),
+            ("allow pres:bob@x.example", Command::Allow(Some("bob@x.example"))),
             ("yes <sip:bob@x.example:5060;transport=tcp>", Command::Allow(Some("bob@x.example"))),
             ("accept SIPS:bob@[2001:db8::1]:5061", Command::Allow(Some("bob@[2001:db8::1]"))),
             ("Allow bob@x.example.", Command::Allow(Some("bob@x.example"))),

@@ -418,6 +418,10 @@ impl Core {
         while let Some(entry) = entries.next().map_err(broken)? {
             // One that is too long is left out: cut off it would be somebody else's.
             let uri: String<{ crate::home::presence::list::URI_BYTES + 1 }> = entry.uri.cut();
+            // What is beyond this is beyond the entries that are watched, too.
+            if out.len() + uri.len() + 1 > LIST_TEXT_BYTES {
+                break;
+            }
             write_line(uri.as_bytes(), &mut out);
         }
         drop(entries);
@@ -477,7 +481,7 @@ impl Core {
     }
 }
 
-/// Room for the entries of a list.
+/// Room for the entries of a list, with some that are there twice.
 const LIST_TEXT_BYTES: usize = 8 * 1024;
 const ACCEPTED: &str =
     "Accept: application/pidf+xml, application/xpidf+xml, text/xml+msrtc.pidf\r\nAccept-Encoding: deflate\r\n";

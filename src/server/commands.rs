@@ -161,8 +161,14 @@ impl Core {
         is_allowed: bool,
         out: &mut Writer<'_>,
     ) -> bool {
-        let whom = match whom.map(|whom| address_of(whom, &self.people.model.main.domain)) {
-            Some(Some(address)) => address,
+        let whom = match whom.map(|whom| self.meant(person, whom)) {
+            Some(Some(address)) => match self.family(&address) {
+                Some(None) => {
+                    let _ = write!(out, "{address} is nobody of the home.");
+                    return false;
+                }
+                _ => address,
+            },
             Some(None) => return no(commands::NOT_UNDERSTOOD, out),
             None => {
                 let mut waiting = self.asked(person, true);
@@ -173,6 +179,7 @@ impl Core {
                 first
             }
         };
+        let is_family = self.family(&whom).is_some();
         let is_his = |address: &Address| verdict::is_same(address.as_bytes(), whom.as_bytes());
         let asked = self.asked(person, false).filter(|(address, ..)| is_his(address));
         let asked: Vec<(IpAddr, Assurance), SOURCES> =
@@ -201,11 +208,12 @@ impl Core {
         if outcome.is_err() {
             return no("There is no room for another answer. Who runs the home can make a rule.", out);
         }
-        let was_asked = his().next().is_some();
+        // Who is of the home has to prove it anyway.
+        let is_known = his().next().is_some() || is_family;
         around.stack.schedule.wake(Task::Journal.id());
         presence.judge_all(now, &mut around, person);
         presence.touch_person(now, around.stack, person);
-        let _ = match (is_allowed, was_asked) {
+        let _ = match (is_allowed, is_known) {
             (true, true) => write!(out, "{whom} may see you."),
             (true, false) => {
                 write!(out, "{whom} may see you once he proves who he is. If he only says so you are asked.")
@@ -227,24 +235,39 @@ impl Core {
         })
     }
 
+    /// The address that a person means: as it is written, or that of a buddy of hers whose alias it is.
+    fn meant(&self, person: usize, text: &str) -> Option<Address> {
+        let address = address_of(text, &self.people.model.main.domain)?;
+        let Some(None) = self.family(&address) else { return Some(address) };
+        let alias = address.split('@').next().unwrap_or_default();
+        let buddy = self.people.buddy(person, alias.as_bytes());
+        match buddy.and_then(|buddy| self.people.buddy_uri::<160>(buddy)) {
+            Some(uri) => commands::address(&uri).try_into().ok(),
+            None => Some(address),
+        }
+    }
+
+    /// The person that an address of the home is; `Some(None)` for one that is nobody's, `None` for one elsewhere.
+    fn family(&self, address: &str) -> Option<Option<usize>> {
+        let (user, host) = address.split_once('@')?;
+        let is_here = host.eq_ignore_ascii_case(&self.people.model.main.domain);
+        is_here.then(|| self.people.person(&self.stack.random, user.as_bytes()))
+    }
+
     /// Says what becomes of what somebody asks for. Whether that is an address.
     fn explain(&mut self, person: usize, whom: &str, kind: Kind, out: &mut Writer<'_>) -> bool {
-        let (presence, around) = self.split_presence();
-        let model = &around.people.model;
-        let Some(address) = address_of(whom, &model.main.domain) else {
+        let Some(address) = self.meant(person, whom) else {
             return no(commands::NOT_UNDERSTOOD, out);
         };
+        let family = self.family(&address);
+        let (presence, around) = self.split_presence();
+        let model = &around.people.model;
         let uri = address.as_bytes();
-        let (user, host) = address.split_once('@').unwrap_or((&address, ""));
-        let other = match host.eq_ignore_ascii_case(&model.main.domain) {
-            true => around.people.person(&around.stack.random, user.as_bytes()),
-            false => None,
-        };
-        let is_family = host.eq_ignore_ascii_case(&model.main.domain);
-        let assurances: &[Assurance] = match (other, is_family) {
-            (Some(_), _) => &[Assurance::Digest],
-            (None, true) => &[],
-            (None, false) => &[Assurance::Claimed, Assurance::Peer],
+        let other = family.flatten();
+        let assurances: &[Assurance] = match family {
+            Some(Some(_)) => &[Assurance::Digest],
+            Some(None) => &[],
+            None => &[Assurance::Claimed, Assurance::Peer],
         };
         if assurances.is_empty() {
             let _ = write!(out, "{address} is nobody of the home.");

@@ -543,7 +543,7 @@ impl Content<'_> {
                 let instance =
                     rlmi::Instance { id: b"1", state: Substate::Active, reason: None, cid: Some(cid.as_bytes()) };
                 let uri = list.uri(self.store, index);
-                rlmi::resource(uri, self.name_of(list, index), has_document.then_some(&instance), out);
+                rlmi::resource(uri, self.name_of(list, index, uri), has_document.then_some(&instance), out);
             }
             rlmi::end(out);
             for (index, status) in self.documents {
@@ -574,12 +574,18 @@ impl Content<'_> {
     }
 
     /// The name of an entry; none in a list of the watcher's own: Linphone puts it over the name that he has given.
-    fn name_of(&self, list: &List, index: usize) -> &str {
+    fn name_of(&self, list: &List, index: usize, uri: &[u8]) -> &str {
+        let model = &self.people.model;
         match list.entries.get(index).map(|entry| entry.who) {
-            Some(list::Who::Person(person)) if list.is_named => {
-                self.people.model.people.get(usize::from(person)).map_or("", |person| person.name.as_str())
+            Some(_) if !list.is_named => "",
+            Some(list::Who::Person(person)) => {
+                model.people.get(usize::from(person)).map_or("", |person| person.name.as_str())
             }
-            _ => "",
+            _ => {
+                let Ok(Uri::Sip(uri)) = Uri::parse(uri) else { return "" };
+                let buddy = self.people.buddy(usize::from(list.person), uri.user.unwrap_or_default());
+                buddy.and_then(|buddy| model.buddies.get(buddy)).map_or("", |buddy| buddy.name.as_str())
+            }
         }
     }
 

@@ -408,8 +408,9 @@ mod tests {
     fn packages_have_their_names() {
         for package in [Package::Presence, Package::Winfo, Package::Summary] {
             assert_eq!(Package::from_name(package.name().as_bytes()), Some(package));
+            assert_eq!(Package::from_name(package.name().to_ascii_uppercase().as_bytes()), Some(package));
         }
-        for other in [&b""[..], b"Presence", b"presence.winfo.winfo", b"dialog"] {
+        for other in [&b""[..], b"presences", b"presence.winfo.winfo", b"dialog"] {
             assert_eq!(Package::from_name(other), None);
         }
     }
