@@ -61,10 +61,10 @@ limits! {
     DNS_NAMES = 32;
     /// Published presence documents of all people. Full: PUBLISH is answered 503.
     PUBLICATIONS = 32;
-    /// Subscriptions to people of the home. Full: a stranger's that nobody has allowed gives way to a new one of the home's
-    /// people, the one that ends first; else SUBSCRIBE is answered 503.
+    /// Subscriptions to people of the home. Full: a stranger's that waits for an answer gives way to one of the home's people
+    /// or of somebody who is let in, the one that ends first; else SUBSCRIBE is answered 503.
     WATCHES = 96;
-    /// Subscriptions of strangers, all together. Full: their SUBSCRIBE is answered 503.
+    /// Subscriptions of strangers, all together. Full: one that waits gives way to one that is let in; else 503.
     STRANGER_WATCHES = 48;
     /// Subscriptions of strangers from one address. More: 503.
     WATCHES_PER_SOURCE = 8;

@@ -35,6 +35,7 @@ impl Core {
         let kind = match incoming.method {
             Method::Invite => Kind::Call { video: sdp::offers_video(message.body()) },
             Method::Message => Kind::Message,
+            Method::Subscribe | Method::Notify => Kind::Events,
             _ => Kind::Other,
         };
         let mut devices: Vec<(BindingHandle, Facts), BINDINGS_PER_PERSON> = Vec::new();
@@ -162,7 +163,7 @@ impl Core {
             Kind::Call { video: true } => section.takes.video,
             Kind::Call { video: false } => section.takes.audio,
             Kind::Message => section.takes.text,
-            Kind::Presence | Kind::Other => true,
+            Kind::Presence | Kind::Events | Kind::Other => true,
         })
     }
 }

@@ -254,6 +254,18 @@ fn messages_and_subscriptions() {
         let call = world.message(from, uri);
         assert_eq!(world.outcome_of(call), Some(200));
         assert_eq!(world.count(to, "MESSAGE"), 1);
+        if from == carl {
+            // What her devices do is told to nobody outside, and nobody outside tells them.
+            for method in ["SUBSCRIBE", "NOTIFY"] {
+                let mut request = world.phones[carl].request(method, ALICE, &format!("<{ALICE}>"));
+                request.add("Event", "dialog");
+                let before = world.count(alice, method);
+                let call = world.send(carl, request);
+                assert_eq!(world.outcome_of(call), Some(403), "{method}");
+                assert_eq!(world.count(alice, method), before, "{method}");
+            }
+            continue;
+        }
         // A package that is between the two.
         let mut request = world.phones[from].request("SUBSCRIBE", uri, &format!("<{uri}>"));
         request.add("Event", "dialog");

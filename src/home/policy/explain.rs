@@ -87,6 +87,7 @@ impl fmt::Display for Line<'_> {
             Kind::Presence => "Presence",
             Kind::Message => "Messages",
             Kind::Call { .. } => "Calls",
+            Kind::Events => "Events of devices",
             Kind::Other => "Other requests",
         };
         writeln!(f, "{aspect}: {}: {}.", Outcome(decision, snapshot), Reason(*because, snapshot))?;

@@ -92,6 +92,9 @@ pub enum Kind {
     Message,
     /// To see the person's presence (SUBSCRIBE).
     Presence,
+    /// To be told by her devices of what they do, or to tell them so (SUBSCRIBE to, or NOTIFY of, what the home itself has
+    /// nothing to do with).
+    Events,
     /// Anything else.
     Other,
 }
@@ -239,7 +242,12 @@ pub fn judge(event: &Event<'_>, snapshot: &Snapshot<'_>) -> Judgement {
             Kind::Presence => presence(asker, snapshot),
             Kind::Message => admit(snapshot, messages(asker, snapshot)),
             Kind::Call { .. } => admit(snapshot, calls(asker, snapshot)),
-            Kind::Other => admit(snapshot, (true, Because::House("it is neither a message nor a call"))),
+            // A phone that tells others of its calls, or obeys who tells it to start anew, does so for anybody who asks.
+            Kind::Events if asker.proven_person().is_none() => Judgement::house(
+                Decision::Refuse(403, "Events Are for People of the Home"),
+                "only people of the home are told of what devices do, or tell them",
+            ),
+            Kind::Events | Kind::Other => admit(snapshot, (true, Because::House("it is neither a message nor a call"))),
         },
         Target::Dialog => Judgement::house(Decision::Pass, "what belongs to a dialog goes on its way"),
         Target::Device | Target::Outside => match asker.assurance {

@@ -319,16 +319,24 @@ impl Presence {
     ) -> Result<(WatchHandle, u64), Refused> {
         let watcher = request.asker.proven_person();
         let source = request.from.ip().to_canonical();
+        // Who is let in by a rule or an answer of hers does not stand behind those who wait for one.
+        let is_let_in = match request.wanted {
+            Wanted::Person(person) => {
+                matches!(self.decide_for(around, &request.asker, source, person), Decision::Show(_))
+            }
+            _ => watcher.is_some(),
+        };
         if watcher.is_none() {
             let strangers = || self.watches.iter().filter(|(_, watch)| watch.is_strangers());
             let from_there = strangers().filter(|(_, watch)| source_of(watch.source) == source_of(source)).count();
-            if strangers().count() >= STRANGER_WATCHES || from_there >= WATCHES_PER_SOURCE {
+            let is_full = strangers().count() >= STRANGER_WATCHES;
+            if from_there >= WATCHES_PER_SOURCE || is_full && !(is_let_in && self.make_room(now, around)) {
                 around.stack.counters.overloaded += 1;
                 self.release(around.stack, request.wanted);
                 return Err(FULL);
             }
         }
-        if self.watches.is_full() && !(watcher.is_some() && self.make_room(now, around)) {
+        if self.watches.is_full() && !(is_let_in && self.make_room(now, around)) {
             around.stack.counters.overloaded += 1;
             self.release(around.stack, request.wanted);
             return Err(FULL);
