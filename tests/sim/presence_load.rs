@@ -205,6 +205,36 @@ fn strangers_never_take_all() {
 }
 
 #[test]
+fn who_waits_gives_way_to_who_is_let_in() {
+    let mut world = unlimited(1);
+    let alice = world.online("alice", 10, Manner::POLITE);
+    let eve = world.stranger(9);
+    let first = world.watches(eve, ALICE);
+    world.run(1_500);
+    world.tell(alice, "yes");
+    let left = world.refresh(&first, 0);
+    assert_eq!(world.outcome_of(left), Some(200));
+    world.run(2_000);
+    let mut waiting = 0;
+    for last in 40..200 {
+        let other = outsider(&mut world, last);
+        let watching = world.watch(other, ALICE);
+        match status(&mut world, &watching) {
+            Some(200) => waiting += 1,
+            refused => {
+                assert_eq!(refused, Some(503));
+                break;
+            }
+        }
+    }
+    assert_eq!(waiting, STRANGER_WATCHES);
+    let again = world.watches(eve, ALICE);
+    world.run(1_500);
+    assert_eq!(world.last(&again).state, "active");
+    world.finish();
+}
+
+#[test]
 fn who_waits_gives_way_to_the_home() {
     let mut world = unlimited(1);
     let alice = world.online("alice", 10, Manner::POLITE);
