@@ -87,7 +87,8 @@ impl Core {
         sdp::write_message_session(own.address, &mut out);
         let Ok(len) = out.finish() else { return true };
         let (fields, body) = room[..len].split_at(fields_len);
-        // Nothing is kept: the INVITE that comes again is answered again, in the same words.
+        // Nothing is kept: an INVITE whose answer was lost comes again, is challenged for its used credentials, and the next
+        // is answered in the same words.
         let head = Head { status: 200, reason: "OK", to_tag: Some(&tag), source: Some(from), record_route: true };
         self.stack.send_stateless(now, flow, |out| {
             response::write_head(message, &head, out);

@@ -310,6 +310,17 @@ impl Presence {
         }
     }
 
+    /// Whether who asks is let in by a rule or an answer of hers: he does not stand behind those who wait for one.
+    fn is_let_in(&self, around: &Around<'_>, request: &Request<'_, '_>) -> bool {
+        match request.wanted {
+            Wanted::Person(person) => {
+                let source = request.from.ip().to_canonical();
+                matches!(self.decide_for(around, &request.asker, source, person), Decision::Show(_))
+            }
+            _ => request.asker.proven_person().is_some(),
+        }
+    }
+
     /// Begins a watch, which the front door has let in; its handle and name.
     pub fn subscribe(
         &mut self,
@@ -319,24 +330,19 @@ impl Presence {
     ) -> Result<(WatchHandle, u64), Refused> {
         let watcher = request.asker.proven_person();
         let source = request.from.ip().to_canonical();
-        // Who is let in by a rule or an answer of hers does not stand behind those who wait for one.
-        let is_let_in = match request.wanted {
-            Wanted::Person(person) => {
-                matches!(self.decide_for(around, &request.asker, source, person), Decision::Show(_))
-            }
-            _ => watcher.is_some(),
-        };
         if watcher.is_none() {
             let strangers = || self.watches.iter().filter(|(_, watch)| watch.is_strangers());
             let from_there = strangers().filter(|(_, watch)| source_of(watch.source) == source_of(source)).count();
             let is_full = strangers().count() >= STRANGER_WATCHES;
-            if from_there >= WATCHES_PER_SOURCE || is_full && !(is_let_in && self.make_room(now, around)) {
+            if from_there >= WATCHES_PER_SOURCE
+                || is_full && !(self.is_let_in(around, &request) && self.make_room(now, around))
+            {
                 around.stack.counters.overloaded += 1;
                 self.release(around.stack, request.wanted);
                 return Err(FULL);
             }
         }
-        if self.watches.is_full() && !(is_let_in && self.make_room(now, around)) {
+        if self.watches.is_full() && !(self.is_let_in(around, &request) && self.make_room(now, around)) {
             around.stack.counters.overloaded += 1;
             self.release(around.stack, request.wanted);
             return Err(FULL);
