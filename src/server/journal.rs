@@ -8,6 +8,7 @@ use heapless::Vec;
 use serde::Serialize;
 
 use super::Core;
+use super::tickets::Waiter;
 use super::contract::{BlobStep, Output, Source, Storage, StoreError, Ticket};
 use crate::base::limits::{BINDINGS, HELD};
 use crate::base::time::Instant;
@@ -27,9 +28,6 @@ pub(super) struct Journal {
     storage: Storage,
     /// This start and boot.
     epoch: Epoch,
-    /// Tickets handed out so far, and how many of these are answered.
-    issued: u32,
-    answered: u32,
     held: Vec<Held, HELD>,
     /// Whether bindings of this boot came from memory: those on a disk are older then.
     has_memory: bool,
@@ -43,8 +41,8 @@ pub(super) struct Journal {
 
 struct Held {
     server: ServerHandle,
-    /// The last ticket it waits for.
-    until: u32,
+    /// The last ticket it waits for, once all that it waits for has one.
+    until: Option<u32>,
     deadline: Instant,
 }
 
@@ -69,8 +67,6 @@ impl Journal {
         Self {
             storage: Storage::Absent,
             epoch: Epoch { boot: 0, start: 0 },
-            issued: 0,
-            answered: 0,
             held: Vec::new(),
             has_memory: false,
             has_watch_memory: false,
@@ -86,12 +82,12 @@ impl Journal {
 
     /// Whether nothing waits.
     pub fn is_at_rest(&self) -> bool {
-        self.held.is_empty() && self.issued == self.answered
+        self.held.is_empty()
     }
 
-    fn ticket(&mut self) -> Ticket {
-        self.issued = self.issued.wrapping_add(1);
-        Ticket(self.issued)
+    /// Where records go now.
+    pub const fn storage(&self) -> Storage {
+        self.storage
     }
 }
 
@@ -99,11 +95,12 @@ impl Core {
     /// Keeps the answer of a transaction back until all that has changed so far is durable.
     pub(super) fn hold_until_durable(&mut self, now: Instant, server: ServerHandle) {
         let journal = &mut self.journal;
-        let waiting = self.registrar.changed() as u32;
-        if journal.storage == Storage::Absent || waiting == 0 && journal.issued == journal.answered {
+        let waiting = self.registrar.changed();
+        if journal.storage == Storage::Absent || waiting == 0 && self.tickets.is_empty() {
             return;
         }
-        let held = Held { server, until: journal.issued.wrapping_add(waiting), deadline: now.plus(HOLD_MS) };
+        let until = (waiting == 0).then(|| self.tickets.issued());
+        let held = Held { server, until, deadline: now.plus(HOLD_MS) };
         if journal.held.push(held).is_err() {
             log::warn!("a registration is confirmed before it is durable: too many wait");
             return;
@@ -118,11 +115,15 @@ impl Core {
         if self.journal.storage == Storage::Absent || !has_changed {
             return Produced::Nothing;
         }
-        if !has_room {
+        if !self.can_store(has_room) {
             return Produced::Blocked;
         }
         let Some(record) = self.next_record(now, buffer) else { return Produced::Nothing };
-        let ticket = self.journal.ticket();
+        let ticket = self.tickets.issue(Waiter::Journal);
+        if self.registrar.changed() == 0 {
+            // All bindings are on their way: what has waited for one waits for this ticket at most.
+            self.journal.held.iter_mut().for_each(|held| held.until = held.until.or(Some(ticket.0)));
+        }
         self.stack.schedule.wake(Task::Journal.id());
         let Record { key, owner, len } = record;
         Produced::Output(match len {
@@ -163,8 +164,8 @@ impl Core {
         None
     }
 
-    /// Takes the outcome of a store.
-    pub(super) fn stored(&mut self, ticket: Ticket, outcome: Result<(), StoreError>) {
+    /// Takes the outcome of a record of the journal.
+    pub(super) fn journal_stored(&mut self, outcome: Result<(), StoreError>) {
         match outcome {
             Ok(()) => (self.journal.has_warned, self.journal.has_told_slow) = (false, false),
             Err(error) if !core::mem::replace(&mut self.journal.has_warned, true) => {
@@ -172,35 +173,26 @@ impl Core {
             }
             Err(_) => {}
         }
-        self.answered(ticket);
     }
 
-    /// Takes what was loaded.
-    pub(super) fn loaded(&mut self, ticket: Ticket, _outcome: Result<&[u8], StoreError>) {
-        self.answered(ticket);
-    }
-
-    /// Counts a ticket, and all before it, as answered.
-    fn answered(&mut self, ticket: Ticket) {
-        // Those of a place that is gone may still be answered.
-        if ticket.0.wrapping_sub(self.journal.answered) as i32 > 0 {
-            self.journal.answered = ticket.0;
-        }
-        self.let_go(|held| ticket.0.wrapping_sub(held.until) as i32 >= 0);
+    /// A ticket, and all before it, is answered.
+    pub(super) fn tickets_answered(&mut self, ticket: Ticket) {
+        self.let_go(|held| held.until.is_some_and(|until| ticket.0.wrapping_sub(until) as i32 >= 0));
     }
 
     /// Takes a new place for records. What it holds may be old: everything is stored anew.
     pub(super) fn set_storage(&mut self, storage: Storage) {
         self.journal.storage = storage;
-        // What was on its way to the former place is not answered for any more.
-        self.journal.answered = self.journal.issued;
+        if storage != Storage::Disk {
+            self.inbox_gone();
+        }
         if storage == Storage::Absent {
             return self.let_go(|_| true);
         }
         self.registrar.mark_all(&mut self.stack);
         self.presence.mark_all(&mut self.stack);
         // An answer that waited for the former place waits for this one.
-        let until = self.journal.issued.wrapping_add(self.registrar.changed() as u32);
+        let until = (self.registrar.changed() == 0).then(|| self.tickets.issued());
         self.journal.held.iter_mut().for_each(|held| held.until = until);
     }
 

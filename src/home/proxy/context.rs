@@ -42,6 +42,8 @@ pub struct Context {
     pub is_cancelled: bool,
     /// When the branches of this group have had their time, or the whole request.
     pub deadline: Option<Instant>,
+    /// When it came.
+    pub began_at: Instant,
     /// How sure it is who asks.
     pub assurance: Assurance,
     /// What becomes of it when no device takes it.
@@ -64,8 +66,10 @@ pub enum Delegation {
     Keeping(u32, bool),
     /// The answering machine is about to answer, or has done so.
     Machine,
-    /// A call that nobody took, and that is to be noted.
+    /// A call that rings on, and is missed if nobody takes it.
     Missed,
+    /// A call that was missed, which is to be noted.
+    Noting,
 }
 
 impl Delegation {

@@ -146,6 +146,7 @@ impl Proxy {
             is_closed: false,
             is_cancelled: false,
             deadline: (!is_invite).then(|| now.plus(ANSWER_MS)),
+            began_at: now,
             assurance: job.assurance,
             delegation: job.delegation,
         };
@@ -474,7 +475,7 @@ impl Proxy {
         let (best, request) = (context.best.take(), stack.store.share(&context.request));
         if context.is_invite && !is_answered && context.delegation != Delegation::None {
             // It stays until it is noted.
-            context.delegation = Delegation::Missed;
+            context.delegation = Delegation::Noting;
             stack.schedule.wake(Task::Context(handle.index()).id());
         } else {
             self.remove(stack, handle);
@@ -531,6 +532,11 @@ impl Proxy {
     /// A context.
     pub fn get(&self, handle: ContextHandle) -> Option<&Context> {
         self.contexts.get(handle)
+    }
+
+    /// The first context that `is_it` says of.
+    pub fn find(&self, is_it: impl Fn(&Context) -> bool) -> Option<ContextHandle> {
+        self.contexts.iter().find(|(_, context)| is_it(context)).map(|(handle, _)| handle)
     }
 
     /// Says who works on a request that no device has taken.

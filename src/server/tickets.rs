@@ -1,0 +1,123 @@
+//! What was asked of the storage and who waits for it: a queue in the order of the tickets, which is that of the answers.
+
+use heapless::Deque;
+
+use super::Core;
+use super::contract::{Storage, StoreError, Ticket};
+use crate::base::limits::IN_FLIGHT;
+use crate::base::net::Stream;
+use crate::base::time::Instant;
+use crate::home::inbox::LetterHandle;
+
+/// Who waits for an answer of the storage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Waiter {
+    /// The journal: nobody in particular.
+    Journal,
+    /// A text that is kept: its sender, as handle bits of its letter.
+    Text(u32),
+    /// A missed call that is noted: handle bits of its letter.
+    Noted(u32),
+    /// A letter whose state was changed: handle bits.
+    Amended(u32),
+    /// The answering machine in a slot: the start of its record.
+    Begun(u8),
+    /// The same: a piece of sound.
+    Sound(u8),
+    /// The same: the end of its record.
+    Recorded(u32),
+    /// The same: a piece of the greeting that it plays.
+    Greeting(u8),
+    /// A text that is delivered to the person in a slot.
+    Delivery(u8),
+    /// A page that shows it, on this connection.
+    Page(Stream),
+    /// A greeting that comes in on this connection.
+    Upload(Stream),
+}
+
+/// What was asked and is not answered.
+pub(super) struct Tickets {
+    issued: u32,
+    waiters: Deque<(u32, Waiter), IN_FLIGHT>,
+}
+
+impl Tickets {
+    pub const fn new() -> Self {
+        Self { issued: 0, waiters: Deque::new() }
+    }
+
+    /// Whether there is room for another.
+    pub fn has_room(&self) -> bool {
+        !self.waiters.is_full()
+    }
+
+    /// The last one that was handed out.
+    pub const fn issued(&self) -> u32 {
+        self.issued
+    }
+
+    /// Whether all are answered.
+    pub fn is_empty(&self) -> bool {
+        self.waiters.is_empty()
+    }
+
+    /// The next one; the caller has asked whether there is room.
+    pub fn issue(&mut self, waiter: Waiter) -> Ticket {
+        self.issued = self.issued.wrapping_add(1);
+        let is_noted = self.waiters.push_back((self.issued, waiter)).is_ok();
+        debug_assert!(is_noted, "asked for room before");
+        Ticket(self.issued)
+    }
+
+    /// Who waits for an answer, and was asked for before all others.
+    fn answer(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let (first, waiter) = *self.waiters.front()?;
+        // Answers come in order and none is left out: one that is not the next belongs to a former place.
+        if first != ticket.0 {
+            return None;
+        }
+        self.waiters.pop_front();
+        Some(waiter)
+    }
+}
+
+impl Core {
+    /// Takes the outcome of a store, an amendment or an append.
+    pub(super) fn stored(&mut self, now: Instant, ticket: Ticket, outcome: Result<(), StoreError>) {
+        let waiter = self.tickets.answer(ticket);
+        match waiter {
+            Some(Waiter::Text(letter)) => self.text_stored(now, LetterHandle::from_bits(letter), outcome),
+            Some(Waiter::Noted(letter)) => self.call_noted(now, LetterHandle::from_bits(letter), outcome),
+            Some(Waiter::Amended(letter)) => self.amended(LetterHandle::from_bits(letter), outcome),
+            Some(Waiter::Begun(slot)) => self.recording_begun(now, usize::from(slot), outcome),
+            Some(Waiter::Sound(slot)) => self.sound_stored(now, usize::from(slot), outcome),
+            Some(Waiter::Recorded(letter)) => self.recording_stored(now, LetterHandle::from_bits(letter), outcome),
+            Some(Waiter::Upload(stream)) => self.upload_stored(now, stream, outcome),
+            Some(Waiter::Greeting(_) | Waiter::Delivery(_) | Waiter::Page(_)) | None => {}
+            Some(Waiter::Journal) => self.journal_stored(outcome),
+        }
+        self.tickets_answered(ticket);
+    }
+
+    /// Takes what was loaded.
+    pub(super) fn loaded(&mut self, now: Instant, ticket: Ticket, outcome: Result<&[u8], StoreError>) {
+        match self.tickets.answer(ticket) {
+            Some(Waiter::Greeting(slot)) => self.greeting_loaded(now, usize::from(slot), outcome),
+            Some(Waiter::Delivery(person)) => self.delivery_loaded(now, usize::from(person), outcome),
+            Some(Waiter::Page(stream)) => self.page_loaded(now, stream, outcome),
+            _ => {}
+        }
+        self.tickets_answered(ticket);
+    }
+
+    /// Whether something can be handed to the storage now.
+    pub(super) fn can_store(&self, has_credit: bool) -> bool {
+        has_credit && self.tickets.has_room()
+    }
+
+    /// Whether there is a disk, so that messages can be kept.
+    pub(super) fn has_disk(&self) -> bool {
+        self.journal.storage() == Storage::Disk
+    }
+}
