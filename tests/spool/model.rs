@@ -9,7 +9,7 @@ use crate::is_refused;
 use crate::random::Rng;
 
 pub const AGE_S: u32 = 1000;
-pub const LIMITS: Limits = Limits { owner_bytes: 1 << 40, owner_records: 1 << 20, age_s: AGE_S };
+pub const LIMITS: Limits = Limits { owner_bytes: 1 << 40, owner_records: 1 << 20, total_bytes: 1 << 40, age_s: AGE_S };
 
 pub type Outcome<T> = Result<T, Problem<Fault>>;
 
@@ -74,14 +74,14 @@ impl Model {
     ) -> Outcome<()> {
         let key = key(Kind::Voice, self.version + 1000);
         let value = self.value(key, len, 0, blob);
-        spool.blob_create(key.id)?;
+        spool.blob_create(key)?;
         for part in value.blob.chunks(100) {
-            spool.blob_write(key.id, part)?;
+            spool.blob_write(key, part)?;
         }
-        assert_eq!(spool.blob_finish(key.id)? as usize, blob);
+        assert_eq!(spool.blob_close(key)? as usize, blob);
         let result = self.put_value(spool, key, value);
         if is_refused(&result) {
-            spool.blob_drop(key.id)?;
+            spool.blob_drop(key)?;
         }
         result
     }
@@ -208,9 +208,10 @@ pub fn read_all<D: Disk<Error = Fault>>(spool: &mut Spool<'_, D>) -> (BTreeMap<N
     });
     assert_eq!(damaged, Ok(0), "records that can't be read");
     for ((kind, id), value) in &mut found {
-        if *kind == Kind::Voice.to_byte() {
+        let key = key(Kind::from_byte(*kind), *id);
+        if key.kind.has_blob() {
             let len = value.blob.len();
-            assert_eq!(spool.blob_read(*id, 0, &mut value.blob), Ok(len));
+            assert_eq!(spool.blob_read(key, 0, &mut value.blob), Ok(len));
         }
     }
     (found, order)
