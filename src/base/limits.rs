@@ -17,6 +17,8 @@ limits! {
     DEVICES = 32;
     /// Listen lines in the configuration. More: refused by `pcsd check`.
     LISTENERS = 8;
+    /// Listeners of the web page in the configuration (`list web`). More: refused by `pcsd check`.
+    WEB_LISTENERS = 4;
     /// Names the world knows the home by (`list external`). More: refused by `pcsd check`.
     EXTERNALS = 8;
     /// Sources without a rate limit (`list unlimited`). More: refused by `pcsd check`.
@@ -77,6 +79,21 @@ limits! {
     WATCHED = 64;
     /// Answers of people about who may see them. Full: the person is told so, and nothing is forgotten.
     VERDICTS = 64;
+    /// Kept texts, recordings and missed calls of all people. Full: the oldest deleted one gives way, else what is new is
+    /// refused.
+    LETTERS = 1024;
+    /// Of these, from senders who only claim a name, all together. More: refused, so that they never take all.
+    STRANGER_LETTERS = 512;
+    /// Kept for one person from one sender, what she deleted not counted. More: refused.
+    LETTERS_PER_SENDER = 256;
+    /// Kept for one person from one who only claims a name. More: refused.
+    LETTERS_PER_STRANGER = 64;
+    /// Senders of what is kept. Full: what is from another is refused.
+    SENDERS = 192;
+    /// Of these, who only claim a name. More: what is from another is refused.
+    STRANGER_SENDERS = 96;
+    /// Deleted letters whose record is still to be removed, beyond the room for letters. Full: what is new is refused.
+    LEAVING_LETTERS = 32;
     /// Calls that make somebody be on the phone. Full: the oldest is not counted any more.
     CALLS = 16;
     /// Message store: blocks of 512 bytes. Full: a larger block is taken; none at all: 503.
@@ -115,12 +132,18 @@ pub const NAME_SERVERS: usize = 3;
 pub const FIELDS: usize = 96;
 /// Bytes of a name in the configuration.
 pub const NAME_BYTES: usize = 64;
+/// Bytes of a blob that are appended or read at once.
+pub const BLOB_PART_BYTES: usize = 8 * 1024;
 /// Bytes of a path in the configuration.
 pub const PATH_BYTES: usize = 200;
 /// Bytes of a path that a socket may be made at, or in a directory of: they fit a `sockaddr_un` everywhere.
 pub const SOCKET_PATH_BYTES: usize = 104;
 /// Sockets the edge may be asked for: those of listeners, then one for each lookup.
 pub const SOCKETS: usize = PORTS + LOOKUPS;
+/// Bytes of the URL that links to the web page begin with: a scheme, a name, a port.
+pub const URL_BYTES: usize = 80;
+/// Bytes of the text that a person has sent to who writes while she is away.
+pub const BUSY_BYTES: usize = 200;
 /// Keys one peer may have at once: the one in use, and the one it changes to. More: refused by `pcsd check`.
 pub const PINS: usize = 2;
 /// Addresses of one buddy. More: refused by `pcsd check`.
@@ -140,6 +163,8 @@ const _: () = {
     assert!(PEOPLE >= 1 && PEOPLE <= 4096);
     assert!(BUDDIES < 65_535 && RULES < 65_535 && WORDS < 65_535, "the model counts them in 16 bits");
     assert!(ADDRESSES_PER_BUDDY <= 255 && ADDRESS_BYTES <= 255 && WHO_PER_RULE <= 255, "these have lengths of 8 bits");
+    assert!(BUSY_BYTES <= 255, "its length has 8 bits");
+    assert!(URL_BYTES >= "https://".len() + NAME_BYTES + ":65535".len());
     assert!(BINDINGS >= BINDINGS_PER_PERSON);
     assert!(STREAMS_PER_SOURCE <= STREAMS);
     assert!(BRANCHES <= CLIENT_TRANSACTIONS);
@@ -149,6 +174,12 @@ const _: () = {
     assert!(BLOCKS_64K >= 2, "a largest message can be held while another is read");
     assert!(LOOKUPS >= 1 && LOOKUPS <= 64 && DNS_NAMES >= 1);
     assert!(STRANGER_WATCHES < WATCHES, "strangers never take all");
+    assert!(
+        LETTERS + LEAVING_LETTERS < 32_768 && SENDERS < 32_768,
+        "indexes count in 16 bits and have two cells for each"
+    );
+    assert!(STRANGER_LETTERS < LETTERS && STRANGER_SENDERS < SENDERS, "strangers never take all");
+    assert!(LETTERS_PER_SENDER <= LETTERS && LETTERS_PER_STRANGER <= STRANGER_LETTERS);
     assert!(LIST_ENTRIES <= 64, "what of a list is to be told is one 64-bit set");
     assert!(SPOOL_RECORDS >= 1 && SPOOL_RECORDS < 32_768, "the index counts in 16 bits and has two cells for each");
     assert!(SPOOL_OWNERS >= 1 && SPOOL_OWNERS < 32_768);

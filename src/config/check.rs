@@ -23,7 +23,7 @@ use heapless::LenType;
 use crate::base::limits::{BINDINGS_PER_PERSON, LINE_BYTES, NAME_BYTES, UNLIMITED, WORDS};
 use crate::config::check::section::{Key, Kind, Section, Shape};
 use crate::config::fault::{Fault, Problem};
-use crate::config::model::{Buddy, LogLevel, Model, Name, Person, Rule, Secret};
+use crate::config::model::{Buddy, LogLevel, Model, Name, Person, Rule};
 use crate::config::uci::{self, Lines, Statement, Syntax};
 use crate::config::value;
 
@@ -62,7 +62,7 @@ fn outline(model: &mut Model, text: &[u8]) {
                     && model.person(id.as_bytes()).is_none()
                 {
                     // What does not fit is reported by the third reading.
-                    let _ = model.people.push(Person { name: id.clone(), id, secret: Secret::NONE });
+                    let _ = model.people.push(Person::new(id));
                 }
             }
             Ok(Some(Statement::Option { key: "domain", value })) if in_main && model.main.domain.is_empty() => {

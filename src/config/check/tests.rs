@@ -9,7 +9,9 @@ use super::*;
 use crate::base::limits::{
     ADDRESSES_PER_BUDDY, BUDDIES, DEVICES, EXTERNALS, LISTENERS, PEERS, PEOPLE, RULES, WHO_PER_RULE,
 };
-use crate::config::model::{Calls, Location, Messages, Network, PeerAddress, Presence, State, Takes, Transport, Who};
+use crate::config::model::{
+    Calls, Location, Messages, Network, PeerAddress, Presence, Secret, State, Takes, Transport, Who,
+};
 
 const HOME: &str = "package pcsd\nconfig pcsd 'main'\n\toption domain 'home.example'\n";
 const ALICE: &str = "config person 'alice'\noption password 'wonderland'\n";
