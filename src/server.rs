@@ -144,9 +144,10 @@ impl Server {
                 self.inbound.clear(stream);
                 core.closed(now, stream, reason);
             }
-            Input::Restored { key, bytes, source } => core.restored(now, key, bytes, source),
+            Input::Restored { key, bytes, source, .. } => core.restored(now, key, bytes, source),
             Input::Storage(storage) => core.set_storage(storage),
             Input::Stored { ticket, outcome } => core.stored(ticket, outcome),
+            Input::Loaded { ticket, outcome } => core.loaded(ticket, outcome),
             Input::Timeout => {}
         }
     }

@@ -172,7 +172,12 @@ impl Home {
                 Output::Connect { stream, .. } => {
                     counted(|| self.server.handle(now, Input::Closed(stream, Reason::NotConnected)));
                 }
-                Output::Store { .. } | Output::Forget { .. } => panic!("there is no storage"),
+                Output::Store { .. }
+                | Output::Forget { .. }
+                | Output::Load { .. }
+                | Output::Read { .. }
+                | Output::Amend { .. }
+                | Output::Append { .. } => panic!("there is no storage"),
                 Output::ClosePort(_) => {}
             }
         }

@@ -117,6 +117,8 @@ pub const NAME_SERVERS: usize = 3;
 pub const FIELDS: usize = 96;
 /// Bytes of a name in the configuration.
 pub const NAME_BYTES: usize = 64;
+/// Bytes of a blob that are appended or read at once.
+pub const BLOB_PART_BYTES: usize = 8 * 1024;
 /// Bytes of a path in the configuration.
 pub const PATH_BYTES: usize = 200;
 /// Bytes of a path that a socket may be made at, or in a directory of: they fit a `sockaddr_un` everywhere.

@@ -258,7 +258,7 @@ impl Driver {
                 Some(Answer::Closed(stream, reason)) => Input::Closed(stream, reason),
                 None => match self.records.as_mut().and_then(|records| records.next(&mut self.buffer)) {
                     Some(Event::Restored(key, len, source)) => {
-                        Input::Restored { key, bytes: &self.buffer[..len], source }
+                        Input::Restored { key, bytes: &self.buffer[..len], source, blob_bytes: 0 }
                     }
                     Some(Event::Stored(ticket, outcome)) => Input::Stored { ticket, outcome },
                     Some(Event::Moved(place)) => Input::Storage(place),
@@ -297,7 +297,7 @@ impl Driver {
                 });
                 self.answers.push_back(Answer::Opened(port, result));
             }
-            Output::Store { ticket, key, owner, len } => {
+            Output::Store { ticket, key, owner, len, .. } => {
                 if let Some(records) = &mut self.records {
                     records.store(ticket, key, owner, &self.buffer[..len.min(self.buffer.len())]);
                 }
@@ -308,6 +308,9 @@ impl Driver {
                     records.forget(ticket, key);
                 }
                 self.update_storage_credit();
+            }
+            Output::Load { .. } | Output::Read { .. } | Output::Amend { .. } | Output::Append { .. } => {
+                log::error!("the core asks for what the storage can't do yet");
             }
             Output::ClosePort(port) => {
                 if let Some(socket) = self.ports.get_mut(usize::from(port.0)) {

@@ -74,7 +74,7 @@ pub enum Input<'a> {
     /// The stream is gone, by itself or because the core closed it. The handle is not used again.
     Closed(Stream, Reason),
     /// A record that was kept before this start, or on a disk that has come; all of them come before the
-    /// [`Input::Storage`] that says so.
+    /// [`Input::Storage`] that says so, the journal first.
     Restored {
         /// Its key.
         key: Key,
@@ -82,21 +82,33 @@ pub enum Input<'a> {
         bytes: &'a [u8],
         /// Where it was.
         source: Source,
+        /// Bytes of its blob: the length of the file for one that was being appended to when the power went; 0 for a
+        /// kind that has none.
+        blob_bytes: u32,
     },
-    /// Where records are kept from now on. What was kept elsewhere is to be stored anew.
+    /// Where records are kept from now on. What was kept elsewhere is to be stored anew; what was told of messages and
+    /// greetings is out of reach until a disk comes, and is told again then.
     Storage(Storage),
-    /// The answer to [`Output::Store`] and [`Output::Forget`], in the order of these.
+    /// The answer to [`Output::Store`], [`Output::Forget`], [`Output::Amend`] and [`Output::Append`]. All answers come in
+    /// the order of their tickets, those of loads too.
     Stored {
         /// Which.
         ticket: Ticket,
-        /// Whether it is durable now.
+        /// Whether it is done: durable, but for an append, which is written.
         outcome: Result<(), StoreError>,
+    },
+    /// The answer to [`Output::Load`] and [`Output::Read`].
+    Loaded {
+        /// Which.
+        ticket: Ticket,
+        /// What was read.
+        outcome: Result<&'a [u8], StoreError>,
     },
     /// Nothing but time passed.
     Timeout,
 }
 
-/// Names one [`Output::Store`] or [`Output::Forget`] until it is answered; counts up.
+/// Names one request to the storage until it is answered; counts up, one sequence for all of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Ticket(pub u32);
 
@@ -120,7 +132,18 @@ pub enum Source {
     Disk,
 }
 
-/// Why something could not be stored.
+/// What a store does with the blob of its record (a voice message or a greeting).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BlobStep {
+    /// Nothing: the record has none, or it stays as it is.
+    None,
+    /// An empty one is created, which [`Output::Append`] fills; the record is kept with 0 bytes of it until it is closed.
+    Open,
+    /// What was appended is all: it becomes durable, then the record with its length.
+    Close,
+}
+
+/// Why something could not be stored or loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StoreError {
     /// There is no disk.
@@ -133,6 +156,8 @@ pub enum StoreError {
     TooLarge,
     /// The disk failed.
     Failed,
+    /// There is no such record, or no blob of it that could be appended to.
+    Unknown,
 }
 
 /// What the core wants done.
@@ -186,13 +211,53 @@ pub enum Output {
         owner: u32,
         /// How many bytes of the buffer.
         len: usize,
+        /// What becomes of its blob.
+        blob: BlobStep,
     },
-    /// Forget what is kept under a key, if anything is; answered as [`Output::Store`] is.
+    /// Forget what is kept under a key, if anything is, and its blob; answered as [`Output::Store`] is.
     Forget {
         /// To be named in the answer.
         ticket: Ticket,
         /// The key.
         key: Key,
+    },
+    /// Read what is kept under a key; answered by [`Input::Loaded`] with all of it.
+    Load {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// The key.
+        key: Key,
+    },
+    /// Read a part of a record's blob; answered by [`Input::Loaded`], with less at its end and nothing behind it.
+    Read {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// The record: a voice message or a greeting.
+        key: Key,
+        /// Where in the blob, bytes.
+        offset: u32,
+        /// How many bytes, at most [`BLOB_PART_BYTES`](crate::base::limits::BLOB_PART_BYTES).
+        len: u32,
+    },
+    /// Set the first byte of what is kept under a key, and leave the rest and the blob as they are; answered as
+    /// [`Output::Store`] is, with [`StoreError::Unknown`] when nothing is kept under it.
+    Amend {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// The key.
+        key: Key,
+        /// The byte.
+        state: u8,
+    },
+    /// Append the first `len` bytes of the buffer to the blob of a record that was stored with [`BlobStep::Open`]; answered
+    /// by [`Input::Stored`] when they are written. They are durable within a second of that.
+    Append {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// The record.
+        key: Key,
+        /// How many bytes of the buffer, at most [`BLOB_PART_BYTES`](crate::base::limits::BLOB_PART_BYTES).
+        len: usize,
     },
 }
 
@@ -210,7 +275,7 @@ pub struct Expected<'a> {
 pub struct Credits {
     /// UDP sockets that can be written.
     pub ports: PortSet,
-    /// Whether another record can be handed over to be stored.
+    /// Whether another request can be handed over to the storage.
     pub storage: bool,
 }
 

@@ -8,7 +8,7 @@ use heapless::Vec;
 use serde::Serialize;
 
 use super::Core;
-use super::contract::{Output, Source, Storage, StoreError, Ticket};
+use super::contract::{BlobStep, Output, Source, Storage, StoreError, Ticket};
 use crate::base::limits::{BINDINGS, HELD};
 use crate::base::time::Instant;
 use crate::home::binding::{Epoch, Kept};
@@ -126,7 +126,7 @@ impl Core {
         self.stack.schedule.wake(Task::Journal.id());
         let Record { key, owner, len } = record;
         Produced::Output(match len {
-            Some(len) => Output::Store { ticket, key, owner, len },
+            Some(len) => Output::Store { ticket, key, owner, len, blob: BlobStep::None },
             None => Output::Forget { ticket, key },
         })
     }
@@ -172,6 +172,16 @@ impl Core {
             }
             Err(_) => {}
         }
+        self.answered(ticket);
+    }
+
+    /// Takes what was loaded.
+    pub(super) fn loaded(&mut self, ticket: Ticket, _outcome: Result<&[u8], StoreError>) {
+        self.answered(ticket);
+    }
+
+    /// Counts a ticket, and all before it, as answered.
+    fn answered(&mut self, ticket: Ticket) {
         // Those of a place that is gone may still be answered.
         if ticket.0.wrapping_sub(self.journal.answered) as i32 > 0 {
             self.journal.answered = ticket.0;

@@ -26,6 +26,12 @@ pub enum Kind {
     Place,
     /// A value that was set.
     Setting,
+    /// A call that nobody took.
+    Call,
+    /// What the answering machine says for a person; its sound is in a blob.
+    Greeting,
+    /// A session or a link of the web pages.
+    Session,
     /// A kind of a newer version.
     Other(u8),
 }
@@ -33,7 +39,12 @@ pub enum Kind {
 impl Kind {
     /// Whether it is a message: under the quota of its owner and the age limit.
     pub const fn is_message(self) -> bool {
-        matches!(self, Self::Text | Self::Voice)
+        matches!(self, Self::Text | Self::Voice | Self::Call)
+    }
+
+    /// Whether its records may have a blob.
+    pub const fn has_blob(self) -> bool {
+        matches!(self, Self::Voice | Self::Greeting)
     }
 
     /// The number on disk.
@@ -46,6 +57,9 @@ impl Kind {
             Self::Authorisation => 5,
             Self::Place => 6,
             Self::Setting => 7,
+            Self::Call => 8,
+            Self::Greeting => 9,
+            Self::Session => 10,
             Self::Other(byte) => byte,
         }
     }
@@ -60,6 +74,9 @@ impl Kind {
             5 => Self::Authorisation,
             6 => Self::Place,
             7 => Self::Setting,
+            8 => Self::Call,
+            9 => Self::Greeting,
+            10 => Self::Session,
             other => Self::Other(other),
         }
     }
@@ -311,6 +328,8 @@ mod tests {
         for byte in 0..=255 {
             assert_eq!(Kind::from_byte(byte).to_byte(), byte);
         }
-        assert!(Kind::Voice.is_message() && !Kind::Binding.is_message() && !Kind::Other(200).is_message());
+        assert!(Kind::Voice.is_message() && Kind::Call.is_message());
+        assert!(!Kind::Binding.is_message() && !Kind::Greeting.is_message() && !Kind::Other(200).is_message());
+        assert!(Kind::Voice.has_blob() && Kind::Greeting.has_blob() && !Kind::Text.has_blob());
     }
 }

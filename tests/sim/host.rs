@@ -176,7 +176,7 @@ impl World {
 
     fn restore(&mut self, index: usize, source: Source) {
         for (key, bytes) in self.servers[index].store.records(source, &mut self.random) {
-            self.input(index, Input::Restored { key, bytes: &bytes, source });
+            self.input(index, Input::Restored { key, bytes: &bytes, source, blob_bytes: 0 });
         }
     }
 

@@ -404,6 +404,9 @@ impl World {
                     self.store(server, Job { ticket, key, bytes: Some(buffer[..len].to_vec()) });
                 }
                 Output::Forget { ticket, key } => self.store(server, Job { ticket, key, bytes: None }),
+                Output::Load { .. } | Output::Read { .. } | Output::Amend { .. } | Output::Append { .. } => {
+                    panic!("the simulated storage can't do that yet")
+                }
                 Output::ClosePort(port) => {
                     self.servers[server].ports.remove(&port.0);
                 }

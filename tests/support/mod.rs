@@ -199,7 +199,12 @@ impl Home {
                     self.ports.push((port, transport, address));
                     self.server.handle(self.now, Input::Opened(port, Ok(address)));
                 }
-                Output::Store { .. } | Output::Forget { .. } => panic!("there is no storage"),
+                Output::Store { .. }
+                | Output::Forget { .. }
+                | Output::Load { .. }
+                | Output::Read { .. }
+                | Output::Amend { .. }
+                | Output::Append { .. } => panic!("there is no storage"),
                 Output::ClosePort(port) => self.ports.retain(|known| known.0 != port),
             }
         }
