@@ -79,6 +79,21 @@ limits! {
     WATCHED = 64;
     /// Answers of people about who may see them. Full: the person is told so, and nothing is forgotten.
     VERDICTS = 64;
+    /// Kept texts, recordings and missed calls of all people. Full: the oldest deleted one gives way, else what is new is
+    /// refused.
+    LETTERS = 1024;
+    /// Of these, from senders who only claim a name, all together. More: refused, so that they never take all.
+    STRANGER_LETTERS = 512;
+    /// Kept for one person from one sender, what she deleted not counted. More: refused.
+    LETTERS_PER_SENDER = 256;
+    /// Kept for one person from one who only claims a name. More: refused.
+    LETTERS_PER_STRANGER = 64;
+    /// Senders of what is kept. Full: what is from another is refused.
+    SENDERS = 192;
+    /// Of these, who only claim a name. More: what is from another is refused.
+    STRANGER_SENDERS = 96;
+    /// Deleted letters whose record is still to be removed, beyond the room for letters. Full: what is new is refused.
+    LEAVING_LETTERS = 32;
     /// Calls that make somebody be on the phone. Full: the oldest is not counted any more.
     CALLS = 16;
     /// Message store: blocks of 512 bytes. Full: a larger block is taken; none at all: 503.
@@ -159,6 +174,12 @@ const _: () = {
     assert!(BLOCKS_64K >= 2, "a largest message can be held while another is read");
     assert!(LOOKUPS >= 1 && LOOKUPS <= 64 && DNS_NAMES >= 1);
     assert!(STRANGER_WATCHES < WATCHES, "strangers never take all");
+    assert!(
+        LETTERS + LEAVING_LETTERS < 32_768 && SENDERS < 32_768,
+        "indexes count in 16 bits and have two cells for each"
+    );
+    assert!(STRANGER_LETTERS < LETTERS && STRANGER_SENDERS < SENDERS, "strangers never take all");
+    assert!(LETTERS_PER_SENDER <= LETTERS && LETTERS_PER_STRANGER <= STRANGER_LETTERS);
     assert!(LIST_ENTRIES <= 64, "what of a list is to be told is one 64-bit set");
     assert!(SPOOL_RECORDS >= 1 && SPOOL_RECORDS < 32_768, "the index counts in 16 bits and has two cells for each");
     assert!(SPOOL_OWNERS >= 1 && SPOOL_OWNERS < 32_768);

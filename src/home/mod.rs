@@ -4,6 +4,7 @@ pub mod binding;
 pub mod calls;
 pub mod commands;
 pub mod identity;
+pub mod inbox;
 pub mod outside;
 pub mod people;
 pub mod policy;

@@ -1,0 +1,1 @@
+//! The inbox: literal conversations, and a seeded model.
