@@ -193,7 +193,8 @@ mod tests {
             reader.feed(piece, NAMES, &mut buffer)?;
         }
         let form = reader.finish(NAMES, &mut buffer)?;
-        Ok(form.fields().map(|(name, value)| (name, value.to_vec())).collect())
+        let fields = form.fields().map(|(name, value)| (name, value.to_vec())).collect();
+        Ok(fields)
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod multipart;
 mod range;
 mod write;
 
-pub use fields::{cookie, decode, etag_matches, prefers, query_field};
+pub use fields::{cookie, decode, encode, etag_matches, prefers, query_field};
 pub use form::{Form, FormReader, TooLarge};
 pub use fuzz::fuzz;
 pub use head::{Head, Method, Refused, end_of_head};
