@@ -197,4 +197,5 @@ pub mod runtime;
 pub mod server;
 pub mod sip;
 pub mod spool;
+pub mod web;
 pub mod wire;

@@ -96,6 +96,16 @@ limits! {
     LEAVING_LETTERS = 32;
     /// Calls that make somebody be on the phone. Full: the oldest is not counted any more.
     CALLS = 16;
+    /// Connections to the web page. Full: the one idle longest is closed, else the new one is refused.
+    WEB_CONNECTIONS = 16;
+    /// Connections to the web page from one address; browsers open six. More: the one idle longest is closed, else the new
+    /// one is refused.
+    WEB_CONNECTIONS_PER_SOURCE = 6;
+    /// Sessions of the web page, links that were not opened yet among them. Full: the oldest link gives way, else the
+    /// session idle longest.
+    SESSIONS = 32;
+    /// Names and addresses with failed logins that are remembered. Full: the one that may try again first is forgotten.
+    FAILED_LOGINS = 32;
     /// Message store: blocks of 512 bytes. Full: a larger block is taken; none at all: 503.
     BLOCKS_512 = 512;
     /// Message store: blocks of 2 KB.

@@ -2,6 +2,7 @@
 
 pub mod deflate;
 pub mod dns;
+pub mod http;
 pub mod multipart;
 pub mod pidf;
 pub mod resource_lists;
