@@ -56,6 +56,18 @@ pub fn own_uri(people: &People, user: &str) -> Option<String<OWN_URI_BYTES>> {
 /// Says something to a person: on the device that a flow leads to, if it is one of hers, else on all that take messages.
 /// To how many it is on its way.
 pub fn tell(now: Instant, around: &mut Around<'_>, person: usize, flow: Option<Flow>, text: &str) -> usize {
+    tell_as(now, around, person, flow, text, (Owner::Word, NOBODY))
+}
+
+/// [`tell`], where the answers are for `owner`; those to a plain word tell which device is there.
+pub fn tell_as(
+    now: Instant,
+    around: &mut Around<'_>,
+    person: usize,
+    flow: Option<Flow>,
+    text: &str,
+    (owner, object): (Owner, u32),
+) -> usize {
     let Some((from, to)) = own_uri(around.people, "pcs").zip(address(around.people, person)) else { return 0 };
     let word = Word {
         from: from.as_bytes(),
@@ -65,7 +77,8 @@ pub fn tell(now: Instant, around: &mut Around<'_>, person: usize, flow: Option<F
         body: text.as_bytes(),
     };
     let devices = devices(around, person, flow);
-    devices.into_iter().filter(|device| send(now, around, *device, &word, (Owner::Word, device.to_bits()))).count()
+    let object = |device: &BindingHandle| if owner == Owner::Word { device.to_bits() } else { object };
+    devices.into_iter().filter(|device| send(now, around, *device, &word, (owner, object(device)))).count()
 }
 
 /// The address of a person.

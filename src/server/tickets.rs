@@ -100,15 +100,22 @@ impl Core {
         self.tickets_answered(ticket);
     }
 
-    /// Takes what was loaded.
-    pub(super) fn loaded(&mut self, now: Instant, ticket: Ticket, outcome: Result<&[u8], StoreError>) {
+    /// Takes what was loaded; gives back what a page waits for, with its connection.
+    pub(super) fn loaded<'b>(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        outcome: Result<&'b [u8], StoreError>,
+    ) -> Option<(Stream, Result<&'b [u8], StoreError>)> {
+        let mut for_page = None;
         match self.tickets.answer(ticket) {
             Some(Waiter::Greeting(slot)) => self.greeting_loaded(now, usize::from(slot), outcome),
             Some(Waiter::Delivery(person)) => self.delivery_loaded(now, usize::from(person), outcome),
-            Some(Waiter::Page(stream)) => self.page_loaded(now, stream, outcome),
+            Some(Waiter::Page(stream)) => for_page = Some((stream, outcome)),
             _ => {}
         }
         self.tickets_answered(ticket);
+        for_page
     }
 
     /// Whether something can be handed to the storage now.

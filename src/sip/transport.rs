@@ -506,6 +506,18 @@ impl Network {
         }
     }
 
+    /// Whether the stream in a slot is of somebody who looks at the web page.
+    pub fn is_web(&self, index: usize) -> bool {
+        self.streams.get(index).is_some_and(|state| state.user == StreamUser::Web)
+    }
+
+    /// Says when a stream is closed because who reads it has waited long enough.
+    pub fn set_patience(&mut self, stream: Stream, ends_at: Option<Instant>) {
+        if let Some(state) = self.stream_mut(stream) {
+            state.patience_ends_at = ends_at;
+        }
+    }
+
     /// The stream in a slot, while it can carry messages.
     pub fn stream_at(&self, index: usize) -> Option<Stream> {
         let state = self.streams.get(index).filter(|state| state.is_usable())?;

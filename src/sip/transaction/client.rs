@@ -58,6 +58,8 @@ pub enum Owner {
     Letter,
     /// The home itself: a kept message that is delivered.
     Delivery,
+    /// The home itself: what a person missed in a line.
+    Summary,
     /// The home itself: a request in a dialog of the answering machine's.
     Call,
 }
