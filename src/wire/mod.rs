@@ -1,5 +1,6 @@
 //! Floor 1: bytes to values and back, no state.
 
+pub mod cpim;
 pub mod deflate;
 pub mod dns;
 pub mod multipart;
@@ -7,6 +8,7 @@ pub mod pidf;
 pub mod resource_lists;
 pub mod rlmi;
 pub mod sdp;
+pub mod sign;
 pub mod sip;
 pub mod summary;
 pub mod winfo;
