@@ -17,6 +17,8 @@ limits! {
     DEVICES = 32;
     /// Listen lines in the configuration. More: refused by `pcsd check`.
     LISTENERS = 8;
+    /// Listeners of the web page in the configuration (`list web`). More: refused by `pcsd check`.
+    WEB_LISTENERS = 4;
     /// Names the world knows the home by (`list external`). More: refused by `pcsd check`.
     EXTERNALS = 8;
     /// Sources without a rate limit (`list unlimited`). More: refused by `pcsd check`.
@@ -121,6 +123,10 @@ pub const PATH_BYTES: usize = 200;
 pub const SOCKET_PATH_BYTES: usize = 104;
 /// Sockets the edge may be asked for: those of listeners, then one for each lookup.
 pub const SOCKETS: usize = PORTS + LOOKUPS;
+/// Bytes of the URL that links to the web page begin with: a scheme, a name, a port.
+pub const URL_BYTES: usize = 80;
+/// Bytes of the text that a person has sent to who writes while she is away.
+pub const BUSY_BYTES: usize = 200;
 /// Keys one peer may have at once: the one in use, and the one it changes to. More: refused by `pcsd check`.
 pub const PINS: usize = 2;
 /// Addresses of one buddy. More: refused by `pcsd check`.
@@ -140,6 +146,8 @@ const _: () = {
     assert!(PEOPLE >= 1 && PEOPLE <= 4096);
     assert!(BUDDIES < 65_535 && RULES < 65_535 && WORDS < 65_535, "the model counts them in 16 bits");
     assert!(ADDRESSES_PER_BUDDY <= 255 && ADDRESS_BYTES <= 255 && WHO_PER_RULE <= 255, "these have lengths of 8 bits");
+    assert!(BUSY_BYTES <= 255, "its length has 8 bits");
+    assert!(URL_BYTES >= "https://".len() + NAME_BYTES + ":65535".len());
     assert!(BINDINGS >= BINDINGS_PER_PERSON);
     assert!(STREAMS_PER_SOURCE <= STREAMS);
     assert!(BRANCHES <= CLIENT_TRANSACTIONS);

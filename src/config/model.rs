@@ -4,14 +4,14 @@
 //! Passwords are not kept: only H(A1) of digest authentication (RFC 7616 §3.4.2, RFC 8760), which is as good as the
 //! password for this one domain and is never printed.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU16;
 
 use heapless::{String, Vec};
 
 use crate::base::limits::{
-    ADDRESS_BYTES, ADDRESSES_PER_BUDDY, BUDDIES, DEVICES, EXTERNALS, LISTENERS, PATH_BYTES, PEERS, PEOPLE, PINS, RULES,
-    SOCKET_PATH_BYTES, UNLIMITED, WHO_PER_RULE, WORDS,
+    ADDRESS_BYTES, ADDRESSES_PER_BUDDY, BUDDIES, BUSY_BYTES, DEVICES, EXTERNALS, LISTENERS, PATH_BYTES, PEERS, PEOPLE,
+    PINS, RULES, SOCKET_PATH_BYTES, UNLIMITED, URL_BYTES, WEB_LISTENERS, WHO_PER_RULE, WORDS,
 };
 use crate::config::check;
 use crate::config::fault::Fault;
@@ -24,6 +24,10 @@ pub use crate::base::text::Name;
 pub type Path = String<PATH_BYTES>;
 /// A path from the root, of a socket or of a directory with one.
 pub type SocketPath = String<SOCKET_PATH_BYTES>;
+/// `http://HOST:PORT` or `https://HOST:PORT`, HOST in the form of [`Main::domain`], the port where it is said.
+pub type Url = String<URL_BYTES>;
+/// What a person has said to who writes while she is away.
+pub type BusyText = String<BUSY_BYTES, u8>;
 
 /// The whole configuration.
 #[derive(PartialEq, Eq, Debug)]
@@ -179,6 +183,12 @@ pub struct Main {
     pub ca: Path,
     /// Where the name servers stand, in the form of resolv.conf(5).
     pub resolv_file: Path,
+    /// Where the web page is served. Empty: nowhere. No two entries, and none and a listener of SIP, ask for the same socket.
+    pub web: Vec<WebListen, WEB_LISTENERS>,
+    /// What links to the web page begin with; empty: it follows from the first of `web`.
+    pub url: Url,
+    /// The first and the last UDP port for media (RTP, RTCP); the first is even, and there are at least 16.
+    pub rtp_ports: (u16, u16),
 }
 
 impl Main {
@@ -203,8 +213,20 @@ impl Main {
             key: String::new(),
             ca: String::new(),
             resolv_file: String::new(),
+            web: Vec::new(),
+            url: String::new(),
+            rtp_ports: (0, 0),
         }
     }
+}
+
+/// Where the web page is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WebListen {
+    /// The address of the TCP listener, which may be a wildcard; the port is not 0.
+    pub address: SocketAddr,
+    /// Whether it is served over TLS (`https`).
+    pub is_secure: bool,
 }
 
 /// What is logged: everything up to this level.
@@ -240,6 +262,71 @@ pub struct Person {
     pub name: Name,
     /// What she authenticates with.
     pub secret: Secret,
+    /// The language the server speaks to her.
+    pub language: Language,
+    /// What who writes while she is away is told; empty: the phrase of her language.
+    pub busy: BusyText,
+    /// Seconds that her devices ring before the answering machine takes a call; 5 to 120.
+    pub answer_after_s: u8,
+    /// Whether the answering machine takes her calls; else those that she misses are only listed.
+    pub answering: bool,
+    /// Seconds that one recording may last; 10 to 600.
+    pub record_seconds: u16,
+    /// What becomes of the texts that were kept when she is back.
+    pub missed: Missed,
+}
+
+impl Person {
+    /// A person with everything as it is when the file does not say, whom nothing authenticates yet.
+    pub fn new(id: Name) -> Self {
+        Self {
+            name: id.clone(),
+            id,
+            secret: Secret::NONE,
+            language: Language::En,
+            busy: BusyText::new(),
+            answer_after_s: 20,
+            answering: true,
+            record_seconds: 120,
+            missed: Missed::Keep,
+        }
+    }
+}
+
+/// A language the server speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Swedish.
+    Sv,
+    /// Chinese, in simplified characters.
+    Zh,
+}
+
+impl Language {
+    /// The languages by their tags (RFC 5646 §2.2.1), which are their names in the file.
+    pub const TAGS: [(&'static str, Self); 3] = [("en", Self::En), ("sv", Self::Sv), ("zh", Self::Zh)];
+
+    /// Its tag.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Sv => "sv",
+            Self::Zh => "zh",
+        }
+    }
+}
+
+/// What becomes of the texts that were kept for a person when she is back.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Missed {
+    /// They stay for her to look at.
+    #[default]
+    Keep,
+    /// They are sent to her devices.
+    Deliver,
 }
 
 /// Section `device`.
@@ -443,6 +530,8 @@ pub enum Location {
 pub enum Messages {
     /// They are delivered.
     Deliver,
+    /// They are kept for her, and her devices are not disturbed.
+    Store,
     /// They are refused.
     Block,
 }
@@ -452,6 +541,8 @@ pub enum Messages {
 pub enum Calls {
     /// The devices ring.
     Ring,
+    /// The answering machine takes them at once, and her devices do not ring.
+    Answer,
     /// They are refused.
     Block,
 }

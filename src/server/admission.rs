@@ -12,7 +12,7 @@ use crate::base::time::Instant;
 use crate::home::binding::{Binding, Text};
 use crate::home::outside::{self, Destination};
 use crate::home::policy::{
-    self, Asker, Decision, Devices, Event, Facts, Kind, Preference, Snapshot, State, Target as Goal,
+    self, Asker, Decision, Delegation, Devices, Event, Facts, Kind, Preference, Snapshot, Stage, State, Target as Goal,
 };
 use crate::home::proxy::context::{self, Passage, Retarget, Target, To};
 use crate::home::proxy::{self, Job};
@@ -53,10 +53,15 @@ impl Core {
         let person = if let Place::Person(person) = place { Some(person) } else { None };
         let facts: Vec<Facts, BINDINGS_PER_PERSON> = devices.iter().map(|(_, facts)| *facts).collect();
         let state = person.map_or(State::Offline, |person| self.presence.state(person));
-        let snapshot = Snapshot { model: &self.people.model, person, state, by_hand: None, devices: &facts };
-        match policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
+        let kept = Delegation::NONE;
+        let snapshot = Snapshot { model: &self.people.model, person, state, by_hand: None, devices: &facts, kept };
+        match policy::decide(&Event { asker, kind, target: goal, stage: Stage::Arrived }, &snapshot) {
             Decision::Refuse(status, reason) => return self.refuse_asker(now, &incoming, asker, status, reason),
             Decision::Deliver(chosen) => targets = self.targets(&devices, chosen),
+            // Neither is decided while the house can do neither.
+            Decision::Keep | Decision::Answer => {
+                return self.refuse_asker(now, &incoming, asker, 480, "Temporarily Unavailable");
+            }
             // Presence is not asked for here.
             Decision::Pass | Decision::Show(_) | Decision::Pending => {}
         }
@@ -128,7 +133,9 @@ impl Core {
             is_own: asker.person == Some(person) && device.source == incoming.flow,
             takes_method: device.abilities.is_known.then(|| device.abilities.takes(incoming.method)),
             takes_type: match (kind, content_type) {
-                (Kind::Message, Some(Ok(media))) => takes_type(device.text(&self.stack.store, Text::Accept), &media),
+                (Kind::Message | Kind::Sign, Some(Ok(media))) => {
+                    takes_type(device.text(&self.stack.store, Text::Accept), &media)
+                }
                 _ => None,
             },
             preference: match features::judge(incoming.message, device.text(&self.stack.store, Text::Params)) {
@@ -138,7 +145,7 @@ impl Core {
             },
             is_secure_enough: !is_secure || self.stack.network.transport(device.flow) == Transport::Tls,
             is_meant: self.is_for(device, kind),
-            q: if kind == Kind::Message { 1000 } else { device.q },
+            q: if kind.is_message() { 1000 } else { device.q },
         };
         self.registrar.of(person).take(BINDINGS_PER_PERSON).map(|(handle, device)| (handle, facts(device))).collect()
     }
@@ -162,7 +169,7 @@ impl Core {
         section.is_none_or(|section| match kind {
             Kind::Call { video: true } => section.takes.video,
             Kind::Call { video: false } => section.takes.audio,
-            Kind::Message => section.takes.text,
+            Kind::Message | Kind::Sign => section.takes.text,
             Kind::Presence | Kind::Events | Kind::Other => true,
         })
     }

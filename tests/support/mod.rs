@@ -113,7 +113,8 @@ pub fn model(domain: &str, people: &[&str], listen: &[&str]) -> Box<Model> {
     for (index, id) in people.iter().enumerate() {
         let secret = Secret::from_password(id.as_bytes(), domain.as_bytes(), PASSWORD.as_bytes());
         let id = (*id).try_into().unwrap();
-        model.people.push(Person { name: "x".try_into().unwrap(), id, secret }).ok().unwrap();
+        let person = Person { name: "x".try_into().unwrap(), secret, ..Person::new(id) };
+        model.people.push(person).ok().unwrap();
         let login = format!("device{index}");
         let secret = Secret::from_password(login.as_bytes(), domain.as_bytes(), PASSWORD.as_bytes());
         let id = login.as_str().try_into().unwrap();
