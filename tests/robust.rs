@@ -16,7 +16,7 @@ use pcsd::base::limits::{BINDINGS_PER_PERSON, STRANGER_WATCHES, STREAMS_PER_SOUR
 use pcsd::base::net::{PortSet, Stream};
 use pcsd::server::contract::{Input, Reason};
 use pcsd::wire::pidf::{self, Format};
-use pcsd::wire::{deflate, multipart, resource_lists, sip};
+use pcsd::wire::{cpim, deflate, multipart, resource_lists, sip};
 use support::{
     Home, LISTEN, Sent, Way, all, answer, by_datagram, find, model, name, own, own_names, parts, replaced, status,
     torture_names, tortured, value, with_credentials, with_field,

@@ -106,11 +106,6 @@ impl Senders {
     pub fn len(&self) -> usize {
         self.table.len()
     }
-
-    #[cfg(test)]
-    pub fn iter(&self) -> impl Iterator<Item = &Sender> {
-        self.table.iter().map(|(_, sender)| sender)
-    }
 }
 
 /// An address as it is kept. One that is too long is cut, and ends in `~` and 16 hexadecimal digits of the SHA-256 of the
