@@ -53,6 +53,7 @@ use crate::wire::sip::Message;
 use contract::{Credits, Expected, Input, Output, Reason, Seed};
 use inbound::{Inbound, Next};
 use journal::Journal;
+use pages::Upload;
 use returning::Returning;
 use tickets::Tickets;
 
@@ -80,6 +81,9 @@ struct Core {
     settings: Settings,
     returning: Returning,
     machines: Machines,
+    upload: Upload,
+    /// The moment of this input or output.
+    now: Instant,
     inflater: Inflater,
     /// A body that was inflated.
     inflated: [u8; agent::INFLATED_BYTES],
@@ -110,6 +114,8 @@ impl Server {
             settings: Settings::new(),
             returning: Returning::new(),
             machines: Machines::new(),
+            upload: Upload::new(),
+            now: Instant::ZERO,
             inflater: Inflater::new(),
             inflated: [0; agent::INFLATED_BYTES],
             nameservers: Vec::new(),
@@ -132,6 +138,7 @@ impl Server {
 
     /// Takes one input. What it leads to is fetched with [`Server::poll`].
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.core.now = now;
         let core = &mut self.core;
         match input {
             Input::Configuration(model) => core.configure(now, model),
@@ -194,6 +201,7 @@ impl Server {
 
     /// The next output, its bytes (if any) in `buffer`, which is at least 64 KB. To be called until `None`.
     pub fn poll(&mut self, now: Instant, credits: Credits, buffer: &mut [u8]) -> Option<Output> {
+        self.core.now = now;
         let mut blocked = 0;
         loop {
             if let Some(sending) = self.core.stack.produce_slot(credits.ports, buffer) {
@@ -305,7 +313,7 @@ impl Server {
                     produced => produced,
                 };
             }
-            Task::Inbox => return self.produce_inbox(now, credits.storage),
+            Task::Inbox => return self.produce_inbox(now, credits.storage, buffer),
             Task::Context(index) => return core.produce_context(now, index, credits.storage, buffer),
             Task::Machine(index) => return core.produce_machine(now, index, credits, buffer),
             Task::People => return core.gather(now),

@@ -6,6 +6,7 @@ pub mod calls;
 pub mod commands;
 pub mod identity;
 pub mod inbox;
+pub mod machine;
 pub mod outside;
 pub mod people;
 pub mod phrases;

@@ -241,7 +241,7 @@ impl Core {
     }
 
     /// Where an address leads by itself.
-    fn place_of<'b>(&self, uri: &SipUri<'b>) -> Place<'b> {
+    pub(super) fn place_of<'b>(&self, uri: &SipUri<'b>) -> Place<'b> {
         if self.people.is_domain(uri) || self.stack.network.is_own(uri) {
             return match uri.user {
                 None | Some(b"pcs") => Place::Server,

@@ -96,6 +96,7 @@ impl Core {
         self.inbox.clear();
         self.returning.deliveries.clear();
         self.machines.greetings_gone();
+        self.upload.fail();
         self.inbox_changed();
     }
 
@@ -110,11 +111,16 @@ impl Core {
 
 impl Server {
     /// What there is to do about the inbox: one request to the storage at a time.
-    pub(super) fn produce_inbox(&mut self, now: Instant, has_credit: bool) -> Produced<Output> {
+    pub(super) fn produce_inbox(
+        &mut self,
+        now: Instant,
+        has_credit: bool,
+        buffer: &mut [u8],
+    ) -> Produced<Output> {
         let core = &mut self.core;
         core.absences.due(now);
         core.inbox.due(now);
-        core.show_waiting();
+        core.show_waiting(now);
         if core.has_disk() {
             while let Some(person) = self.core.absences.take_return(now) {
                 self.came_back(now, person);
@@ -126,7 +132,7 @@ impl Server {
         let core = &mut self.core;
         let deadline = earliest(core.absences.deadline(), core.inbox.deadline());
         core.stack.schedule.set_deadline(Task::Inbox.id(), deadline);
-        let has_work = core.inbox.has_work() || core.next_delivery().is_some();
+        let has_work = core.inbox.has_work() || core.upload.has_work() || core.next_delivery().is_some();
         if !has_work || !core.has_disk() {
             return Produced::Nothing;
         }
@@ -134,13 +140,13 @@ impl Server {
             return Produced::Blocked;
         }
         core.inbox_changed();
-        core.produce_change().map_or(Produced::Nothing, Produced::Output)
+        core.produce_change(buffer).map_or(Produced::Nothing, Produced::Output)
     }
 
     /// A person is back.
     fn came_back(&mut self, now: Instant, person: usize) {
         let core = &mut self.core;
-        if core.settings.missed(&core.people.model, person) == Missed::Deliver
+        if core.settings.get(&core.people.model, person).missed == Missed::Deliver
             && !core.returning.deliveries.iter().any(|delivery| delivery.person == person)
         {
             // There is room for every person.
@@ -160,7 +166,7 @@ impl Server {
             let mut room = [0; URL_BYTES];
             let mut out = Writer::new(&mut room);
             let first = core.absences.told_number(person) + 1;
-            if self.web.link(now, &mut self.core, person, first, number, &mut out)
+            if self.web.link(now, &mut self.core, person, (first, number), &mut out)
                 && let Ok(text) = core::str::from_utf8(out.written())
             {
                 let _ = url.push_str(text);
@@ -198,18 +204,21 @@ impl Core {
     }
 
     /// Tells who watches how much waits (RFC 3842) what has changed.
-    fn show_waiting(&mut self) {
+    fn show_waiting(&mut self, now: Instant) {
         for person in 0..self.people.model.people.len() {
             let changes = self.inbox.changes(person);
             if core::mem::replace(&mut self.returning.shown[person], changes) != changes {
                 let waiting = self.inbox.counts(person);
-                self.presence.set_waiting(&mut self.stack, person, waiting.voice, waiting.text);
+                self.presence.set_waiting(now, &mut self.stack, person, waiting);
             }
         }
     }
 
     /// The next record to be forgotten, changed or read.
-    fn produce_change(&mut self) -> Option<Output> {
+    fn produce_change(&mut self, buffer: &mut [u8]) -> Option<Output> {
+        if let Some(output) = self.produce_upload(buffer) {
+            return Some(output);
+        }
         if let Some((category, id)) = self.inbox.next_forgotten() {
             let ticket = self.tickets.issue(Waiter::Journal);
             return Some(Output::Forget { ticket, key: key_of(category, id) });
@@ -391,7 +400,7 @@ impl Core {
         let mut out = Writer::new(&mut room);
         let model = &self.people.model;
         let Some(section) = model.people.get(person) else { return };
-        match self.settings.busy(model, person) {
+        match self.settings.get(model, person).busy {
             "" => {
                 let name = if section.name.is_empty() { &section.id } else { &section.name };
                 phrases::busy_reply(section.language, name, &mut out);

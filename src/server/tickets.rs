@@ -32,8 +32,8 @@ pub(super) enum Waiter {
     Delivery(u8),
     /// A page that shows it, on this connection.
     Page(Stream),
-    /// A greeting that comes in on this connection.
-    Upload(Stream),
+    /// The greeting that comes in.
+    Upload,
 }
 
 /// What was asked and is not answered.
@@ -93,7 +93,7 @@ impl Core {
             Some(Waiter::Begun(slot)) => self.recording_begun(now, usize::from(slot), outcome),
             Some(Waiter::Sound(slot)) => self.sound_stored(now, usize::from(slot), outcome),
             Some(Waiter::Recorded(letter)) => self.recording_stored(now, LetterHandle::from_bits(letter), outcome),
-            Some(Waiter::Upload(stream)) => self.upload_stored(now, stream, outcome),
+            Some(Waiter::Upload) => self.upload_stored(outcome),
             Some(Waiter::Greeting(_) | Waiter::Delivery(_) | Waiter::Page(_)) | None => {}
             Some(Waiter::Journal) => self.journal_stored(outcome),
         }
