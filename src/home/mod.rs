@@ -12,4 +12,5 @@ pub mod probe;
 pub mod proxy;
 pub mod registrar;
 pub mod reluctant;
+pub mod settings;
 pub mod word;
