@@ -16,4 +16,5 @@ pub mod probe;
 pub mod proxy;
 pub mod registrar;
 pub mod reluctant;
+pub mod settings;
 pub mod word;
