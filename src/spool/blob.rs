@@ -29,8 +29,6 @@ pub(super) struct Open<F> {
     file: F,
     /// Something was appended since the last fsync.
     is_dirty: bool,
-    /// Whether the name of the file is durable.
-    is_named: bool,
 }
 
 /// Listings of the folder that removing orphans costs at most, each for as many as the chunk holds keys of.
@@ -66,6 +64,9 @@ impl<D: Disk> Spool<'_, D> {
     }
 
     fn store_open(&mut self, meta: &Meta, payload: &[u8]) -> Result<(), Problem<D::Error>> {
+        if self.open_blobs.is_full() && !self.is_blob_open(meta.key) {
+            return Err(Problem::TooMany);
+        }
         self.remove(meta.key)?;
         self.blob_create(meta.key)?;
         let result = self.put(meta, payload);
@@ -91,8 +92,12 @@ impl<D: Disk> Spool<'_, D> {
         }
         let result = self.disk.create(name);
         let file = self.written(result)?;
+        // The record must not be there before this name, nor find a former file under it.
+        if let Err(error) = self.disk.sync_directory() {
+            return Err(self.fail(error));
+        }
         // There is room, as was just seen.
-        let _ = self.open_blobs.push(Open { key, length: 0, file, is_dirty: false, is_named: false });
+        let _ = self.open_blobs.push(Open { key, length: 0, file, is_dirty: false });
         Ok(())
     }
 
@@ -134,8 +139,7 @@ impl<D: Disk> Spool<'_, D> {
         if bytes > total_bytes { Err(Problem::Full) } else { Ok(()) }
     }
 
-    /// Makes durable what was appended to open blobs: an fsync for each that has something new, and one for the names of
-    /// new ones.
+    /// Makes durable what was appended to open blobs: an fsync for each that has something new.
     pub fn blob_sync_all(&mut self) -> Result<(), Problem<D::Error>> {
         self.usable()?;
         for at in 0..self.open_blobs.len() {
@@ -146,28 +150,26 @@ impl<D: Disk> Spool<'_, D> {
                 return Err(self.fail(error));
             }
         }
-        if self.open_blobs.iter().any(|open| !open.is_named) {
-            if let Err(error) = self.disk.sync_directory() {
-                return Err(self.fail(error));
-            }
-            self.open_blobs.iter_mut().for_each(|open| open.is_named = true);
-        }
         Ok(())
     }
 
     /// Whether [`Spool::blob_sync_all`] has something to do.
     pub fn has_unsynced_blobs(&self) -> bool {
-        self.open_blobs.iter().any(|open| open.is_dirty || !open.is_named)
+        self.open_blobs.iter().any(|open| open.is_dirty)
     }
 
-    /// Makes a blob and its name durable, and ends it; says its length, which the record has to tell. The record is put
+    /// Makes a blob durable and ends it; says its length, which the record has to tell. The record is put
     /// next.
     pub fn blob_close(&mut self, key: Key) -> Result<u32, Problem<D::Error>> {
         self.usable()?;
         let at = self.open_blobs.iter().position(|open| open.key == key).ok_or(Problem::Unknown)?;
         let mut open = self.open_blobs.swap_remove(at);
-        let named = |disk: &mut D| if open.is_named { Ok(()) } else { disk.sync_directory() };
-        match open.file.sync().and_then(|()| named(&mut self.disk)) {
+        let result = match FileName::of_blob(key) {
+            // An append that found no room may have left something, which a mount would take for what was recorded.
+            Some(name) if open.length == 0 => self.disk.remove(name).and_then(|()| self.disk.sync_directory()),
+            _ => open.file.sync(),
+        };
+        match result {
             Ok(()) => Ok(open.length),
             Err(error) => Err(self.fail(error)),
         }
