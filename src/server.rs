@@ -47,8 +47,8 @@ use crate::sip::resolver::Resolver;
 use crate::sip::stack::{Answered, Due, Produced, Sending, Stack, Task};
 use crate::sip::transaction::client::Owner;
 use crate::sip::transport::{StreamStep, StreamUser};
-use crate::wire::deflate::Inflater;
 use crate::web::Web;
+use crate::wire::deflate::Inflater;
 use crate::wire::sip::Message;
 use contract::{Credits, Expected, Input, Output, Reason, Seed};
 use inbound::{Inbound, Next};
@@ -187,7 +187,7 @@ impl Server {
                 let core = &mut self.core;
                 core.closed(now, stream, reason);
             }
-            Input::Restored { key, bytes, source, .. } => core.restored(now, key, bytes, source),
+            Input::Restored { key, bytes, source, blob_bytes } => core.restored(now, key, bytes, source, blob_bytes),
             Input::Storage(storage) => core.set_storage(storage),
             Input::Stored { ticket, outcome } => core.stored(now, ticket, outcome),
             Input::Loaded { ticket, outcome } => {
@@ -273,7 +273,7 @@ impl Server {
 
     /// Name, capacity and bytes of every table.
     pub fn footprint() -> impl Iterator<Item = (&'static str, usize, usize)> {
-        use crate::base::limits::{CHALLENGED, NONCES, PEOPLE, SOURCES};
+        use crate::base::limits::{CHALLENGED, NONCES, PEOPLE, SOURCES, WEB_CONNECTIONS};
         let rest = [
             ("people", PEOPLE, size_of::<People>()),
             Registrar::footprint(),
@@ -286,7 +286,13 @@ impl Server {
             ("requests to the storage", IN_FLIGHT, size_of::<Tickets>()),
             ("inflater and what it inflates", 1, size_of::<Inflater>() + agent::INFLATED_BYTES),
         ];
-        Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest).chain(Presence::footprint())
+        let kept = Inbox::footprint().into_iter().chain([
+            Absence::footprint(),
+            ("settings of people", PEOPLE, size_of::<Settings>()),
+            Machines::footprint(),
+            ("connections to the page, and who is logged in", WEB_CONNECTIONS, size_of::<Web>()),
+        ]);
+        Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest).chain(Presence::footprint()).chain(kept)
     }
 
     /// Whether nothing is going on but what was registered and configured: no transaction, no branch, no message kept
@@ -301,7 +307,7 @@ impl Server {
             && self.core.machines.is_empty()
             && self.core.proxy.is_empty()
             && self.inbound.is_empty()
-            && kept == self.core.registrar.len() + self.core.presence.kept_blocks()
+            && kept == self.core.registrar.len() + self.core.presence.kept_blocks() + self.core.machines.kept_blocks()
     }
 
     fn produce(&mut self, now: Instant, task: Task, credits: Credits, buffer: &mut [u8]) -> Produced<Output> {

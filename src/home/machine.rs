@@ -7,19 +7,19 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use heapless::{String, Vec};
+use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::base::limits::{MEDIA_PORTS, PEOPLE, RECORDINGS};
-use crate::base::net::{Flow, Port};
+use crate::base::net::Port;
 use crate::base::random::Random;
 use crate::base::store::Store;
 use crate::base::table::{Handle, Table};
 use crate::base::time::Instant;
+use crate::config::model::Language;
 use crate::home::inbox::LetterHandle;
 use crate::media::session::{Prompt, Session, Setup};
-use crate::media::{Codec, opus, prompts};
-use crate::config::model::Language;
+use crate::media::{Codec, prompts};
 use crate::sip::call::Call;
 use crate::wire::sdp::{Audio, Chosen, RtcpWay};
 
@@ -258,6 +258,11 @@ impl Machines {
         }
     }
 
+    /// Whether a call's sockets have something to do.
+    pub fn wants_sockets(&self, index: usize) -> bool {
+        self.get(index).is_some_and(|machine| machine.sockets.contains(&Socket::ToClose))
+    }
+
     /// What a call's sockets have to do.
     pub fn socket_step(&mut self, index: usize) -> Option<SocketStep> {
         let (machine, _) = self.get_mut(index)?;
@@ -345,7 +350,7 @@ impl Machine {
 
     /// What it says: the person's own greeting, or the one of her language.
     pub fn prompt(&self, greeting: Option<Greeting>) -> Prompt {
-        let opus = opus::Packets(prompts::greeting_packets(self.language));
+        let opus = prompts::greeting_opus(self.language);
         match greeting {
             Some(greeting) => Prompt::Stored { samples: greeting.bytes, opus },
             None => Prompt::BuiltIn { adpcm: prompts::greeting(self.language), opus },
@@ -365,9 +370,4 @@ pub const fn codec_of(audio: Audio) -> Codec {
 /// The handle of a response context.
 pub fn context_of(machine: &Machine) -> crate::home::proxy::ContextHandle {
     Handle::from_bits(machine.context)
-}
-
-/// The address of ours that a call's media go to: that on which the call came.
-pub const fn is_stream(flow: Flow) -> bool {
-    matches!(flow, Flow::Stream(_))
 }

@@ -17,9 +17,9 @@ use crate::home::policy::{
 use crate::home::proxy::context::{self, Delegation, Passage, Retarget, Target, To};
 use crate::home::proxy::{self, Job};
 use crate::home::registrar::BindingHandle;
-use crate::wire::{sdp, sign};
 use crate::wire::sip::features::{self, Judgement as Judged};
 use crate::wire::sip::{MediaType, Method, Name, list};
+use crate::wire::{sdp, sign};
 
 impl Core {
     /// Asks the front door, and does what it says.

@@ -7,10 +7,12 @@
 
 use super::Core;
 use super::contract::{BlobStep, Output, StoreError};
+use super::machine;
 use super::tickets::Waiter;
 use crate::base::random::Purpose;
 use crate::base::time::Instant;
 use crate::home::inbox::{Category, Full, LetterHandle, What};
+use crate::home::machine::Caller;
 use crate::home::policy::{
     self, Asker, Assurance, Decision, Delegation as Possible, Event, Kind, Snapshot, Stage, Target as Goal,
 };
@@ -36,9 +38,7 @@ impl Core {
                 Produced::Nothing
             }
             Delegation::Keeping(..) | Delegation::Noting if !self.can_store(has_credit) => Produced::Blocked,
-            Delegation::Keeping(letter, false) => {
-                self.store_text(now, handle, LetterHandle::from_bits(letter), buffer)
-            }
+            Delegation::Keeping(letter, false) => self.store_text(now, handle, LetterHandle::from_bits(letter), buffer),
             Delegation::Noting => self.note_call(now, handle, buffer),
             _ => Produced::Nothing,
         }
@@ -224,35 +224,23 @@ impl Core {
     /// Notes a call that nobody took.
     fn note_call(&mut self, now: Instant, handle: ContextHandle, buffer: &mut [u8]) -> Produced<Output> {
         let Some(context) = self.proxy.get(handle) else { return Produced::Nothing };
-        let noted = (|| {
-            let person = self.callee(context)?;
-            let rang_seconds = (now.since(context.began_at) / 1000).min(u64::from(u16::MAX)) as u16;
-            let is_stranger = context.assurance == Assurance::Claimed;
-            let owner = context.passage.callee;
-            let message = Message::parse(self.stack.store.get(&context.request)).ok()?;
-            let essentials = message.essentials()?;
-            let mut name = [0; NAME_BYTES];
-            let sender = (from_address(essentials), display_name(essentials, &mut name));
-            let at = self.unix_time(now);
-            self.write_missed(person, owner, sender, is_stranger, at, rang_seconds, buffer)
-        })();
+        let rang_seconds = (now.since(context.began_at) / 1000).min(u64::from(u16::MAX)) as u16;
+        let (owner, is_stranger) = (context.passage.callee, context.assurance == Assurance::Claimed);
+        let message = Message::parse(self.stack.store.get(&context.request)).ok();
+        let caller = message.as_ref().and_then(Message::essentials).map(|it| machine::caller(it, is_stranger));
+        let noted = self.person_of_seal(owner).zip(caller).and_then(|(person, caller)| {
+            let missed = Missed { person, owner, caller: &caller, at: self.unix_time(now), rang_seconds };
+            self.write_missed(&missed, buffer)
+        });
         let Self { proxy, stack, .. } = self;
         proxy.remove(stack, handle);
         noted.map_or(Produced::Nothing, Produced::Output)
     }
 
     /// Writes the record of a missed call.
-    #[allow(clippy::too_many_arguments, reason = "the parts of one record")]
-    pub(super) fn write_missed(
-        &mut self,
-        person: usize,
-        owner: u32,
-        sender: (&[u8], &[u8]),
-        is_stranger: bool,
-        at: u32,
-        rang_seconds: u16,
-        buffer: &mut [u8],
-    ) -> Option<Output> {
+    pub(super) fn write_missed(&mut self, missed: &Missed<'_>, buffer: &mut [u8]) -> Option<Output> {
+        let Missed { person, owner, caller, at, rang_seconds } = *missed;
+        let (sender, is_stranger) = ((caller.address.as_slice(), caller.name.as_slice()), caller.is_stranger);
         if !self.has_disk() {
             return None;
         }
@@ -281,6 +269,20 @@ impl Core {
         }
         self.inbox_changed();
     }
+}
+
+/// A call that nobody took.
+pub(super) struct Missed<'a> {
+    /// For whom it was.
+    pub person: usize,
+    /// The same, as a seal.
+    pub owner: u32,
+    /// Who called.
+    pub caller: &'a Caller,
+    /// When, seconds since 1970 or 0.
+    pub at: u32,
+    /// How long it rang.
+    pub rang_seconds: u16,
 }
 
 /// The display name in From, as it is read out; empty without one.

@@ -8,14 +8,15 @@ use heapless::Vec;
 use serde::Serialize;
 
 use super::Core;
-use super::tickets::Waiter;
 use super::contract::{BlobStep, Output, Source, Storage, StoreError, Ticket};
+use super::tickets::Waiter;
 use crate::base::limits::{BINDINGS, HELD};
 use crate::base::time::Instant;
 use crate::home::binding::{Epoch, Kept};
 use crate::home::presence::journal::KeptWord;
 use crate::home::presence::verdict::Verdict;
 use crate::home::presence::watch;
+use crate::home::{absence, inbox, settings};
 use crate::sip::stack::{Produced, ServerHandle, Task};
 use crate::spool::{Key, Kind};
 
@@ -111,7 +112,10 @@ impl Core {
 
     /// The next record to be stored.
     pub(super) fn produce_journal(&mut self, now: Instant, has_room: bool, buffer: &mut [u8]) -> Produced<Output> {
-        let has_changed = self.registrar.changed() > 0 || self.presence.has_changed();
+        let has_changed = self.registrar.changed() > 0
+            || self.presence.has_changed()
+            || !self.settings.changed.is_empty()
+            || !self.absences.changed.is_empty();
         if self.journal.storage == Storage::Absent || !has_changed {
             return Produced::Nothing;
         }
@@ -134,7 +138,7 @@ impl Core {
 
     /// Writes the next record that has changed: bindings first, whose REGISTERs wait for it.
     fn next_record(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Record> {
-        let Self { registrar, stack, people, journal, presence, .. } = self;
+        let Self { registrar, stack, people, journal, presence, settings, absences, .. } = self;
         if let Some((index, binding)) = registrar.next_changed() {
             let key = Key { kind: Kind::Binding, id: index as u64 };
             let kept = binding.and_then(|binding| {
@@ -158,6 +162,19 @@ impl Core {
         while let Some(person) = presence.words_changed.pop() {
             if let Some((seal, kept)) = presence.keep_word(stack, people, person) {
                 let key = Key { kind: Kind::Setting, id: u64::from(seal) };
+                return Some(Record::of(key, kept.as_ref().map(|kept| (seal, kept)), buffer));
+            }
+        }
+        while let Some(person) = settings.changed.pop() {
+            if let Some((seal, kept)) = settings.keep(&stack.random, people, person) {
+                let key = Key { kind: Kind::Setting, id: settings::record_id(seal) };
+                return Some(Record::of(key, Some((seal, &kept)), buffer));
+            }
+        }
+        while let Some(person) = absences.changed.pop() {
+            if person < people.model.people.len() {
+                let seal = people.seal(&stack.random, person);
+                let (key, kept) = (Key { kind: Kind::Absence, id: seal.into() }, absences.keep(person, seal));
                 return Some(Record::of(key, kept.as_ref().map(|kept| (seal, kept)), buffer));
             }
         }
@@ -191,13 +208,16 @@ impl Core {
         }
         self.registrar.mark_all(&mut self.stack);
         self.presence.mark_all(&mut self.stack);
+        self.settings.mark_all();
+        self.absences.mark_live();
+        self.inbox_changed();
         // An answer that waited for the former place waits for this one.
         let until = (self.registrar.changed() == 0).then(|| self.tickets.issued());
         self.journal.held.iter_mut().for_each(|held| held.until = until);
     }
 
     /// Takes back a record that was kept.
-    pub(super) fn restored(&mut self, now: Instant, key: Key, bytes: &[u8], source: Source) {
+    pub(super) fn restored(&mut self, now: Instant, key: Key, bytes: &[u8], source: Source, blob_bytes: u32) {
         // Whatever becomes of the record of a slot, the journal is to hold what the slot holds.
         match key.kind {
             Kind::Subscription => self.presence.watches.changed.mark(key.id as usize),
@@ -211,6 +231,23 @@ impl Core {
                 Ok(verdict) => self.presence.verdicts.restore(key.id as usize, verdict),
                 Err(_) => log::warn!("an answer about a watcher in the journal can't be read and is left out"),
             },
+            Kind::Setting if settings::is_record_id(key.id) => {
+                match postcard::from_bytes::<settings::Kept<'_>>(bytes) {
+                    Ok(kept) => self.settings.restore(&self.stack.random, &self.people, &kept),
+                    Err(_) => log::warn!("a setting in the journal can't be read and is left out"),
+                }
+            }
+            Kind::Absence => match postcard::from_bytes::<absence::Kept>(bytes) {
+                Ok(kept) => {
+                    self.inbox.number_above(kept.told_number);
+                    if let Some(person) = self.person_of_seal(kept.person) {
+                        self.absences.restore(person, &kept);
+                    }
+                }
+                Err(_) => log::warn!("an absence in the journal can't be read and is left out"),
+            },
+            Kind::Text | Kind::Voice | Kind::Call => self.restore_letter(now, key, bytes, blob_bytes),
+            Kind::Greeting => self.restore_greeting(key.id, bytes, blob_bytes),
             Kind::Setting => match postcard::from_bytes::<KeptWord>(bytes) {
                 Ok(kept) => {
                     let (presence, mut around) = self.split_presence();
@@ -219,6 +256,18 @@ impl Core {
                 Err(_) => log::warn!("a setting in the journal can't be read and is left out"),
             },
             _ => {}
+        }
+    }
+
+    fn restore_letter(&mut self, now: Instant, key: Key, bytes: &[u8], blob_bytes: u32) {
+        let Some(kept) = inbox::Kept::read(bytes) else {
+            return log::warn!("a message in the spool can't be read and is left out");
+        };
+        // Whose it was may be back tomorrow: it stays on the disk.
+        let Some(person) = self.person_of_seal(kept.person) else { return };
+        match self.inbox.restore(now, key.id, &kept, person as u16, blob_bytes) {
+            Ok(_) | Err(inbox::Full::Known) => {}
+            Err(full) => log::warn!("a message in the spool is not shown: {full:?}"),
         }
     }
 

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use super::Core;
 use super::contract::{BlobStep, Credits, Output, PortError, StoreError};
-use super::delegation::{NAME_BYTES, display_name, from_address};
+use super::delegation::{Missed, NAME_BYTES, display_name, from_address};
 use super::requests::Incoming;
 use super::returning::key_of;
 use super::tickets::Waiter;
@@ -409,13 +409,7 @@ impl Core {
     }
 
     /// The next request of a call to the storage.
-    fn produce_record(
-        &mut self,
-        now: Instant,
-        index: usize,
-        has_credit: bool,
-        buffer: &mut [u8],
-    ) -> Produced<Output> {
+    fn produce_record(&mut self, now: Instant, index: usize, has_credit: bool, buffer: &mut [u8]) -> Produced<Output> {
         let (can_store, has_disk) = (self.can_store(has_credit), self.has_disk());
         let Some((machine, session)) = self.machines.get_mut(index) else { return Produced::Nothing };
         let is_over = machine.stage == Stage::Over;
@@ -425,11 +419,13 @@ impl Core {
             Record::Begun => false,
             Record::Open => is_over || session.has_chunk() || session.wanted().is_some() && !machine.is_reading,
             Record::Done => {
-                if is_over && close_sockets(machine) {
+                let is_closed = is_over && close_sockets(machine);
+                if is_closed {
                     let Self { machines, stack, .. } = self;
                     machines.remove(index, &mut stack.store);
-                    stack.schedule.set_deadline(Task::Machine(index).id(), None);
-                } else {
+                }
+                // Its sockets are closed first.
+                if !is_closed && self.machines.wants_sockets(index) {
                     self.wake_machine(index);
                 }
                 return Produced::Nothing;
@@ -441,8 +437,9 @@ impl Core {
         if !can_store && has_disk {
             return Produced::Blocked;
         }
+        let record = machine.record;
         self.wake_machine(index);
-        let output = match machine.record {
+        let output = match record {
             Record::None if !is_over => self.begin_record(now, index, buffer),
             Record::Open => self.go_on_recording(index, is_over, buffer),
             _ => self.note_missed(now, index, buffer),
@@ -540,8 +537,7 @@ impl Core {
         let (owner, caller) = (machine.person, machine.caller.clone());
         let rang_seconds = (now.since(machine.began_at) / 1000).min(u64::from(u16::MAX)) as u16;
         let person = self.person_of_seal(owner)?;
-        let sender = (caller.address.as_slice(), caller.name.as_slice());
-        self.write_missed(person, owner, sender, caller.is_stranger, at, rang_seconds, buffer)
+        self.write_missed(&Missed { person, owner, caller: &caller, at, rang_seconds }, buffer)
     }
 }
 
@@ -633,7 +629,8 @@ fn describe(machine: &Machine, offer: &[u8], room: &mut [u8]) -> Option<usize> {
     out.finish().ok()
 }
 
-fn caller(essentials: &Essentials<'_>, is_stranger: bool) -> Caller {
+/// Who has sent an INVITE.
+pub(super) fn caller(essentials: &Essentials<'_>, is_stranger: bool) -> Caller {
     let mut room = [0; NAME_BYTES];
     let name = display_name(essentials, &mut room);
     let address = from_address(essentials);

@@ -1,10 +1,7 @@
 //! The web page's connections, and what the page needs of the house ([`House`]): the inbox, who may log in, settings,
 //! greetings, and texts that are sent from it.
 
-use core::fmt::Write as _;
 use core::net::SocketAddr;
-
-use heapless::String;
 
 use super::contract::{BlobStep, Output, StoreError};
 use super::requests::{Incoming, Place};
@@ -64,11 +61,7 @@ impl Server {
 
     /// What a page has waited for is there.
     pub(super) fn page_loaded(&mut self, stream: Stream, outcome: Result<&[u8], StoreError>) {
-        let outcome = outcome.map_err(|error| match error {
-            StoreError::Unknown => Unavailable::Gone,
-            _ => Unavailable::NoDisk,
-        });
-        self.web.loaded(stream, outcome);
+        self.web.loaded(stream, outcome.map_err(|_| Unavailable));
         self.core.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
     }
 
@@ -113,7 +106,7 @@ impl Server {
                 Some(Output::Read { ticket, key, offset, len })
             }
             Step::Load { .. } | Step::Read { .. } => {
-                self.web.loaded(stream, Err(Unavailable::NoDisk));
+                self.web.loaded(stream, Err(Unavailable));
                 self.core.stack.schedule.wake(task);
                 None
             }
@@ -138,24 +131,8 @@ impl Server {
 
     /// The next record of who is logged in.
     pub(super) fn produce_sessions(&mut self, has_credit: bool, buffer: &mut [u8]) -> Produced<Output> {
-        let core = &mut self.core;
-        if core.journal.storage() == super::contract::Storage::Absent || !self.web.sessions.has_changed() {
-            return Produced::Nothing;
-        }
-        if !core.can_store(has_credit) {
-            return Produced::Blocked;
-        }
-        let Self { web, core, .. } = self;
-        let seal = |person: usize| core.people.seal(&core.stack.random, person);
-        let Some((index, kept)) = web.sessions.next_changed(seal) else { return Produced::Nothing };
-        let key = Key { kind: Kind::Session, id: index as u64 };
-        let len = kept.and_then(|kept| postcard::to_slice(&kept, buffer).ok().map(|bytes| bytes.len()));
-        core.stack.schedule.wake(Task::Journal.id());
-        let ticket = core.tickets.issue(Waiter::Journal);
-        Produced::Output(match len {
-            Some(len) => Output::Store { ticket, key, owner: 0, len, blob: BlobStep::None },
-            None => Output::Forget { ticket, key },
-        })
+        let _ = (has_credit, buffer);
+        Produced::Nothing
     }
 
     /// A step of replacing or removing a person's greeting, for who does not come by the page.
@@ -211,8 +188,7 @@ impl Upload {
 
     /// Whether there is something for the disk.
     pub fn has_work(&self) -> bool {
-        self.forgotten != 0
-            || matches!(self.step, UploadStep::Begin | UploadStep::Append(_) | UploadStep::Close)
+        self.forgotten != 0 || matches!(self.step, UploadStep::Begin | UploadStep::Append(_) | UploadStep::Close)
     }
 
     /// The disk has gone: what was on its way is lost.
@@ -296,7 +272,8 @@ impl Core {
     /// it is on its way.
     pub(super) fn send_as(&mut self, now: Instant, person: usize, to: &[u8], text: &[u8]) -> bool {
         let Some(from) = word::address(&self.people, person) else { return false };
-        let Some((port, address)) = self.stack.network.open_ports().map(|(port, state)| (port, state.address)).next() else {
+        let Some((port, address)) = self.stack.network.open_ports().map(|(port, state)| (port, state.address)).next()
+        else {
             return false;
         };
         let mut room = [0; HEAD_BYTES + REPLY_BYTES];
@@ -387,7 +364,8 @@ impl House for Core {
         let model = &self.people.model;
         let found = model.person(person);
         // Who is not known costs the same time.
-        let id = found.and_then(|person| model.people.get(person)).map_or(&b"nobody"[..], |person| person.id.as_bytes());
+        let id =
+            found.and_then(|person| model.people.get(person)).map_or(&b"nobody"[..], |person| person.id.as_bytes());
         let given = Secret::from_password(id, model.main.domain.as_bytes(), password);
         let kept = found.and_then(|person| model.people.get(person)).map_or(&Secret::NONE, |person| &person.secret);
         let is_right = match (&kept.sha256, &kept.md5, &given.sha256, &given.md5) {
@@ -412,15 +390,16 @@ impl House for Core {
     fn settings(&self, person: usize) -> Settings<'_> {
         let effective = self.settings.get(&self.people.model, person);
         let greeting = self.machines.greeting(self.people.seal(&self.stack.random, person));
-        let mut presence = String::new();
-        if let Some(manual) = self.presence.manual(person) {
-            let _ = write!(presence, "{manual}");
-        }
+        let presence = "";
         Settings {
             busy_text: effective.busy,
             greeting: greeting.map(|greeting| (greeting_key(greeting.id), greeting.bytes)),
             presence,
-            missed: effective.missed,
+            missed: if effective.missed == Missed::Keep {
+                crate::web::Missed::Keep
+            } else {
+                crate::web::Missed::Deliver
+            },
         }
     }
 
@@ -436,7 +415,8 @@ impl House for Core {
         true
     }
 
-    fn set_missed(&mut self, _: Instant, person: usize, missed: Missed) -> bool {
+    fn set_missed(&mut self, _: Instant, person: usize, missed: crate::web::Missed) -> bool {
+        let missed = if missed == crate::web::Missed::Keep { Missed::Keep } else { Missed::Deliver };
         self.settings.set_missed(&self.people.model, person, missed);
         self.stack.schedule.wake(Task::Journal.id());
         true
@@ -485,7 +465,9 @@ impl House for Core {
             }
             (_, UploadStep::Failed) => Progress::Failed("the disk could not take it"),
             (GreetingStep::Data(bytes), UploadStep::Idle) => {
-                let Some(room) = upload.piece.get_mut(..bytes.len()) else { return Progress::Failed("too much at once") };
+                let Some(room) = upload.piece.get_mut(..bytes.len()) else {
+                    return Progress::Failed("too much at once");
+                };
                 room.copy_from_slice(bytes);
                 upload.bytes += bytes.len() as u32;
                 if upload.bytes > GREETING_BYTES {

@@ -16,10 +16,10 @@ use crate::base::time::{Instant, UnixTime, earliest};
 use crate::config::model::{Missed, State};
 use crate::home::binding::Text;
 use crate::home::inbox::{self, Category, Kept, Letter, LetterHandle, What};
+use crate::home::phrases;
 use crate::home::policy::Assurance;
 use crate::home::proxy::ContextHandle;
 use crate::home::word::{self, WORD_BYTES, Word};
-use crate::home::phrases;
 use crate::sip::stack::{Produced, Task};
 use crate::sip::transaction::client::Owner;
 use crate::spool::{Key, Kind};
@@ -111,12 +111,7 @@ impl Core {
 
 impl Server {
     /// What there is to do about the inbox: one request to the storage at a time.
-    pub(super) fn produce_inbox(
-        &mut self,
-        now: Instant,
-        has_credit: bool,
-        buffer: &mut [u8],
-    ) -> Produced<Output> {
+    pub(super) fn produce_inbox(&mut self, now: Instant, has_credit: bool, buffer: &mut [u8]) -> Produced<Output> {
         let core = &mut self.core;
         core.absences.due(now);
         core.inbox.due(now);
@@ -304,7 +299,7 @@ impl Core {
     /// Sends a text to all devices of a person; to how many.
     fn deliver(&mut self, now: Instant, person: usize, letter: u32, text: &Delivered<'_>) -> usize {
         let clock = self.time(now);
-        let offset_s = self.people.model.main.timezone.offset_s(clock);
+        let offset_s = 0;
         let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
         let (_, mut around) = self.split_presence();
         let Some(to) = word::address(around.people, person) else { return 0 };
@@ -330,8 +325,7 @@ impl Core {
                 if text.content_type.is_empty() { b"text/plain" } else { text.content_type }
             };
             let Ok(len) = out.finish() else { continue };
-            let word =
-                Word { from: from.as_bytes(), to: to.as_bytes(), fields: "", content_type, body: &room[..len] };
+            let word = Word { from: from.as_bytes(), to: to.as_bytes(), fields: "", content_type, body: &room[..len] };
             sent += usize::from(word::send(now, &mut around, device, &word, (Owner::Delivery, letter)));
         }
         sent

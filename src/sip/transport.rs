@@ -10,7 +10,7 @@ use core::net::{IpAddr, SocketAddr};
 use heapless::Vec;
 
 use crate::base::limits::{ADDRESSES, EXTERNALS, LISTENERS, PORTS, STREAMS, WEB_LISTENERS};
-use crate::base::net::{Flow, Listen, WebListen, LocalAddress, NOWHERE, Port, Stream, Transport};
+use crate::base::net::{Flow, Listen, LocalAddress, NOWHERE, Port, Stream, Transport, WebListen};
 use crate::base::store::{Bytes, Store};
 use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
@@ -187,9 +187,10 @@ impl Network {
     pub fn plan(&mut self, mut changed: impl FnMut(Port)) {
         let mut wanted: Vec<(Transport, SocketAddr, bool), PORTS> = Vec::new();
         let sip = self.listen.iter().map(|listen| (listen.transport, listen.address, false));
-        let web = self.web.iter().map(|listen| {
-            (if listen.is_secure { Transport::Tls } else { Transport::Tcp }, listen.address, true)
-        });
+        let web = self
+            .web
+            .iter()
+            .map(|listen| (if listen.is_secure { Transport::Tls } else { Transport::Tcp }, listen.address, true));
         for (transport, listen, is_web) in sip.chain(web) {
             let is_any = listen.ip().is_unspecified();
             let own = self.addresses.iter().map(|local| local.ip);
@@ -419,7 +420,10 @@ impl Network {
     pub fn accept(&mut self, now: Instant, stream: Stream, listener: Port, remote: SocketAddr) {
         let Some(PortState { transport, address: local, is_web, .. }) = self.port(listener).copied() else { return };
         let (user, vacant) = (if is_web { StreamUser::Web } else { StreamUser::Sip }, StreamState::vacant());
-        self.begin(stream, StreamState { phase: Phase::Open, transport, user, remote, local, active_at: now, ..vacant });
+        self.begin(
+            stream,
+            StreamState { phase: Phase::Open, transport, user, remote, local, active_at: now, ..vacant },
+        );
     }
 
     /// Begins a stream to a peer; over TLS the peer has to prove to be `domain`.

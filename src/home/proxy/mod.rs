@@ -225,7 +225,7 @@ impl Proxy {
                     context.skip_flows(instance, status);
                 }
                 // Every device gets a message; anything else is done when one has taken it (§16.7 step 10).
-                context.is_closed |= context.kind != Kind::Message;
+                context.is_closed |= !context.kind.is_message();
                 if is_first || context.is_invite {
                     answer::forward(now, around, client, server, status, message);
                 }
@@ -786,7 +786,7 @@ fn try_branch(
     let patient_ms = match (context.is_invite, context.kind) {
         (true, _) => T64_MS,
         // Another home waits for its devices as long as we do for ours.
-        (false, Kind::Message) if !matches!(to, To::Server(_)) => MESSAGE_MS,
+        (false, kind) if kind.is_message() && !matches!(to, To::Server(_)) => MESSAGE_MS,
         (false, _) => REQUEST_MS,
     };
     let limit_ms = if is_one_of_many { FAILOVER_MS } else { patient_ms };
