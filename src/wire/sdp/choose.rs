@@ -133,7 +133,7 @@ fn of_stream(stream_index: usize, stream: &Stream<'_>, codecs: &[Audio]) -> Opti
         true => RtcpWay::Mux,
         false => RtcpWay::Port(rtcp_address(stream, remote)?),
     };
-    let (direction, is_held) = turned(stream.direction(), is_nowhere(remote.ip()));
+    let (direction, is_held) = turned(stream.direction, is_nowhere(remote.ip()));
     let ptime_ms = if codec == Audio::Opus { PTIME_MS } else { ptime_ms(stream) };
     Some(Chosen { stream_index, codec, payload_type, dtmf, remote, rtcp, ptime_ms, is_held, direction })
 }

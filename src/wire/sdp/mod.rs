@@ -18,7 +18,7 @@ use core::net::{IpAddr, SocketAddr};
 pub use answer::{write_answer, write_offer};
 pub use choose::{AnswerFault, Audio, Chosen, NoCommon, RtcpWay, choose, choose_again, choose_answer};
 pub use fuzz::fuzz;
-pub use offer::{Direction, Offer, SdpFault};
+pub use offer::{Direction, LINES, Offer, STREAMS, SdpFault};
 
 use crate::base::text::Writer;
 

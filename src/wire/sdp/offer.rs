@@ -14,6 +14,14 @@ pub struct Offer<'b> {
     /// The rest.
     media: &'b [u8],
     stream_count: usize,
+    /// What holds for streams that do not say it themselves; read once, however many they are.
+    common: Common<'b>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Common<'b> {
+    host: Option<Host<'b>>,
+    direction: Option<Direction>,
 }
 
 /// Why a description can't be read.
@@ -73,7 +81,8 @@ impl<'b> Offer<'b> {
             return Err(SdpFault::TooManyStreams);
         }
         let (session, media) = body.split_at(media_at.unwrap_or(body.len()));
-        let offer = Self { session, media, stream_count };
+        let common = Common { host: Host::stated(session)?, direction: direction(session) };
+        let offer = Self { session, media, stream_count, common };
         offer.check()?;
         Ok(offer)
     }
@@ -92,12 +101,12 @@ impl<'b> Offer<'b> {
 
     /// The streams in their order: one for each m= line.
     pub(super) fn streams(&self) -> impl Iterator<Item = Stream<'b>> + use<'b> {
-        let session = self.session;
-        sections(self.media).filter_map(move |section| Stream::read(session, section).ok())
+        let common = self.common;
+        sections(self.media).filter_map(move |section| Stream::read(common, section).ok())
     }
 
     fn check(&self) -> Result<(), SdpFault> {
-        sections(self.media).try_for_each(|section| Stream::read(self.session, section).map(drop))
+        sections(self.media).try_for_each(|section| Stream::read(self.common, section).map(|_| ()))
     }
 }
 
@@ -117,7 +126,8 @@ pub(super) struct Stream<'b> {
     pub(super) formats: &'b [u8],
     /// Its own c= or that of the session; `None` only with port 0.
     pub(super) host: Option<Host<'b>>,
-    session: &'b [u8],
+    /// What is said of the direction here, else for the whole session.
+    pub(super) direction: Direction,
     /// From the m= line to the next.
     section: &'b [u8],
 }
@@ -131,7 +141,7 @@ pub(super) enum Host<'b> {
 }
 
 impl<'b> Stream<'b> {
-    fn read(session: &'b [u8], section: &'b [u8]) -> Result<Self, SdpFault> {
+    fn read(common: Common<'b>, section: &'b [u8]) -> Result<Self, SdpFault> {
         let line = values(section, b"m=").next().ok_or(SdpFault::Media)?;
         let (kind, rest) = word(line).ok_or(SdpFault::Media)?;
         let (ports, rest) = word(rest).ok_or(SdpFault::Media)?;
@@ -142,12 +152,12 @@ impl<'b> Stream<'b> {
         if !(is_text(kind) && is_text(protocol) && is_text(first_format)) {
             return Err(SdpFault::Media);
         }
-        let stated = values(section, b"c=").chain(values(session, b"c=")).next();
-        let host = stated.map(|value| Host::read(value).ok_or(SdpFault::Connection)).transpose()?;
+        let host = Host::stated(section)?.or(common.host);
         if host.is_none() && port != 0 {
             return Err(SdpFault::Connection);
         }
-        Ok(Self { kind, port, protocol, formats, host, session, section })
+        let direction = direction(section).or(common.direction).unwrap_or(Direction::SendRecv);
+        Ok(Self { kind, port, protocol, formats, host, direction, section })
     }
 
     /// The values of an attribute of this stream: of `a=rtpmap:0 PCMU/8000` with the name `rtpmap` what follows the colon.
@@ -160,14 +170,14 @@ impl<'b> Stream<'b> {
     pub(super) fn has(&self, name: &'static str) -> bool {
         self.attributes(name).next().is_some()
     }
-
-    /// What is said of the direction here, else for the whole session.
-    pub(super) fn direction(&self) -> Direction {
-        direction(self.section).or_else(|| direction(self.session)).unwrap_or(Direction::SendRecv)
-    }
 }
 
 impl<'b> Host<'b> {
+    /// That of the first c= line, if there is one.
+    fn stated(lines: &'b [u8]) -> Result<Option<Self>, SdpFault> {
+        values(lines, b"c=").next().map(|value| Self::read(value).ok_or(SdpFault::Connection)).transpose()
+    }
+
     /// The value of c=: `IN IP4 192.0.2.1`; an address of many has its TTL or count behind a slash.
     fn read(value: &'b [u8]) -> Option<Self> {
         let (network, rest) = word(value)?;

@@ -356,6 +356,11 @@ fn what_is_long() {
     assert_eq!(Offer::parse(streams(offer::STREAMS + 1).as_bytes()), Err(SdpFault::TooManyStreams));
     let formats = session(&format!("m=audio 4000 RTP/AVP {}8\n", "9 ".repeat(30_000)));
     assert_eq!(chosen(&formats).payload_type, 8);
+    // As much as there may be of everything.
+    let mut slow = session(&format!("a={}\n", "x".repeat(60)).repeat(offer::LINES - 30));
+    slow.push_str(&"m=audio 4000 RTP/AVP 9\n".repeat(offer::STREAMS));
+    assert!((60_000..crate::base::limits::MESSAGE_BYTES).contains(&slow.len()));
+    assert_eq!(choose(&offer(&slow)), Err(NoCommon));
 }
 
 #[test]
