@@ -259,7 +259,7 @@ impl Core {
     }
 
     /// A missed call is on the disk, or will not be.
-    pub(super) fn call_noted(&mut self, _: Instant, letter: LetterHandle, outcome: Result<(), StoreError>) {
+    pub(super) fn call_noted(&mut self, letter: LetterHandle, outcome: Result<(), StoreError>) {
         match outcome {
             Ok(()) => self.inbox.settled(letter),
             Err(error) => {

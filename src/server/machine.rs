@@ -579,7 +579,7 @@ impl Core {
     }
 
     /// A record is complete.
-    pub(super) fn recording_stored(&mut self, _: Instant, letter: LetterHandle, outcome: Result<(), StoreError>) {
+    pub(super) fn recording_stored(&mut self, letter: LetterHandle, outcome: Result<(), StoreError>) {
         if let Err(error) = outcome {
             log::warn!("the end of a recording could not be written: {error:?}");
         }

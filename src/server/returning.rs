@@ -221,7 +221,7 @@ impl Core {
         if let Some(handle) = self.inbox.next_amended()
             && let Some(letter) = self.inbox.get(handle)
         {
-            let ticket = self.tickets.issue(Waiter::Amended(handle.to_bits()));
+            let ticket = self.tickets.issue(Waiter::Amended);
             let (key, state) = (key_of(letter.category, letter.id), letter.state as u8);
             return Some(Output::Amend { ticket, key, state });
         }
@@ -236,13 +236,12 @@ impl Core {
     }
 
     /// The state of a letter was written, or not.
-    pub(super) fn amended(&mut self, letter: LetterHandle, outcome: Result<(), StoreError>) {
+    pub(super) fn amended(&mut self, outcome: Result<(), StoreError>) {
         match outcome {
             Ok(()) | Err(StoreError::Unknown | StoreError::NoDisk) => {}
-            // It is tried again when something else changes: a full disk does not get emptier by trying.
+            // A full disk does not get emptier by trying; the next change of the letter is written again.
             Err(error) => log::warn!("that a message was read or deleted could not be written: {error:?}"),
         }
-        let _ = letter;
     }
 }
 

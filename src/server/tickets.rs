@@ -18,8 +18,8 @@ pub(super) enum Waiter {
     Text(u32),
     /// A missed call that is noted: handle bits of its letter.
     Noted(u32),
-    /// A letter whose state was changed: handle bits.
-    Amended(u32),
+    /// A letter whose state was changed.
+    Amended,
     /// The answering machine in a slot: the start of its record.
     Begun(u8),
     /// The same: a piece of sound.
@@ -70,11 +70,20 @@ impl Tickets {
         Ticket(self.issued)
     }
 
-    /// Who waits for an answer, and was asked for before all others.
+    /// Who has waited for this answer.
     fn answer(&mut self, ticket: Ticket) -> Option<Waiter> {
         let (first, waiter) = *self.waiters.front()?;
-        // Answers come in order and none is left out: one that is not the next belongs to a former place.
         if first != ticket.0 {
+            return None;
+        }
+        self.waiters.pop_front();
+        Some(waiter)
+    }
+
+    /// Who waits for an answer before this one: it will not come any more.
+    fn overtaken(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let (first, waiter) = *self.waiters.front()?;
+        if (ticket.0.wrapping_sub(first) as i32) <= 0 {
             return None;
         }
         self.waiters.pop_front();
@@ -85,17 +94,9 @@ impl Tickets {
 impl Core {
     /// Takes the outcome of a store, an amendment or an append.
     pub(super) fn stored(&mut self, now: Instant, ticket: Ticket, outcome: Result<(), StoreError>) {
-        let waiter = self.tickets.answer(ticket);
-        match waiter {
-            Some(Waiter::Text(letter)) => self.text_stored(now, LetterHandle::from_bits(letter), outcome),
-            Some(Waiter::Noted(letter)) => self.call_noted(now, LetterHandle::from_bits(letter), outcome),
-            Some(Waiter::Amended(letter)) => self.amended(LetterHandle::from_bits(letter), outcome),
-            Some(Waiter::Begun(slot)) => self.recording_begun(now, usize::from(slot), outcome),
-            Some(Waiter::Sound(slot)) => self.sound_stored(now, usize::from(slot), outcome),
-            Some(Waiter::Recorded(letter)) => self.recording_stored(now, LetterHandle::from_bits(letter), outcome),
-            Some(Waiter::Upload) => self.upload_stored(outcome),
-            Some(Waiter::Greeting(_) | Waiter::Delivery(_) | Waiter::Page(_)) | None => {}
-            Some(Waiter::Journal) => self.journal_stored(outcome),
+        self.give_up_before(now, ticket);
+        if let Some(waiter) = self.tickets.answer(ticket) {
+            self.tell(now, waiter, outcome);
         }
         self.tickets_answered(ticket);
     }
@@ -107,6 +108,7 @@ impl Core {
         ticket: Ticket,
         outcome: Result<&'b [u8], StoreError>,
     ) -> Option<(Stream, Result<&'b [u8], StoreError>)> {
+        self.give_up_before(now, ticket);
         let mut for_page = None;
         match self.tickets.answer(ticket) {
             Some(Waiter::Greeting(slot)) => self.greeting_loaded(now, usize::from(slot), outcome),
@@ -116,6 +118,32 @@ impl Core {
         }
         self.tickets_answered(ticket);
         for_page
+    }
+
+    /// Answers come in order: who waits for one that was left out, as the place it was for is gone, waits in vain.
+    fn give_up_before(&mut self, now: Instant, ticket: Ticket) {
+        while let Some(waiter) = self.tickets.overtaken(ticket) {
+            self.tell(now, waiter, Err(StoreError::NoDisk));
+        }
+    }
+
+    /// Tells who waited.
+    fn tell(&mut self, now: Instant, waiter: Waiter, outcome: Result<(), StoreError>) {
+        const NOTHING: Result<&[u8], StoreError> = Err(StoreError::NoDisk);
+        match waiter {
+            Waiter::Journal => self.journal_stored(outcome),
+            Waiter::Text(letter) => self.text_stored(now, LetterHandle::from_bits(letter), outcome),
+            Waiter::Noted(letter) => self.call_noted(LetterHandle::from_bits(letter), outcome),
+            Waiter::Amended => self.amended(outcome),
+            Waiter::Begun(slot) => self.recording_begun(now, usize::from(slot), outcome),
+            Waiter::Sound(slot) => self.sound_stored(now, usize::from(slot), outcome),
+            Waiter::Recorded(letter) => self.recording_stored(LetterHandle::from_bits(letter), outcome),
+            Waiter::Upload => self.upload_stored(outcome),
+            Waiter::Greeting(slot) => self.greeting_loaded(now, usize::from(slot), NOTHING),
+            Waiter::Delivery(person) => self.delivery_loaded(now, usize::from(person), NOTHING),
+            // A page gives up by itself.
+            Waiter::Page(_) => {}
+        }
     }
 
     /// Whether something can be handed to the storage now.
