@@ -192,6 +192,7 @@ extern crate std;
 pub mod base;
 pub mod config;
 pub mod home;
+pub mod media;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 pub mod server;

@@ -7,6 +7,7 @@ pub mod multipart;
 pub mod pidf;
 pub mod resource_lists;
 pub mod rlmi;
+pub mod rtp;
 pub mod sdp;
 pub mod sip;
 pub mod summary;

@@ -1,0 +1,237 @@
+//! Keeps a recording until the disk takes it: G.711 byte by byte as it came, or Opus in Ogg pages.
+//!
+//! Time is never lost, sound may be. What does not fit into the ring because the disk is slow is dropped, and as much of it
+//! is written later: first the mark of a gap, then silence. Silence of any length is kept as a number, not as bytes. The
+//! length of what was heard quietly is measured: G.711 by its level, Opus by the size of its packets, because nothing is
+//! decoded here.
+
+use super::ogg::{Ogg, PAGE_BYTES_MAX};
+use super::ring::Ring;
+use super::{Codec, opus, tone};
+
+/// The recorder of one message.
+pub struct Recorder {
+    /// What is to be written. Before the recording it may serve for what is to be said.
+    pub ring: Ring,
+    ogg: Ogg,
+    codec: Codec,
+    run: Run,
+    /// Where the mark of the gap is, when it is said in packets.
+    mark: usize,
+    /// The first byte of the last Opus packet: what silence in its place looks like.
+    toc: u8,
+    is_begun: bool,
+    is_ended: bool,
+    units: u64,
+    lost_units: u64,
+    quiet_units: u64,
+}
+
+/// Time that has to be written after what is in the ring, in units of the codec's clock.
+#[derive(Clone, Copy)]
+struct Run {
+    total: u32,
+    done: u32,
+    /// Where sound was dropped first.
+    mark_at: Option<u32>,
+}
+
+impl Recorder {
+    /// One that has nothing.
+    pub const fn new() -> Self {
+        Self {
+            ring: Ring::new(),
+            ogg: Ogg::new(),
+            codec: Codec::Alaw,
+            run: Run::NONE,
+            mark: 0,
+            toc: 0,
+            is_begun: false,
+            is_ended: false,
+            units: 0,
+            lost_units: 0,
+            quiet_units: 0,
+        }
+    }
+
+    /// Begins a recording; the serial number is for Ogg.
+    pub fn begin(&mut self, codec: Codec, serial: u32) {
+        self.ring.clear();
+        (self.codec, self.run, self.toc) = (codec, Run::NONE, TOC);
+        (self.is_begun, self.is_ended) = (true, false);
+        (self.units, self.lost_units, self.quiet_units) = (0, 0, 0);
+        if codec == Codec::Opus {
+            let is_written = self.ogg.begin(serial, &mut self.ring);
+            debug_assert!(is_written, "the headers fit an empty ring");
+        }
+    }
+
+    /// Whether there is a recording.
+    pub const fn is_begun(&self) -> bool {
+        self.is_begun
+    }
+
+    /// Takes a payload that lasts `units`.
+    pub fn sound(&mut self, payload: &[u8], units: u32) {
+        let is_quiet = match self.codec.law() {
+            Some(law) => law.level(payload) < QUIET_LEVEL,
+            None => opus::is_silence(payload),
+        };
+        self.quiet_units = if is_quiet { self.quiet_units + u64::from(units) } else { 0 };
+        self.units += u64::from(units);
+        self.pump();
+        if self.run.is_pending() || !self.push(payload, units) {
+            self.drop_sound(units);
+        }
+    }
+
+    /// Takes silence.
+    pub fn silence(&mut self, units: u32) {
+        self.quiet_units += u64::from(units);
+        self.units += u64::from(units);
+        self.run.total = self.run.total.saturating_add(units);
+        self.pump();
+    }
+
+    /// What is to be appended to the file next, into `out`; how many bytes. Before the last it waits until it is worth a
+    /// write. With `is_last` the file is ended: it is to be called until it says 0.
+    pub fn take_chunk(&mut self, is_last: bool, out: &mut [u8]) -> usize {
+        if !self.has_chunk() && !is_last {
+            return 0;
+        }
+        let mut len = 0;
+        loop {
+            len += self.ring.pop(&mut out[len..]);
+            self.pump();
+            if len == out.len() || self.ring.is_empty() && !(is_last && self.end()) {
+                return len;
+            }
+        }
+    }
+
+    /// Whether there is so much that it is worth a write: a quarter of a second of G.711, or a page.
+    pub const fn has_chunk(&self) -> bool {
+        let least = if matches!(self.codec, Codec::Opus) { 1 } else { CHUNK_BYTES_MIN };
+        self.is_begun && self.ring.len() >= least
+    }
+
+    /// How long it is.
+    pub const fn recorded_ms(&self) -> u64 {
+        self.units / self.codec.units_per_ms() as u64
+    }
+
+    /// How much of it was dropped because the disk was slow.
+    pub const fn lost_ms(&self) -> u64 {
+        self.lost_units / self.codec.units_per_ms() as u64
+    }
+
+    /// For how long nothing has been heard up to now.
+    pub const fn quiet_ms(&self) -> u64 {
+        self.quiet_units / self.codec.units_per_ms() as u64
+    }
+
+    fn push(&mut self, payload: &[u8], units: u32) -> bool {
+        if self.codec != Codec::Opus {
+            return self.ring.push(payload);
+        }
+        self.toc = payload.first().copied().unwrap_or(TOC);
+        self.add(payload, units)
+    }
+
+    /// Puts a packet onto a page. When there is no room for the page that is full, it is dropped with what is on it.
+    fn add(&mut self, packet: &[u8], units: u32) -> bool {
+        if self.ogg.add(packet, units) {
+            return true;
+        }
+        if self.ogg.flush(&mut self.ring) {
+            return self.ogg.add(packet, units);
+        }
+        let dropped = self.ogg.discard();
+        self.drop_sound(dropped);
+        false
+    }
+
+    fn drop_sound(&mut self, units: u32) {
+        if self.run.mark_at.is_none() {
+            (self.run.mark_at, self.mark) = (Some(self.run.total), 0);
+        }
+        self.run.total = self.run.total.saturating_add(units);
+        self.lost_units += u64::from(units);
+    }
+
+    /// Writes of the run what there is room for.
+    fn pump(&mut self) {
+        match self.codec.law() {
+            Some(_) => self.pump_bytes(),
+            None => self.pump_packets(),
+        }
+        if !self.run.is_pending() {
+            self.run = Run::NONE;
+        }
+    }
+
+    fn pump_bytes(&mut self) {
+        let Some(law) = self.codec.law() else { return };
+        let mut bytes = [0; 160];
+        while self.run.is_pending() {
+            let len = bytes.len().min(self.ring.room()).min((self.run.total - self.run.done) as usize);
+            let piece = &mut bytes[..len];
+            for (at, byte) in (self.run.done..).zip(piece.iter_mut()) {
+                let mark = self.run.mark_at.and_then(|begin| tone::sample(tone::GAP_MARK, at.checked_sub(begin)?));
+                *byte = law.encode(mark.unwrap_or(0));
+            }
+            if len == 0 || !self.ring.push(piece) {
+                return;
+            }
+            self.run.done += len as u32;
+        }
+    }
+
+    /// Packets for nothing are a byte each, so a page lasts its half second; none is begun that might not fit. What is left
+    /// is shorter than a packet and waits for more.
+    fn pump_packets(&mut self) {
+        while self.ring.room() >= PAGE_BYTES_MAX {
+            let is_marked = self.run.mark_at.is_some_and(|begin| self.run.done >= begin);
+            let mark = if is_marked { opus::GAP_MARK.packet(self.mark) } else { None };
+            let missing = opus::missing(self.toc);
+            let (packet, next) = mark.unwrap_or((&[], self.mark));
+            let packet = if packet.is_empty() { &missing[..] } else { packet };
+            let Some(units) = opus::duration(packet).filter(|units| *units <= self.run.total - self.run.done) else {
+                let rest = self.run.total - self.run.done;
+                self.run = Run { total: rest, ..Run::NONE };
+                return;
+            };
+            if !self.add(packet, units) {
+                return;
+            }
+            (self.run.done, self.mark) = (self.run.done + units, next);
+        }
+    }
+
+    fn end(&mut self) -> bool {
+        let is_due = self.codec == Codec::Opus && self.is_begun && !self.is_ended;
+        self.is_ended = true;
+        is_due && self.ogg.end(&mut self.ring)
+    }
+}
+
+impl Run {
+    const NONE: Self = Self { total: 0, done: 0, mark_at: None };
+
+    const fn is_pending(&self) -> bool {
+        self.done < self.total
+    }
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Writes of less are not worth the disk's while.
+const CHUNK_BYTES_MIN: usize = 2048;
+/// Mean distance from 0 below which a packet counts as quiet: about -44 dB of full scale, below speech on any line.
+const QUIET_LEVEL: u16 = 200;
+/// Opus of 20 ms, narrowband, one channel.
+const TOC: u8 = 0x08;
