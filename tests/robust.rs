@@ -16,7 +16,7 @@ use pcsd::base::limits::{BINDINGS_PER_PERSON, STRANGER_WATCHES, STREAMS_PER_SOUR
 use pcsd::base::net::{PortSet, Stream};
 use pcsd::server::contract::{Input, Reason};
 use pcsd::wire::pidf::{self, Format};
-use pcsd::wire::{deflate, multipart, resource_lists, sip};
+use pcsd::wire::{cpim, deflate, multipart, resource_lists, sip};
 use support::{
     Home, LISTEN, Sent, Way, all, answer, by_datagram, find, model, name, own, own_names, parts, replaced, status,
     torture_names, tortured, value, with_credentials, with_field,
@@ -566,11 +566,16 @@ fn mutated_bodies() {
     let Ok(sip::Contacts::List(contacts)) = message.contacts() else { panic!("a contact") };
     let judgement = sip::features::judge(&message, contacts.iter().next().unwrap().params.raw());
     assert_eq!(judgement, sip::features::Judgement::Target { score: 1000, explicit: true });
-    let kinds: [(&[Vec<u8>], Fuzz); 4] = [
+    let cpim = b"From: \"Bob\" <sip:bob@h>\r\nTo: <sip:a@h>\r\nDateTime: 2010-11-14T00:29:00.5+01:00\r\n\r\n\
+        Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nHi"
+        .to_vec();
+    assert!(cpim::Cpim::parse(&cpim).is_some_and(|cpim| cpim.at.is_some() && cpim.body == b"Hi"));
+    let kinds: [(&[Vec<u8>], Fuzz); 5] = [
         (&[head], sip::fuzz),
         (&[list.into_bytes()], resource_lists::fuzz),
         (&[parts.into_bytes()], multipart::fuzz),
         (&[deflated, stored], deflate::fuzz),
+        (&[cpim], cpim::fuzz),
     ];
     let mut random = Xorshift(SEED);
     for (seeds, fuzz) in kinds {

@@ -94,6 +94,8 @@ limits! {
     STRANGER_SENDERS = 96;
     /// Deleted letters whose record is still to be removed, beyond the room for letters. Full: what is new is refused.
     LEAVING_LETTERS = 32;
+    /// Senders of one person's letters who were told that she is away. Full: the oldest is forgotten, and may be told again.
+    REPLIED = 24;
     /// Calls that make somebody be on the phone. Full: the oldest is not counted any more.
     CALLS = 16;
     /// Connections to the web page. Full: the one idle longest is closed, else the new one is refused.

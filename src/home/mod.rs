@@ -1,5 +1,6 @@
 //! Floor 3: the services of the home.
 
+pub mod absence;
 pub mod binding;
 pub mod calls;
 pub mod commands;
@@ -7,6 +8,7 @@ pub mod identity;
 pub mod inbox;
 pub mod outside;
 pub mod people;
+pub mod phrases;
 pub mod policy;
 pub mod presence;
 pub mod probe;

@@ -1,5 +1,6 @@
 //! Floor 1: bytes to values and back, no state.
 
+pub mod cpim;
 pub mod deflate;
 pub mod dns;
 pub mod http;
@@ -9,6 +10,7 @@ pub mod resource_lists;
 pub mod rlmi;
 pub mod rtp;
 pub mod sdp;
+pub mod sign;
 pub mod sip;
 pub mod summary;
 pub mod winfo;

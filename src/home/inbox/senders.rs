@@ -33,6 +33,19 @@ pub struct Sender {
     named_by: u32,
 }
 
+impl Sender {
+    /// What a person is shown: the name, or the address when there is none. A name that is only claimed must not pass for
+    /// something else, such as a link or another sender's messages in a list: then it is the address too.
+    pub fn shown(&self) -> &str {
+        let is_odd = |name: &str| {
+            let dot_within = |pair: &[u8]| pair[0] == b'.' && !pair[1].is_ascii_whitespace();
+            name.contains([':', ';', '/', '@', '&', '\\']) || name.as_bytes().windows(2).any(dot_within)
+        };
+        let name = self.name.trim();
+        if name.is_empty() || self.is_stranger && is_odd(name) { &self.address } else { name }
+    }
+}
+
 /// All senders.
 pub(super) struct Senders {
     table: Table<Sender, SENDERS>,
@@ -92,11 +105,6 @@ impl Senders {
 
     pub fn len(&self) -> usize {
         self.table.len()
-    }
-
-    #[cfg(test)]
-    pub fn iter(&self) -> impl Iterator<Item = &Sender> {
-        self.table.iter().map(|(_, sender)| sender)
     }
 }
 
@@ -188,6 +196,24 @@ mod tests {
         let long = "\u{4f60}".repeat(17);
         senders.refer((b"b@h", long.as_bytes()), false, 11);
         assert_eq!(senders.get(bob).unwrap().name, "\u{4f60}".repeat(16).as_str());
+    }
+
+    #[test]
+    fn what_is_shown() {
+        for (name, is_stranger, expected) in [
+            ("Bob", true, "Bob"),
+            (" ", false, "b@h"),
+            ("", true, "b@h"),
+            ("Dr. Bob", true, "Dr. Bob"),
+            ("Bob; 2 missed calls from Mum", true, "b@h"),
+            ("evil.example", true, "b@h"),
+            ("Bob & Co", true, "b@h"),
+            ("Bob & Co", false, "Bob & Co"),
+        ] {
+            let mut senders = Senders::new();
+            let handle = senders.refer((b"b@h", name.as_bytes()), is_stranger, 1).unwrap();
+            assert_eq!(senders.get(handle).unwrap().shown(), expected);
+        }
     }
 
     #[test]

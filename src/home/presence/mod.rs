@@ -30,6 +30,7 @@ use crate::base::time::Instant;
 use crate::config::model::State;
 use crate::home::binding::{Binding, Text};
 use crate::home::calls::Calls;
+use crate::home::inbox::Waiting;
 use crate::home::policy::{self, Asker, ByHand, Decision, Event, Kind, Snapshot, Target};
 use crate::home::proxy::Around;
 use crate::home::registrar::Refused;
@@ -69,6 +70,8 @@ pub struct Presence {
 struct One {
     status: Status,
     manual: Option<Manual>,
+    /// What waits for her.
+    waiting: Waiting,
     /// When she last began to say what is no command, and how often since.
     babble: (Instant, u8),
 }
@@ -297,6 +300,28 @@ impl Presence {
                 watches.touch(now, around.stack, it);
             }
         }
+    }
+
+    /// Says how many letters wait for a person: those are told who watch that.
+    pub fn set_waiting(&mut self, now: Instant, stack: &mut Stack, person: usize, waiting: Waiting) {
+        match self.people.get_mut(person) {
+            Some(one) if one.waiting != waiting => one.waiting = waiting,
+            _ => return,
+        }
+        let is_about =
+            |watch: &Watch| watch.package == Package::Summary && watch.subject == Subject::Person(person as u16);
+        for index in 0..WATCHES {
+            if let Some(handle) = self.watches.handle_at(index)
+                && self.watches.get(handle).is_some_and(is_about)
+            {
+                self.watches.touch(now, stack, handle);
+            }
+        }
+    }
+
+    /// How many letters wait for a person.
+    pub fn waiting(&self, person: usize) -> Waiting {
+        self.people.get(person).map_or_else(Waiting::default, |one| one.waiting)
     }
 
     /// Who watches a person has changed: those are told who watch that.

@@ -2,7 +2,7 @@
 //!
 //! Single documents are PIDF and its relatives; lists are `multipart/related` with RLMI (RFC 4662): the first names all
 //! entries, further ones bring those whose documents fit, one NOTIFY after the other. Who watches is watcherinfo in full
-//! (RFC 3858); what waits is a message summary (RFC 3842), whose counts are zero while nothing is kept.
+//! (RFC 3858); what waits is a message summary (RFC 3842) of recordings and texts.
 //!
 //! To who only claims a name a NOTIFY goes back the way its SUBSCRIBE came, and nowhere else: whatever address he writes
 //! into his Contact, nothing is sent there on his word.
@@ -21,6 +21,7 @@ use crate::base::random::{Purpose, Random};
 use crate::base::store::Store;
 use crate::base::text::Writer;
 use crate::base::time::{Instant, UnixTime};
+use crate::home::inbox::Waiting;
 use crate::home::outside::{self, Destination, Onward};
 use crate::home::people::People;
 use crate::home::policy::{Asker, Assurance, Decision};
@@ -68,7 +69,7 @@ enum Body {
     /// Who watches.
     Watchers,
     /// What waits.
-    Summary,
+    Summary(Waiting),
 }
 
 impl Presence {
@@ -268,10 +269,9 @@ impl Presence {
                 Body::Watchers => content.part(winfo::CONTENT_TYPE, out, |out| {
                     self.write_watchers(now, store, watch, out);
                 }),
-                Body::Summary => content.part(summary::CONTENT_TYPE, out, |out| {
+                Body::Summary(waiting) => content.part(summary::CONTENT_TYPE, out, |out| {
                     let account = watch.dialog.part(store, Part::Local);
-                    let none = summary::Counts::default();
-                    summary::Summary { account, voice: none, text: none }.write(out);
+                    summary::Summary { account, voice: waiting.voice, text: waiting.text }.write(out);
                 }),
             }
         })
@@ -290,7 +290,17 @@ impl Presence {
                 }
                 (Body::Watchers, hash.finish())
             }
-            (Package::Summary, _) => (Body::Summary, 1),
+            (Package::Summary, subject) => {
+                let waiting = match subject {
+                    Subject::Person(person) => self.waiting(usize::from(person)),
+                    _ => Waiting::default(),
+                };
+                let mut hash = random.hash(Purpose::Table);
+                for counts in [waiting.voice, waiting.text] {
+                    [counts.new, counts.old].into_iter().for_each(|count| hash.put(&count.to_le_bytes()));
+                }
+                (Body::Summary(waiting), hash.finish().max(1))
+            }
             (Package::Presence, Subject::List(list)) => {
                 let nothing = Body::List { with: 0, is_full: true, is_last: true };
                 let Some(list) = self.lists.get(list) else { return (nothing, 0) };

@@ -1,8 +1,8 @@
 //! SIP-date (RFC 3261 §20.17, the one form of RFC 1123 in GMT): `Sat, 13 Nov 2010 23:29:00 GMT`; and the form that bodies
-//! have (RFC 3339), written only.
+//! have (RFC 3339).
 //!
-//! The weekday is not checked against the date. Other zones are not read: RFC 4475 §3.1.2.12 lets a Date that is wrong be
-//! ignored.
+//! The weekday is not checked against the date. A SIP-date in another zone is not read: RFC 4475 §3.1.2.12 lets a Date that
+//! is wrong be ignored. Of RFC 3339, fractions of a second are skipped.
 
 use super::lex;
 use crate::base::text::Writer;
@@ -33,7 +33,7 @@ pub fn parse(value: &[u8]) -> Option<UnixTime> {
 /// Writes a moment as a SIP-date.
 pub fn write(time: UnixTime, out: &mut Writer<'_>) {
     let (days, seconds) = (time.0 / DAY, time.0 % DAY);
-    let (year, month, day) = date(days);
+    let (year, month, day) = civil(days);
     // 1970-01-01 was a Thursday.
     out.text(WEEKDAYS[((days + 4) % 7) as usize]);
     out.text(", ");
@@ -52,7 +52,7 @@ pub fn write(time: UnixTime, out: &mut Writer<'_>) {
 /// Writes a moment as documents have it: `2010-11-13T23:29:00Z` (RFC 3339 §5.6).
 pub fn write_internet(time: UnixTime, out: &mut Writer<'_>) {
     let (days, seconds) = (time.0 / DAY, time.0 % DAY);
-    let (year, month, day) = date(days);
+    let (year, month, day) = civil(days);
     out.number(year);
     let parts = [month, day, seconds / 3600, seconds / 60 % 60, seconds % 60];
     for (part, separator) in parts.into_iter().zip(["-", "-", "T", ":", ":"]) {
@@ -60,6 +60,42 @@ pub fn write_internet(time: UnixTime, out: &mut Writer<'_>) {
         two_digits(part, out);
     }
     out.text("Z");
+}
+
+/// The moment that documents mean by `2010-11-13T23:29:00.5+01:00` (RFC 3339 §5.6); `None` when it is none, or before 1970.
+pub fn parse_internet(value: &[u8]) -> Option<UnixTime> {
+    let (day_part, rest) = lex::trim(value).split_at_checked(10)?;
+    let [year @ .., b'-', m1, m2, b'-', d1, d2] = day_part else { return None };
+    let (year, month, day) = (number(year)?, number(&[*m1, *m2])?, number(&[*d1, *d2])?);
+    let is_date = (1970..=9999).contains(&year) && (1..=12).contains(&month) && day >= 1;
+    if !is_date || day > days_of_month(year, month) {
+        return None;
+    }
+    let rest = rest.strip_prefix(b"T").or(rest.strip_prefix(b"t")).or(rest.strip_prefix(b" "))?;
+    let (time, rest) = rest.split_at_checked(8)?;
+    let local = days_since_1970(year, month, day) * DAY + seconds_of_day(time)?;
+    let zone = match rest.strip_prefix(b".") {
+        Some(fraction) => {
+            let zone = fraction.iter().position(|byte| !byte.is_ascii_digit()).filter(|digits| *digits > 0)?;
+            &fraction[zone..]
+        }
+        None => rest,
+    };
+    let time = match zone {
+        b"Z" | b"z" => Some(local),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let (hours, minutes) = (number(&[*h1, *h2])?, number(&[*m1, *m2])?);
+            let offset = hours * 3600 + minutes * 60;
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            // East of Greenwich the clock shows more.
+            if *sign == b'+' { local.checked_sub(offset) } else { Some(local + offset) }
+        }
+        _ => None,
+    };
+    // What is read can be written again: a year has four digits.
+    time.filter(|time| *time < days_since_1970(10_000, 1, 1) * DAY).map(UnixTime)
 }
 
 fn seconds_of_day(text: &[u8]) -> Option<u64> {
@@ -111,8 +147,8 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
         - 1
 }
 
-/// Year, month and day of the day that is `days` after 1970-01-01.
-fn date(days: u64) -> (u64, u64, u64) {
+/// Year, month (from 1) and day of the month of the day that is `days` after 1970-01-01.
+pub fn civil(days: u64) -> (u64, u64, u64) {
     let absolute = days.saturating_add(days_before_year(1970));
     // 400 years have 146,097 days, so this is at most one year late; the next line takes that back.
     let mut year = (u128::from(absolute) * 400 / 146_097) as u64 + 1;
@@ -171,6 +207,31 @@ mod tests {
             let mut out = Writer::new(&mut buffer);
             write_internet(UnixTime(time), &mut out);
             assert_eq!(out.written(), text.as_bytes());
+            assert_eq!(parse_internet(text.as_bytes()), Some(UnixTime(time)));
+        }
+    }
+
+    #[test]
+    fn moments_from_elsewhere() {
+        for (text, time) in [
+            ("2010-11-14T00:29:00.25+01:00", Some(1_289_690_940)),
+            ("2010-11-13t15:29:00-08:00", Some(1_289_690_940)),
+            ("2010-11-13 23:29:00z", Some(1_289_690_940)),
+            ("1970-01-01T00:30:00+01:00", None),
+            ("9999-12-31T23:59:59-00:01", None),
+            ("2010-11-13T23:29:00", None),
+            ("2010-11-13T23:29:00.Z", None),
+            ("2010-11-13T23:29:00.123", None),
+            ("2010-02-29T12:00:00Z", None),
+            ("2010-13-01T12:00:00Z", None),
+            ("2010-11-13T24:00:00Z", None),
+            ("2010-11-13T23:29:00+24:00", None),
+            ("2010-11-13T23:29:00+0100", None),
+            ("201-011-13T23:29:00Z", None),
+            ("2010-11-13", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_internet(text.as_bytes()), time.map(UnixTime), "{text}");
         }
     }
 
