@@ -95,7 +95,8 @@ fn storage_options(main: &Main) -> Options {
 
 fn storage_limits(main: &Main) -> Limits {
     let age_s = u32::from(main.keep_days) * 24 * 3600;
-    Limits { owner_bytes: u64::from(main.quota_mb) << 20, owner_records: u32::MAX, age_s }
+    let bytes = |mb: u32| u64::from(mb) << 20;
+    Limits { owner_bytes: bytes(main.quota_mb), owner_records: u32::MAX, total_bytes: bytes(main.spool_mb), age_s }
 }
 
 /// The server, in the one place it has, with keys of its own: one of this start, and one of all its starts.

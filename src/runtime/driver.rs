@@ -257,8 +257,11 @@ impl Driver {
                 Some(Answer::Opened(port, result)) => Input::Opened(port, result),
                 Some(Answer::Closed(stream, reason)) => Input::Closed(stream, reason),
                 None => match self.records.as_mut().and_then(|records| records.next(&mut self.buffer)) {
-                    Some(Event::Restored(key, len, source)) => {
-                        Input::Restored { key, bytes: &self.buffer[..len], source, blob_bytes: 0 }
+                    Some(Event::Restored(key, len, source, blob_bytes)) => {
+                        Input::Restored { key, bytes: &self.buffer[..len], source, blob_bytes }
+                    }
+                    Some(Event::Loaded(ticket, outcome)) => {
+                        Input::Loaded { ticket, outcome: outcome.map(|len| &self.buffer[..len]) }
                     }
                     Some(Event::Stored(ticket, outcome)) => Input::Stored { ticket, outcome },
                     Some(Event::Moved(place)) => Input::Storage(place),
@@ -297,26 +300,37 @@ impl Driver {
                 });
                 self.answers.push_back(Answer::Opened(port, result));
             }
-            Output::Store { ticket, key, owner, len, .. } => {
-                if let Some(records) = &mut self.records {
-                    records.store(ticket, key, owner, &self.buffer[..len.min(self.buffer.len())]);
-                }
+            Output::Store { .. }
+            | Output::Forget { .. }
+            | Output::Load { .. }
+            | Output::Read { .. }
+            | Output::Amend { .. }
+            | Output::Append { .. } => {
+                self.ask_storage(output);
                 self.update_storage_credit();
-            }
-            Output::Forget { ticket, key } => {
-                if let Some(records) = &mut self.records {
-                    records.forget(ticket, key);
-                }
-                self.update_storage_credit();
-            }
-            Output::Load { .. } | Output::Read { .. } | Output::Amend { .. } | Output::Append { .. } => {
-                log::error!("the core asks for what the storage can't do yet");
             }
             Output::ClosePort(port) => {
                 if let Some(socket) = self.ports.get_mut(usize::from(port.0)) {
                     *socket = None;
                 }
             }
+        }
+    }
+}
+
+/// Storage.
+impl Driver {
+    fn ask_storage(&mut self, output: Output) {
+        let Some(records) = &mut self.records else { return };
+        let bytes = |len: usize| &self.buffer[..len.min(self.buffer.len())];
+        match output {
+            Output::Store { ticket, key, owner, len, blob } => records.store(ticket, key, owner, bytes(len), blob),
+            Output::Forget { ticket, key } => records.forget(ticket, key),
+            Output::Load { ticket, key } => records.load(ticket, key),
+            Output::Read { ticket, key, offset, len } => records.read(ticket, key, offset, len),
+            Output::Amend { ticket, key, state } => records.amend(ticket, key, state),
+            Output::Append { ticket, key, len } => records.append(ticket, key, bytes(len)),
+            _ => {}
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Where records are kept: on the disk, which has a thread of its own, or in memory, which is a directory on tmpfs.
 //!
 //! A record goes to the disk when that is ready. Else the journal goes to memory, from where a restart of the daemon
-//! takes it back, and messages are refused: nobody is told that a message is kept when a power cut would lose it.
+//! takes it back, and messages, greetings and loads are refused: nobody is told that a message is kept when a power cut
+//! would lose it.
 //! Authorisations and settings are also kept in the state directory ([`super::state`]), for a reboot without a disk.
 //!
 //! [`RecordStore`] is the loop thread's side. It never blocks: the disk is asked through [`exchange`], whose room is a
 //! credit of the core; memory is written at once. Answers come in the order of the tickets, whatever they went to.
 //!
-//! When a disk comes, its journal is told to the core, which then stores anew what it knows. What has reached the disk is
+//! When a disk comes, its journal is told to the core, then its messages; the core then stores anew what it knows. What has reached the disk is
 //! removed from memory, record by record, so that memory holds what the disk does not. When the disk is lost, everything
 //! in flight is answered with an error before the core is told; it writes its journal to memory then.
 
@@ -23,7 +24,7 @@ use super::state::Remembered;
 use super::{clock, driver::Bell};
 use crate::base::time::Instant;
 use crate::server::contract::{Source, Storage, StoreError, Ticket};
-use crate::spool::{Filter, Key, Kind, Limits, Memory, Meta, Problem, Spool};
+use crate::spool::{BlobStep, Filter, Key, Kind, Limits, Memory, Meta, Problem, Spool};
 use exchange::{Exchange, Report, Reports, Request};
 use job::Job;
 use static_cell::ConstStaticCell;
@@ -73,6 +74,8 @@ pub struct RecordStore {
     reports_done: (usize, usize),
     /// What was forgotten while there was no disk: a disk that comes may still have it.
     forgotten: Vec<Key>,
+    /// At a start, until when the rest of what the disk holds is waited for.
+    patient_until: Option<std::time::Instant>,
     /// To be told next.
     has_moved: bool,
 }
@@ -81,6 +84,8 @@ struct Pending {
     /// `None`: nobody waits for it.
     ticket: Option<Ticket>,
     key: Key,
+    /// Whether it is to be answered with bytes.
+    is_load: bool,
     /// `None`: the worker has it.
     outcome: Option<Outcome>,
 }
@@ -88,10 +93,12 @@ struct Pending {
 /// What the core is to be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// A record that was kept: its payload is so many bytes of the buffer.
-    Restored(Key, usize, Source),
+    /// A record that was kept: its payload is so many bytes of the buffer; and the bytes of its blob.
+    Restored(Key, usize, Source, u32),
     /// A ticket is answered.
     Stored(Ticket, Outcome),
+    /// One of a load is: with so many bytes of the buffer.
+    Loaded(Ticket, Result<usize, StoreError>),
     /// Records are kept elsewhere now.
     Moved(Storage),
 }
@@ -138,12 +145,13 @@ impl RecordStore {
             reports: Reports::default(),
             reports_done: (0, 0),
             forgotten: Vec::new(),
+            patient_until: None,
             has_moved: false,
         }
     }
 
     /// Waits at most so long until it is known whether there is a disk. Afterwards [`RecordStore::next`] tells what was
-    /// kept, and then where records go.
+    /// kept, and then where records go. When there is much to be told, it waits for the rest of it, as it comes, as long.
     pub fn begin(&mut self, limit: Duration) {
         let end = std::time::Instant::now() + limit;
         while self.has_worker && !self.is_disk_known() {
@@ -161,13 +169,15 @@ impl RecordStore {
         } else {
             self.restore_remembered();
         }
-        if !self.is_disk_known() {
+        if self.is_disk_known() {
+            self.patient_until = Some(end);
+        } else {
             self.move_to_memory();
         }
     }
 
     fn is_disk_known(&self) -> bool {
-        self.reports.list.iter().any(|report| matches!(report, Report::Ready | Report::Absent))
+        self.reports.list.iter().any(|report| matches!(report, Report::Journal | Report::Absent))
     }
 
     /// Rings when there is something for [`RecordStore::collect`].
@@ -180,22 +190,21 @@ impl RecordStore {
         self.place != Storage::Disk || self.exchange.has_room()
     }
 
-    /// Keeps a record; answered by [`Event::Stored`].
-    pub fn store(&mut self, ticket: Ticket, key: Key, owner: u32, payload: &[u8]) {
+    /// Keeps a record, and does that with its blob; answered by [`Event::Stored`].
+    pub fn store(&mut self, ticket: Ticket, key: Key, owner: u32, payload: &[u8], blob: BlobStep) {
         let meta = Meta { key, owner, at: clock::wall_clock_if_sure(), blob_bytes: 0 };
         if Remembered::takes(key.kind) {
             self.remembered.put(key, owner, meta.at, payload);
         }
         let outcome = match self.place {
-            Storage::Disk if self.exchange.ask(ticket, Request::Put(meta, payload.len()), payload) => None,
-            Storage::Disk => Some(Err(StoreError::Full)),
-            Storage::Memory if !key.kind.is_message() => Some(self.in_memory(|spool| spool.put(&meta, payload))),
+            Storage::Disk => self.ask(ticket, Request::Put(meta, payload.len(), blob), payload),
+            Storage::Memory if is_journal(key.kind) => Some(self.in_memory(|spool| spool.put(&meta, payload))),
             Storage::Memory | Storage::Absent => Some(Err(StoreError::NoDisk)),
         };
         if self.place != Storage::Disk && outcome == Some(Ok(())) {
             self.forgotten.retain(|forgotten| *forgotten != key);
         }
-        self.pending.push_back(Pending { ticket: Some(ticket), key, outcome });
+        self.pending.push_back(Pending { ticket: Some(ticket), key, is_load: false, outcome });
     }
 
     /// Forgets a record; answered by [`Event::Stored`].
@@ -204,8 +213,7 @@ impl RecordStore {
             self.remembered.remove(key);
         }
         let outcome = match self.place {
-            Storage::Disk if self.exchange.ask(ticket, Request::Remove(key), &[]) => None,
-            Storage::Disk => Some(Err(StoreError::Full)),
+            Storage::Disk => self.ask(ticket, Request::Remove(key), &[]),
             Storage::Memory => Some(self.in_memory(|spool| spool.remove(key).map(drop))),
             Storage::Absent => Some(Err(StoreError::NoDisk)),
         };
@@ -218,7 +226,50 @@ impl RecordStore {
             }
             self.forgotten.push(key);
         }
-        self.pending.push_back(Pending { ticket: Some(ticket), key, outcome });
+        self.pending.push_back(Pending { ticket: Some(ticket), key, is_load: false, outcome });
+    }
+
+    /// Sets the first byte of a record; answered by [`Event::Stored`].
+    pub fn amend(&mut self, ticket: Ticket, key: Key, state: u8) {
+        let outcome = match self.place {
+            Storage::Disk => self.ask(ticket, Request::Amend(key, state), &[]),
+            Storage::Memory if is_journal(key.kind) => {
+                let mut payload = std::vec![0; exchange::PAYLOAD_BYTES_MAX];
+                Some(self.in_memory(|spool| spool.amend(key, state, &mut payload)))
+            }
+            Storage::Memory | Storage::Absent => Some(Err(StoreError::NoDisk)),
+        };
+        self.pending.push_back(Pending { ticket: Some(ticket), key, is_load: false, outcome });
+    }
+
+    /// Appends to the blob of a record; answered by [`Event::Stored`].
+    pub fn append(&mut self, ticket: Ticket, key: Key, bytes: &[u8]) {
+        self.ask_of_disk(ticket, key, Request::Append(key, bytes.len()), bytes);
+    }
+
+    /// Reads a record; answered by [`Event::Loaded`].
+    pub fn load(&mut self, ticket: Ticket, key: Key) {
+        self.ask_of_disk(ticket, key, Request::Load(key), &[]);
+    }
+
+    /// Reads a part of the blob of a record; answered by [`Event::Loaded`].
+    pub fn read(&mut self, ticket: Ticket, key: Key, offset: u32, len: u32) {
+        self.ask_of_disk(ticket, key, Request::Read(key, offset, len), &[]);
+    }
+
+    /// Asks for what only a disk can do.
+    fn ask_of_disk(&mut self, ticket: Ticket, key: Key, request: Request, payload: &[u8]) {
+        let is_load = matches!(request, Request::Load(_) | Request::Read(..));
+        let outcome = match self.place {
+            Storage::Disk => self.ask(ticket, request, payload),
+            Storage::Memory | Storage::Absent => Some(Err(StoreError::NoDisk)),
+        };
+        self.pending.push_back(Pending { ticket: Some(ticket), key, is_load, outcome });
+    }
+
+    /// Hands a request to the worker; an outcome when that has no room for it.
+    fn ask(&mut self, ticket: Ticket, request: Request, payload: &[u8]) -> Option<Outcome> {
+        if self.exchange.ask(ticket, request, payload) { None } else { Some(Err(StoreError::Full)) }
     }
 
     /// Takes what the worker has to say, to be told by [`RecordStore::next`].
@@ -239,7 +290,7 @@ impl RecordStore {
     pub fn next(&mut self, buffer: &mut [u8]) -> Option<Event> {
         if let Some((key, payload)) = self.restored.pop_front() {
             buffer[..payload.len()].copy_from_slice(&payload);
-            return Some(Event::Restored(key, payload.len(), Source::Memory));
+            return Some(Event::Restored(key, payload.len(), Source::Memory, 0));
         }
         loop {
             if let Some(event) = self.next_answer() {
@@ -248,30 +299,63 @@ impl RecordStore {
             if core::mem::take(&mut self.has_moved) {
                 return Some(Event::Moved(self.place));
             }
-            let report = *self.reports.list.get(self.reports_done.0)?;
-            self.reports_done.0 += 1;
+            let report = self.next_report()?;
             match report {
                 Report::Done(ticket, outcome) => self.done(ticket, outcome),
+                Report::Loaded(ticket, outcome) => {
+                    let outcome = outcome.map(|len| self.take_payload(len, buffer));
+                    self.done(ticket, outcome.map(drop));
+                    // All before it were told.
+                    self.pending.pop_front();
+                    return Some(Event::Loaded(ticket, outcome));
+                }
                 Report::Found(meta, len) => {
-                    let from = self.reports_done.1;
-                    self.reports_done.1 += len;
+                    self.take_payload(len, buffer);
                     if self.forgotten.contains(&meta.key) {
                         continue;
                     }
-                    buffer[..len].copy_from_slice(&self.reports.bytes[from..from + len]);
                     if Remembered::takes(meta.key.kind) {
                         self.remembered.put(meta.key, meta.owner, meta.at, &buffer[..len]);
                     }
-                    return Some(Event::Restored(meta.key, len, Source::Disk));
+                    return Some(Event::Restored(meta.key, len, Source::Disk, meta.blob_bytes));
                 }
+                Report::Journal => {}
                 Report::Ready => {
+                    self.patient_until = None;
                     self.place = Storage::Disk;
                     self.has_moved = true;
                     self.forget_on_disk();
                 }
-                Report::Absent => self.move_to_memory(),
+                Report::Absent => {
+                    self.patient_until = None;
+                    self.move_to_memory();
+                }
             }
         }
+    }
+
+    /// The next report of the worker. At a start, while a disk tells what it holds, its reports are waited for.
+    fn next_report(&mut self) -> Option<Report> {
+        while self.reports_done.0 == self.reports.list.len() {
+            let left = self.patient_until?.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                self.patient_until = None;
+                return None;
+            }
+            self.exchange.await_report(left);
+            self.collect();
+        }
+        let report = self.reports.list[self.reports_done.0];
+        self.reports_done.0 += 1;
+        Some(report)
+    }
+
+    /// Copies the payload of the report at hand; its length.
+    fn take_payload(&mut self, len: usize, buffer: &mut [u8]) -> usize {
+        let from = self.reports_done.1;
+        self.reports_done.1 += len;
+        buffer[..len].copy_from_slice(&self.reports.bytes[from..from + len]);
+        len
     }
 
     /// What is done by the time, every few seconds.
@@ -319,8 +403,12 @@ impl RecordStore {
     fn next_answer(&mut self) -> Option<Event> {
         loop {
             let outcome = self.pending.front()?.outcome?;
-            if let Some(ticket) = self.pending.pop_front()?.ticket {
-                return Some(Event::Stored(ticket, outcome));
+            let Pending { ticket, is_load, .. } = self.pending.pop_front()?;
+            match (ticket, outcome) {
+                (None, _) => {}
+                // What is loaded is told by the report that brings it.
+                (Some(ticket), Err(error)) if is_load => return Some(Event::Loaded(ticket, Err(error))),
+                (Some(ticket), outcome) => return Some(Event::Stored(ticket, outcome)),
             }
         }
     }
@@ -329,7 +417,7 @@ impl RecordStore {
     fn forget_on_disk(&mut self) {
         for key in core::mem::take(&mut self.forgotten) {
             if self.exchange.ask(NOBODY, Request::Remove(key), &[]) {
-                self.pending.push_back(Pending { ticket: None, key, outcome: None });
+                self.pending.push_back(Pending { ticket: None, key, is_load: false, outcome: None });
             }
         }
     }
@@ -342,7 +430,8 @@ impl RecordStore {
         debug_assert!(pending.ticket.is_none_or(|asked| asked == ticket), "answers come in order");
         pending.outcome = Some(outcome);
         let key = pending.key;
-        if outcome.is_ok() && self.memory.as_ref().is_some_and(|spool| spool.find(key).is_some()) {
+        let is_durable = outcome.is_ok() && !pending.is_load;
+        if is_durable && self.memory.as_ref().is_some_and(|spool| spool.find(key).is_some()) {
             // The disk has it, or is to have it no more: what memory says of it is out of date.
             let _ = self.in_memory(|spool| spool.remove(key).map(drop));
         }
@@ -424,12 +513,19 @@ pub fn disk_tables() -> &'static mut Memory {
 
 type MemoryProblem = Problem<disk::DiskError>;
 
+/// Whether memory may keep it: what it holds is lost with the power.
+fn is_journal(kind: Kind) -> bool {
+    !kind.is_message() && !kind.has_blob()
+}
+
 /// What the core is told of a problem.
 fn store_error<E>(problem: &Problem<E>) -> StoreError {
     match problem {
         Problem::Full | Problem::TooMany => StoreError::Full,
         Problem::NeverFits => StoreError::TooLarge,
         Problem::Quota => StoreError::Quota,
+        Problem::Unknown => StoreError::Unknown,
+        Problem::Small(_) => StoreError::TooLarge,
         _ => StoreError::Failed,
     }
 }

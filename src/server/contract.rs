@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 use crate::base::net::{LocalAddress, PeerIdentity, Port, PortSet, Stream, Transport};
 use crate::base::time::UnixTime;
 use crate::config::model::{Model, Peer};
+pub use crate::spool::BlobStep;
 use crate::spool::Key;
 
 /// What a start begins with.
@@ -130,17 +131,6 @@ pub enum Source {
     Memory,
     /// On the disk.
     Disk,
-}
-
-/// What a store does with the blob of its record (a voice message or a greeting).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BlobStep {
-    /// Nothing: the record has none, or it stays as it is.
-    None,
-    /// An empty one is created, which [`Output::Append`] fills; the record is kept with 0 bytes of it until it is closed.
-    Open,
-    /// What was appended is all: it becomes durable, then the record with its length.
-    Close,
 }
 
 /// Why something could not be stored or loaded.

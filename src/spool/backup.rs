@@ -1,8 +1,8 @@
 //! Backup and restore: all live records and their blobs as one stream.
 //!
 //! The stream: [`MAGIC`], the format version in one byte, then items. An item is its length (32 bits, little-endian), so
-//! many bytes, and their CRC-32. The first byte says what it is: a part of a blob (id in 8 bytes, bytes), a record
-//! (`Head` in postcard, payload), or the end (number of items before it in 8 bytes, the CRC-32 over their CRCs). The
+//! many bytes, and their CRC-32. The first byte says what it is: a part of a voice message's blob (id in 8 bytes, bytes),
+//! of another kind's (kind in one byte, id in 8, bytes), a record (`Head` in postcard, payload), or the end (number of items before it in 8 bytes, the CRC-32 over their CRCs). The
 //! parts of a blob stand before its record, as they are written to a disk. Restoring adds what is missing: a key that is
 //! there stays as it is, and nothing is removed. The stream is read twice, first to see that it is whole. Quotas of owners
 //! don't hold for it. Encryption is left to whoever keeps the file.
@@ -79,6 +79,7 @@ struct Head {
 }
 
 const BLOB: u8 = b'b';
+const BLOB_OF_KIND: u8 = b'k';
 const RECORD: u8 = b'r';
 const END: u8 = b'e';
 /// Bytes of a postcard [`Head`] at most, with the byte that says what it is.
@@ -136,14 +137,16 @@ fn write_record<D: Disk, W: Write>(
     while done < meta.blob_bytes {
         // Whoever reads it has a byte for what it is and the id in the same buffer.
         let part_bytes = buffer.len() - BUFFER_BYTES / 2;
-        match spool.blob_read(meta.key.id, done, &mut buffer[..part_bytes]) {
+        match spool.blob_read(meta.key, done, &mut buffer[..part_bytes]) {
             Ok(len) => {
-                let part = [&[BLOB][..], &meta.key.id.to_le_bytes(), &buffer[..len]];
+                let name = [BLOB_OF_KIND, meta.key.kind.to_byte()];
+                let name = if meta.key.kind == Kind::Voice { &[BLOB][..] } else { &name };
+                let part = [name, &meta.key.id.to_le_bytes(), &buffer[..len]];
                 items.put(out, &part).map_err(BackupProblem::Stream)?;
                 done += len as u32;
             }
             // The parts before it are skipped by whoever reads them.
-            Err(Problem::BlobGone) => return Ok(false),
+            Err(Problem::BlobGone | Problem::Unknown) => return Ok(false),
             Err(problem) => return Err(BackupProblem::Spool(problem)),
         }
     }
@@ -195,27 +198,28 @@ struct Restore<'a, 'm, D: Disk> {
     spool: &'a mut Spool<'m, D>,
     count: Count,
     /// The blob that is being written.
-    blob: Option<u64>,
+    blob: Option<Key>,
 }
 
 impl<D: Disk> Restore<'_, '_, D> {
     fn item(&mut self, item: &Item<'_>) -> Result<(), Problem<D::Error>> {
         match item {
-            Item::Blob(id, bytes) => self.blob(*id, bytes),
+            Item::Blob(key, bytes) => self.blob(*key, bytes),
             Item::Record(meta, payload) => self.record(meta, payload),
         }
     }
 
-    fn blob(&mut self, id: u64, bytes: &[u8]) -> Result<(), Problem<D::Error>> {
-        if self.spool.find(Key { kind: Kind::Voice, id }).is_some() {
+    fn blob(&mut self, key: Key, bytes: &[u8]) -> Result<(), Problem<D::Error>> {
+        // A kind of a newer version may have blobs where it has none here.
+        if self.spool.find(key).is_some() || !key.kind.has_blob() {
             return Ok(());
         }
-        if self.blob != Some(id) {
+        if self.blob != Some(key) {
             self.abandon()?;
-            self.spool.blob_create(id)?;
-            self.blob = Some(id);
+            self.spool.blob_create(key)?;
+            self.blob = Some(key);
         }
-        self.spool.blob_write(id, bytes)
+        self.spool.blob_write(key, bytes)
     }
 
     fn record(&mut self, meta: &Meta, payload: &[u8]) -> Result<(), Problem<D::Error>> {
@@ -229,7 +233,8 @@ impl<D: Disk> Restore<'_, '_, D> {
             self.count.damaged += 1;
             return self.abandon();
         }
-        self.spool.add(meta, payload, &Limits::NONE)?;
+        let limits = Limits { total_bytes: self.spool.limits.total_bytes, ..Limits::NONE };
+        self.spool.add(meta, payload, &limits)?;
         self.blob = None;
         self.count.records += 1;
         Ok(())
@@ -237,14 +242,13 @@ impl<D: Disk> Restore<'_, '_, D> {
 
     /// Whether the blob that was just written is the one that the record tells of.
     fn has_blob(&mut self, meta: &Meta) -> Result<bool, Problem<D::Error>> {
-        let is_its_own = meta.key.kind == Kind::Voice && self.blob == Some(meta.key.id);
-        Ok(is_its_own && self.spool.blob_finish(meta.key.id)? == meta.blob_bytes)
+        Ok(self.blob == Some(meta.key) && self.spool.blob_close(meta.key)? == meta.blob_bytes)
     }
 
     /// Drops a blob whose record did not come.
     fn abandon(&mut self) -> Result<(), Problem<D::Error>> {
         match self.blob.take() {
-            Some(id) if self.spool.usable().is_ok() => self.spool.blob_drop(id),
+            Some(key) if self.spool.usable().is_ok() => self.spool.blob_drop(key),
             _ => Ok(()),
         }
     }
@@ -283,7 +287,7 @@ impl Items {
 }
 
 enum Item<'b> {
-    Blob(u64, &'b [u8]),
+    Blob(Key, &'b [u8]),
     Record(Meta, &'b [u8]),
 }
 
@@ -309,7 +313,11 @@ fn read_items<E, R: Read>(
         match bytes.split_first() {
             Some((&BLOB, rest)) => {
                 let (id, bytes) = rest.split_first_chunk().ok_or(BackupProblem::Damaged)?;
-                tell(Item::Blob(u64::from_le_bytes(*id), bytes))?;
+                tell(Item::Blob(Key { kind: Kind::Voice, id: u64::from_le_bytes(*id) }, bytes))?;
+            }
+            Some((&BLOB_OF_KIND, [kind, rest @ ..])) => {
+                let (id, bytes) = rest.split_first_chunk().ok_or(BackupProblem::Damaged)?;
+                tell(Item::Blob(Key { kind: Kind::from_byte(*kind), id: u64::from_le_bytes(*id) }, bytes))?;
             }
             Some((&RECORD, rest)) => {
                 let (head, payload) = postcard::take_from_bytes::<Head>(rest).map_err(|_| BackupProblem::Damaged)?;

@@ -7,6 +7,8 @@ use core::fmt;
 
 use embedded_io::{ErrorType, Read, Seek, Write};
 
+use super::record::{Key, Kind};
+
 /// The files of a spool. Everything else in its folder is foreign: never told of, touched or counted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum FileName {
@@ -14,8 +16,10 @@ pub enum FileName {
     Marker,
     /// `log-0007`: a segment of the log.
     Segment(u16),
-    /// `blob-00000000000000af`: what is too large for the log, by the id of its record.
+    /// `blob-00000000000000af`: the sound of a voice message, by the id of its record.
     Blob(u64),
+    /// `greeting-00000000000000af`: the sound of a greeting, by the id of its record.
+    Greeting(u64),
 }
 
 impl FileName {
@@ -29,9 +33,28 @@ impl FileName {
             let number = digits.parse().ok().filter(|_| is_plain)?;
             return (digits.len() == 4 || number > 9999).then_some(Self::Segment(number));
         }
-        let digits = name.strip_prefix("blob-")?;
-        let is_plain = digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        u64::from_str_radix(digits, 16).ok().filter(|_| is_plain).map(Self::Blob)
+        match name.strip_prefix("greeting-") {
+            Some(digits) => parse_id(digits).map(Self::Greeting),
+            None => parse_id(name.strip_prefix("blob-")?).map(Self::Blob),
+        }
+    }
+
+    /// The file with the blob of a record; `None` for a kind that has none.
+    pub const fn of_blob(key: Key) -> Option<Self> {
+        match key.kind {
+            Kind::Voice => Some(Self::Blob(key.id)),
+            Kind::Greeting => Some(Self::Greeting(key.id)),
+            _ => None,
+        }
+    }
+
+    /// The record whose blob is in this file; `None` when it is no blob.
+    pub const fn blob_key(self) -> Option<Key> {
+        match self {
+            Self::Blob(id) => Some(Key { kind: Kind::Voice, id }),
+            Self::Greeting(id) => Some(Key { kind: Kind::Greeting, id }),
+            Self::Marker | Self::Segment(_) => None,
+        }
     }
 }
 
@@ -41,8 +64,14 @@ impl fmt::Display for FileName {
             Self::Marker => f.write_str(MARKER),
             Self::Segment(number) => write!(f, "log-{number:04}"),
             Self::Blob(id) => write!(f, "blob-{id:016x}"),
+            Self::Greeting(id) => write!(f, "greeting-{id:016x}"),
         }
     }
+}
+
+fn parse_id(digits: &str) -> Option<u64> {
+    let is_plain = digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    u64::from_str_radix(digits, 16).ok().filter(|_| is_plain)
 }
 
 const MARKER: &str = "pcsd-spool";
@@ -86,12 +115,20 @@ mod tests {
 
     #[test]
     fn names_round_trip_and_foreign_ones_are_not_ours() {
-        for name in [FileName::Marker, FileName::Segment(7), FileName::Segment(65_535), FileName::Blob(0xaf)] {
+        let blobs = [FileName::Blob(0xaf), FileName::Greeting(u64::MAX)];
+        for name in [FileName::Marker, FileName::Segment(7), FileName::Segment(65_535)].into_iter().chain(blobs) {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
         }
+        for name in blobs {
+            assert_eq!(name.blob_key().and_then(FileName::of_blob), Some(name));
+        }
+        assert_eq!(FileName::of_blob(Key { kind: Kind::Text, id: 1 }), None);
+        assert_eq!(FileName::Greeting(0xaf).to_string(), "greeting-00000000000000af");
         assert_eq!(FileName::Segment(7).to_string(), "log-0007");
         assert_eq!(FileName::Blob(0xaf).to_string(), "blob-00000000000000af");
-        for foreign in ["", "pcsd", "pcsd-spool~", "log-7", "log-00007", "log-+007", "log-99999", "blob-af"] {
+        for foreign in
+            ["", "pcsd", "pcsd-spool~", "log-7", "log-00007", "log-+007", "log-99999", "blob-af", "greeting-af"]
+        {
             assert_eq!(FileName::parse(foreign), None, "{foreign}");
         }
         assert_eq!(FileName::parse("blob-00000000000000AF"), None);

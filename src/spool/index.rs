@@ -83,6 +83,17 @@ impl Entry {
         self.place
     }
 
+    /// The same with a blob of another length.
+    const fn with_blob_bytes(self, blob_bytes: u32) -> Self {
+        Self { blob_bytes, ..self }
+    }
+
+    /// What it takes of all that messages and blobs may take.
+    fn bounded_bytes(&self) -> u64 {
+        let own = if self.key().kind.is_message() { self.size() } else { 0 };
+        u64::from(own) + u64::from(self.blob_bytes)
+    }
+
     /// What it takes of its owner's quota.
     fn quota_bytes(&self) -> u64 {
         u64::from(self.size()) + u64::from(self.blob_bytes)
@@ -123,6 +134,8 @@ pub(super) struct Records {
     random: Random,
     /// There were more owners than the table holds: what they have is counted anew each time.
     is_crowded: bool,
+    /// Bytes of all messages in the log and of all blobs.
+    bounded_bytes: u64,
 }
 
 struct Owner {
@@ -139,6 +152,7 @@ impl Records {
             owner_cells: Index::new(),
             random: Random::new(),
             is_crowded: false,
+            bounded_bytes: 0,
         }
     }
 
@@ -150,6 +164,7 @@ impl Records {
         self.owner_cells = Index::new();
         self.random.seed(key, key);
         self.is_crowded = false;
+        self.bounded_bytes = 0;
     }
 
     pub fn len(&self) -> usize {
@@ -183,6 +198,17 @@ impl Records {
         }
         self.count(&entry, true);
         Ok(old)
+    }
+
+    /// Sets the length of a record's blob, if there is such a record; gives the former one.
+    pub fn set_blob_bytes(&mut self, key: Key, blob_bytes: u32) -> Option<u32> {
+        let at = self.position(key)?;
+        let old = self.entries[at];
+        self.entries[at] = old.with_blob_bytes(blob_bytes);
+        // In this order, so that the owner of this one record is not forgotten in between.
+        self.count(&old.with_blob_bytes(blob_bytes), true);
+        self.count(&old, false);
+        Some(old.blob_bytes)
     }
 
     /// Takes the entry with this key out.
@@ -232,7 +258,17 @@ impl Records {
         self.owner(owner).map_or(Usage::default(), |at| self.owners[at].usage)
     }
 
+    /// Bytes of all messages in the log and of all blobs.
+    pub fn bounded_bytes(&self) -> u64 {
+        self.bounded_bytes
+    }
+
     fn count(&mut self, entry: &Entry, is_added: bool) {
+        if is_added {
+            self.bounded_bytes += entry.bounded_bytes();
+        } else {
+            self.bounded_bytes -= entry.bounded_bytes();
+        }
         if !entry.key().kind.is_message() || self.is_crowded {
             return;
         }
@@ -355,7 +391,21 @@ mod tests {
             assert_eq!(records.find(Key { kind: Kind::Text, id }), model.get(&id));
             let count = model.values().filter(|entry| entry.owner == owner).count() as u32;
             assert_eq!(records.usage(owner), Usage { records: count, bytes: u64::from(count) * 160 });
+            assert_eq!(records.bounded_bytes(), model.len() as u64 * 160);
         }
+    }
+
+    #[test]
+    fn a_blob_that_grows_counts() {
+        let mut records = Box::new(Records::new());
+        records.put(entry(Kind::Voice, 1, 7, 1)).unwrap();
+        records.put(entry(Kind::Greeting, 2, 7, 2)).unwrap();
+        records.put(entry(Kind::Binding, 3, 7, 3).with_blob_bytes(0)).unwrap();
+        assert_eq!(records.set_blob_bytes(Key { kind: Kind::Voice, id: 1 }, 500), Some(100));
+        assert_eq!(records.set_blob_bytes(Key { kind: Kind::Greeting, id: 2 }, 50), Some(100));
+        assert_eq!(records.set_blob_bytes(Key { kind: Kind::Voice, id: 9 }, 50), None);
+        assert_eq!(records.usage(7), Usage { records: 1, bytes: 560 });
+        assert_eq!(records.bounded_bytes(), 560 + 50);
     }
 
     #[test]

@@ -114,7 +114,10 @@ impl<D: Disk> Spool<'_, D> {
         let sequence = self.next_sequence;
         let removed = if purpose == Purpose::Remove { REMOVED } else { 0 };
         let payload_crc = record::payload_crc(self.seed, sequence, payload);
-        let header = Header { meta: *meta, flags: removed | self.first(), length, sequence, payload_crc };
+        // One whose blob still grows is told by the length of the file.
+        let blob_bytes = if self.is_blob_open(meta.key) { 0 } else { meta.blob_bytes };
+        let header =
+            Header { meta: Meta { blob_bytes, ..*meta }, flags: removed | self.first(), length, sequence, payload_crc };
         let place = self.write_record(&header, payload)?;
         self.next_sequence += 1;
         match purpose {

@@ -35,6 +35,7 @@ use core::fmt;
 
 use heapless::Vec;
 
+pub use blob::BlobStep;
 pub use disk::{Disk, Durable, FileName};
 pub use index::{Filter, Usage};
 pub use mount::Report;
@@ -77,9 +78,11 @@ pub struct Spool<'m, D: Disk> {
     undead_records: usize,
     undead_bytes: u64,
     damaged_bytes: u64,
-    /// Blobs to remove after the next commit.
-    doomed_blobs: Vec<u64, DOOMED_BLOBS>,
+    /// Blobs to remove after the next commit, by their records.
+    doomed_blobs: Vec<Key, DOOMED_BLOBS>,
     open_blobs: Vec<blob::Open<D::File>, OPEN_BLOBS>,
+    /// Records whose blobs were open when the power went.
+    adopted: Vec<Key, OPEN_BLOBS>,
     expiry_cursor: usize,
 }
 
@@ -97,13 +100,15 @@ pub struct Limits {
     pub owner_bytes: u64,
     /// Messages of one owner.
     pub owner_records: u32,
+    /// Bytes of all messages in the log and of all blobs, those of greetings too.
+    pub total_bytes: u64,
     /// Seconds after which a message is dropped by [`Spool::expire`]; 0 for never.
     pub age_s: u32,
 }
 
 impl Limits {
     /// No limits but those of the disk.
-    pub const NONE: Self = Self { owner_bytes: u64::MAX, owner_records: u32::MAX, age_s: 0 };
+    pub const NONE: Self = Self { owner_bytes: u64::MAX, owner_records: u32::MAX, total_bytes: u64::MAX, age_s: 0 };
 }
 
 /// Why something was not done.
@@ -152,7 +157,7 @@ pub struct State {
     pub bytes: u64,
     /// Bytes of blobs.
     pub blob_bytes: u64,
-    /// Bytes that messages could still take in the log, if all segments can be created.
+    /// Bytes that messages could still take in the log, if all segments can be created, and under the limits.
     pub free_bytes: u64,
     /// Bytes found damaged since it was mounted, by the mount too.
     pub damaged_bytes: u64,
@@ -170,7 +175,8 @@ enum Phase {
 }
 
 const DOOMED_BLOBS: usize = 16;
-const OPEN_BLOBS: usize = 4;
+/// As many recordings as the answering machine makes at once, and a greeting.
+const OPEN_BLOBS: usize = 9;
 /// Bytes that are read or written at once.
 const CHUNK_BYTES: usize = 4096;
 /// Entries that are looked up at once when records are told in order.
@@ -220,11 +226,13 @@ impl<'m, D: Disk> Spool<'m, D> {
             damaged_bytes: 0,
             doomed_blobs: Vec::new(),
             open_blobs: Vec::new(),
+            adopted: Vec::new(),
             expiry_cursor: 0,
         }
     }
 
-    /// Writes a record; durable after [`Spool::commit`]. It takes the place of the one with its key.
+    /// Writes a record; durable after [`Spool::commit`]. It takes the place of the one with its key. While its blob is
+    /// open, the length of that counts instead of what `meta` says.
     ///
     /// `Full`, `NeverFits`, `TooMany`, `Quota`: nothing was kept, and what was there still is.
     pub fn put(&mut self, meta: &Meta, payload: &[u8]) -> Result<(), Problem<D::Error>> {
@@ -238,10 +246,12 @@ impl<'m, D: Disk> Spool<'m, D> {
         if meta.key.kind.to_byte() == record::SEGMENT_KIND || self.next_sequence > record::SEQUENCE_MAX {
             return Err(Problem::NeverFits);
         }
+        let meta = &Meta { blob_bytes: self.open_blob_bytes(meta.key).unwrap_or(meta.blob_bytes), ..*meta };
         let old = self.memory.records.find(meta.key).copied();
         if meta.key.kind.is_message() {
             self.within_quota(meta, size, old.as_ref(), limits)?;
         }
+        self.within_total(meta, size, old.as_ref(), limits)?;
         if old.is_none() && self.memory.records.len() + self.undead_records >= SPOOL_RECORDS {
             self.commit()?;
             if self.memory.records.is_full() {
@@ -252,11 +262,32 @@ impl<'m, D: Disk> Spool<'m, D> {
         self.append(meta, payload, log::Purpose::Put)
     }
 
+    /// Sets the first byte of a record's payload, and leaves everything else of it as it is; durable after
+    /// [`Spool::commit`]. `buffer` takes the payload. As a removal, it works on a full disk. `Unknown`: there is no such
+    /// record, or nothing in it.
+    pub fn amend(&mut self, key: Key, state: u8, buffer: &mut [u8]) -> Result<(), Problem<D::Error>> {
+        self.usable()?;
+        let entry = *self.memory.records.find(key).ok_or(Problem::Unknown)?;
+        let len = self.read_payload(&entry, buffer)?;
+        let payload = &mut buffer[..len];
+        match payload.first_mut() {
+            None => Err(Problem::Unknown),
+            Some(first) if *first == state => Ok(()),
+            Some(first) => {
+                *first = state;
+                // Never more live than before: of the two, one counts after any accident.
+                self.append(&entry.meta(), payload, log::Purpose::Put)
+            }
+        }
+    }
+
     /// Removes a record; durable after [`Spool::commit`]. Says whether there was one: an unknown key writes nothing.
     pub fn remove(&mut self, key: Key) -> Result<bool, Problem<D::Error>> {
         self.usable()?;
-        let Some(entry) = self.memory.records.find(key).copied() else { return Ok(false) };
-        let has_blob = entry.meta().blob_bytes > 0 || key.kind == Kind::Voice;
+        if self.memory.records.find(key).is_none() {
+            return Ok(false);
+        }
+        let has_blob = key.kind.has_blob();
         if has_blob && self.doomed_blobs.is_full() {
             self.commit()?;
         }
@@ -264,7 +295,8 @@ impl<'m, D: Disk> Spool<'m, D> {
         self.append(&meta, &[], log::Purpose::Remove)?;
         if has_blob {
             // There is room: a commit empties the list.
-            let _ = self.doomed_blobs.push(key.id);
+            let _ = self.doomed_blobs.push(key);
+            self.open_blobs.retain(|open| open.key != key);
         }
         Ok(true)
     }
@@ -371,7 +403,7 @@ impl<'m, D: Disk> Spool<'m, D> {
             records: self.memory.records.len(),
             bytes: self.live_bytes,
             blob_bytes: self.blob_bytes,
-            free_bytes: self.capacity(SPOOL_SEGMENTS, true).saturating_sub(self.live_bytes),
+            free_bytes: self.free_bytes(),
             damaged_bytes: self.damaged_bytes,
             segments,
             free_segments: self.free_segments(),
@@ -396,6 +428,11 @@ impl<'m, D: Disk> Spool<'m, D> {
     /// Gives the disk back; what was not committed may be lost.
     pub fn into_disk(self) -> D {
         self.disk
+    }
+
+    fn free_bytes(&self) -> u64 {
+        let in_log = self.capacity(SPOOL_SEGMENTS, true).saturating_sub(self.live_bytes);
+        in_log.min(self.limits.total_bytes.saturating_sub(self.memory.records.bounded_bytes()))
     }
 
     fn usable(&self) -> Result<(), Problem<D::Error>> {
@@ -428,6 +465,25 @@ impl<'m, D: Disk> Spool<'m, D> {
         }
         let is_within = records < limits.owner_records && bytes.saturating_add(new_bytes) <= limits.owner_bytes;
         if is_within { Ok(()) } else { Err(Problem::Quota) }
+    }
+
+    /// Whether all messages and blobs together have room for a record, and its blob.
+    fn within_total(
+        &self,
+        meta: &Meta,
+        size: u32,
+        old: Option<&Entry>,
+        limits: &Limits,
+    ) -> Result<(), Problem<D::Error>> {
+        let bytes = |size: u32, blob_bytes: u32| {
+            u64::from(if meta.key.kind.is_message() { size } else { 0 }) + u64::from(blob_bytes)
+        };
+        let new_bytes = bytes(size, meta.blob_bytes);
+        let old_bytes = old.map_or(0, |old| bytes(old.size(), old.meta().blob_bytes));
+        let total = self.memory.records.bounded_bytes() - old_bytes;
+        // What is there already may be replaced, whatever the limit is now.
+        let is_within = new_bytes <= old_bytes || total.saturating_add(new_bytes) <= limits.total_bytes;
+        if is_within { Ok(()) } else { Err(Problem::Full) }
     }
 
     /// What a call that writes makes of an error: no room is no harm, everything else fails the spool.

@@ -7,7 +7,7 @@ use embedded_io::Write;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use super::index::{Entry, Filter, Place};
+use super::index::{Entry, Place};
 use super::log::{self, Head, Next, SEGMENT_START, SegmentHead, Slot};
 use super::record::{self, FIRST, HEADER_BYTES, Header, Key, Kind, Meta, REMOVED, SEGMENT_KIND};
 use super::window::{Window, read_at};
@@ -35,6 +35,8 @@ pub struct Report {
     pub gone_blobs: usize,
     /// Blobs without a record. A mount removes them.
     pub orphans: usize,
+    /// Blobs that were still being appended to. A mount takes them as they are.
+    pub unfinished_blobs: usize,
     /// Whether cleaning had been interrupted and begins again.
     pub is_cleaning_undone: bool,
 }
@@ -47,6 +49,7 @@ impl fmt::Display for Report {
             (self.lost_segments as u64, "lost segments"),
             (self.gone_blobs as u64, "records without their blob"),
             (self.orphans as u64, "blobs without a record"),
+            (self.unfinished_blobs as u64, "unfinished blobs"),
             (self.torn_bytes, "bytes of unfinished writes"),
         ];
         findings.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(f, ", {count} {what}"))
@@ -137,6 +140,7 @@ impl<D: Disk> Spool<'_, D> {
         self.suspect = None;
         self.phase = Phase::Mounted;
         self.damaged_bytes = survey.report.damaged_bytes;
+        self.settle_adopted()?;
         Ok(survey.report)
     }
 
@@ -159,8 +163,8 @@ impl<D: Disk> Spool<'_, D> {
         for (at, slot) in order.iter().enumerate() {
             self.scan(*slot, at + 1 == order.len(), &mut survey)?;
         }
-        self.sum_up(&mut survey.report);
         self.survey_blobs(&mut survey.report)?;
+        self.sum_up(&mut survey.report);
         survey.report.segments = order.len();
         Ok(survey)
     }
@@ -181,6 +185,7 @@ impl<D: Disk> Spool<'_, D> {
         self.undead_bytes = 0;
         self.doomed_blobs.clear();
         self.open_blobs.clear();
+        self.adopted.clear();
         self.expiry_cursor = 0;
         self.memory.slots = [Slot::NONE; SPOOL_SEGMENTS];
     }
@@ -384,27 +389,6 @@ impl<D: Disk> Spool<'_, D> {
         }
         report.records = self.memory.records.len();
         report.dead_records -= report.records;
-    }
-
-    fn survey_blobs(&mut self, report: &mut Report) -> Result<(), Problem<D::Error>> {
-        let records = &self.memory.records;
-        let (mut blobs, mut orphans) = (0, 0);
-        let mut tell = |name, length| {
-            let FileName::Blob(id) = name else { return };
-            match records.find(Key { kind: Kind::Voice, id }).map(|entry| entry.meta().blob_bytes) {
-                Some(bytes) => blobs += usize::from(bytes > 0 && u64::from(bytes) <= length),
-                None => orphans += 1,
-            }
-        };
-        self.disk.list(&mut tell).map_err(Problem::Disk)?;
-        let mut wanted = 0;
-        self.list(&Filter { owner: None, kind: Some(Kind::Voice) }, &mut |meta| {
-            wanted += usize::from(meta.blob_bytes > 0);
-        });
-        report.blobs = blobs;
-        report.orphans = orphans;
-        report.gone_blobs = wanted - blobs.min(wanted);
-        Ok(())
     }
 
     /// Writes what has to be written before the disk can be trusted.

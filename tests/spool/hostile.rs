@@ -205,10 +205,15 @@ fn a_restored_voice_has_the_sound_it_claims_or_is_left_out() {
         item(&voice(3, 5), b"without"),
         // A text has none, whatever it claims.
         blob(4, b"sound"),
+        [&b"k\x09"[..], &[5, 0, 0, 0, 0, 0, 0, 0], b"hello"].concat(),
+        // Nor has a blob with the same id, of another kind, any part in it.
+        item(&voice(5, 5), b"another"),
+        [&b"k\x01"[..], &[6, 0, 0, 0, 0, 0, 0, 0], b"of a text"].concat(),
+        [&b"k\xc8"[..], &[6, 0, 0, 0, 0, 0, 0, 0], b"of nobody"].concat(),
         item(&Meta { key: key(Kind::Text, 4), ..voice(4, 5) }, b"text"),
     ];
     let (disk, result) = restore(&items, 1000);
-    assert_eq!(result, Ok(Count { records: 1, present: 0, damaged: 3 }));
+    assert_eq!(result, Ok(Count { records: 1, present: 0, damaged: 4 }));
     let mut memory = memory();
     let mut spool = Spool::new(disk, &mut memory, LIMITS);
     let report = spool.mount(NONCE + 1).unwrap();

@@ -12,6 +12,7 @@ mod model;
 mod plain;
 #[path = "../sim/random.rs"]
 mod random;
+mod recordings;
 
 use disk::SimDisk;
 use model::{LIMITS, Outcome};

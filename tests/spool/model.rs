@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use pcsd::spool::{Disk, Filter, Key, Kind, Limits, Meta, Problem, Report, Spool};
+use pcsd::spool::{BlobStep, Disk, FileName, Filter, Key, Kind, Limits, Meta, Problem, Report, Spool};
 
 use crate::disk::{Fault, SimDisk};
 use crate::is_refused;
 use crate::random::Rng;
 
 pub const AGE_S: u32 = 1000;
-pub const LIMITS: Limits = Limits { owner_bytes: 1 << 40, owner_records: 1 << 20, age_s: AGE_S };
+pub const LIMITS: Limits = Limits { owner_bytes: 1 << 40, owner_records: 1 << 20, total_bytes: 1 << 40, age_s: AGE_S };
 
 pub type Outcome<T> = Result<T, Problem<Fault>>;
 
@@ -23,6 +23,18 @@ pub struct Value {
     pub at: u32,
     pub payload: Vec<u8>,
     pub blob: Vec<u8>,
+    /// Which of [`Model::opens`] its blob is, as long as its record tells no length.
+    open: Option<usize>,
+}
+
+/// A blob that is appended to.
+#[derive(Clone, Default, Debug)]
+struct Open {
+    bytes: Vec<u8>,
+    /// How many of them are durable.
+    synced: usize,
+    /// How many there may be, those of writes that failed included.
+    longest: usize,
 }
 
 /// What is known of a key.
@@ -41,6 +53,7 @@ pub struct Model {
     version: u64,
     /// The keys in the order in which they were put.
     order: Vec<(u8, u64)>,
+    opens: Vec<Open>,
 }
 
 pub fn key(kind: Kind, id: u64) -> Key {
@@ -50,8 +63,111 @@ pub fn key(kind: Kind, id: u64) -> Key {
 impl Model {
     /// What a reader sees.
     pub fn visible(&self) -> BTreeMap<(u8, u64), Value> {
-        let seen = |track: &Track| track.since.last().unwrap_or(&track.durable).clone();
-        self.tracks.iter().filter_map(|(key, track)| Some((*key, seen(track)?))).collect()
+        self.tracks.keys().filter_map(|key| Some((*key, self.seen(key)?))).collect()
+    }
+
+    fn seen(&self, name: &Name) -> Option<Value> {
+        let mut value = self.tracks.get(name)?.newest().clone()?;
+        if let Some(open) = value.open.take() {
+            value.blob.clone_from(&self.opens[open].bytes);
+        }
+        Some(value)
+    }
+
+    /// Keys whose blobs can be appended to.
+    pub fn open_keys(&self) -> Vec<Key> {
+        let open = |track: &Track| track.newest().as_ref().is_some_and(|value| value.open.is_some());
+        let names = self.tracks.iter().filter(|(_, track)| open(track)).map(|(name, _)| *name);
+        names.map(|(kind, id)| key(Kind::from_byte(kind), id)).collect()
+    }
+
+    fn open_of(&self, key: Key) -> Option<usize> {
+        self.tracks.get(&(key.kind.to_byte(), key.id))?.newest().as_ref()?.open
+    }
+
+    /// Opens the blob of a record, whatever was under its key before.
+    pub fn open<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>, key: Key, len: usize) -> Outcome<()> {
+        let name = (key.kind.to_byte(), key.id);
+        let was_there = self.seen(&name).is_some();
+        let mut value = self.value(key, len, 0, 0);
+        value.open = Some(self.opens.len());
+        let meta = Meta { key, owner: value.owner, at: value.at, blob_bytes: 0 };
+        let result = spool.store(&meta, &value.payload, BlobStep::Open);
+        if was_there && (matches!(result, Ok(()) | Err(Problem::Disk(_))) || spool.find(key).is_none()) {
+            self.note(key, None);
+        }
+        if matches!(result, Ok(()) | Err(Problem::Disk(_))) {
+            self.opens.push(Open::default());
+            self.note(key, Some(value));
+        }
+        result
+    }
+
+    /// Appends to an open blob.
+    pub fn append<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>, key: Key, len: usize) -> Outcome<()> {
+        let Some(open) = self.open_of(key) else {
+            assert_eq!(spool.blob_write(key, &[0; 9]), Err(Problem::Unknown));
+            return Ok(());
+        };
+        self.version += 1;
+        let mut rng = Rng::new(self.version);
+        let bytes: Vec<u8> = (0..len).map(|_| rng.next() as u8 | 1).collect();
+        let open = &mut self.opens[open];
+        open.longest = open.longest.max(open.bytes.len() + len);
+        spool.blob_write(key, &bytes)?;
+        open.bytes.extend(bytes);
+        Ok(())
+    }
+
+    /// Makes all open blobs durable.
+    pub fn sync_blobs<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>) -> Outcome<()> {
+        spool.blob_sync_all()?;
+        assert!(!spool.has_unsynced_blobs());
+        for key in self.open_keys() {
+            if let Some(open) = self.open_of(key) {
+                self.opens[open].synced = self.opens[open].bytes.len();
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends an open blob.
+    pub fn close<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>, key: Key, len: usize) -> Outcome<()> {
+        let Some(open) = self.open_of(key) else { return Ok(()) };
+        let blob = self.opens[open].bytes.clone();
+        let value = Value { blob, ..self.value(key, len, 0, 0) };
+        let meta = Meta { key, owner: value.owner, at: value.at, blob_bytes: 9 };
+        let result = spool.store(&meta, &value.payload, BlobStep::Close);
+        if result.is_ok() {
+            self.opens[open].synced = value.blob.len();
+        }
+        match result {
+            Ok(()) | Err(Problem::Disk(_)) => self.note(key, Some(value)),
+            Err(_) => {
+                // The record is as it was, with all of the blob, which is durable.
+                self.opens[open].synced = self.opens[open].bytes.len();
+                let former = self.seen(&(key.kind.to_byte(), key.id));
+                let order = self.order.clone();
+                self.note(key, former);
+                self.order = order;
+            }
+        }
+        result
+    }
+
+    /// Changes the first byte of a record.
+    pub fn amend<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>, key: Key, state: u8) -> Outcome<()> {
+        let result = spool.amend(key, state, &mut [0; 2000]);
+        let newest = self.tracks.get(&(key.kind.to_byte(), key.id)).and_then(|track| track.newest().clone());
+        let Some(mut value) = newest.filter(|value| !value.payload.is_empty()) else {
+            assert!(matches!(result, Err(Problem::Unknown | Problem::Disk(_))), "{result:?}");
+            return if result == Err(Problem::Unknown) { Ok(()) } else { result };
+        };
+        if value.payload[0] != state && matches!(result, Ok(()) | Err(Problem::Disk(_))) {
+            value.payload[0] = state;
+            self.note(key, Some(value));
+        }
+        result
     }
 
     pub fn put<D: Disk<Error = Fault>>(
@@ -74,14 +190,14 @@ impl Model {
     ) -> Outcome<()> {
         let key = key(Kind::Voice, self.version + 1000);
         let value = self.value(key, len, 0, blob);
-        spool.blob_create(key.id)?;
+        spool.blob_create(key)?;
         for part in value.blob.chunks(100) {
-            spool.blob_write(key.id, part)?;
+            spool.blob_write(key, part)?;
         }
-        assert_eq!(spool.blob_finish(key.id)? as usize, blob);
+        assert_eq!(spool.blob_close(key)? as usize, blob);
         let result = self.put_value(spool, key, value);
         if is_refused(&result) {
-            spool.blob_drop(key.id)?;
+            spool.blob_drop(key)?;
         }
         result
     }
@@ -91,7 +207,7 @@ impl Model {
         let mut rng = Rng::new(self.version);
         let payload = (0..len).map(|_| rng.next() as u8).collect();
         let blob = (0..blob).map(|_| rng.next() as u8).collect();
-        Value { owner: (key.id % 3) as u32, at, payload, blob }
+        Value { owner: (key.id % 3) as u32, at, payload, blob, open: None }
     }
 
     fn put_value<D: Disk<Error = Fault>>(&mut self, spool: &mut Spool<'_, D>, key: Key, value: Value) -> Outcome<()> {
@@ -186,13 +302,30 @@ impl Model {
         }
         for (key, track) in &mut self.tracks {
             let now = found.get(key).cloned();
-            let fits = now == track.durable || track.since.contains(&now);
+            let opens = &self.opens;
+            let fits = track.since.iter().chain([&track.durable]).any(|it| fits(&now, it, opens));
             assert!(fits, "{key:?}: found {now:?}\n durable {:?}\n since {:?}", track.durable, track.since);
             *track = Track { durable: now, since: Vec::new() };
         }
         self.tracks.retain(|_, track| track.durable.is_some());
         self.order = order;
+        self.opens.clear();
     }
+}
+
+impl Track {
+    fn newest(&self) -> &Option<Value> {
+        self.since.last().unwrap_or(&self.durable)
+    }
+}
+
+/// Whether what was found may have come of this: of an open blob, what was synced is there, and no more than was written.
+fn fits(found: &Option<Value>, expected: &Option<Value>, opens: &[Open]) -> bool {
+    let (Some(found), Some(expected)) = (found, expected) else { return found == expected };
+    let Some(open) = expected.open.map(|open| &opens[open]) else { return found == expected };
+    let is_same = (found.owner, found.at, &found.payload) == (expected.owner, expected.at, &expected.payload);
+    let is_there = found.blob.get(..open.synced) == Some(&open.bytes[..open.synced]);
+    is_same && is_there && found.blob.len() <= open.longest
 }
 
 /// All records, and their order. No key is told twice, and every blob is whole.
@@ -202,15 +335,16 @@ pub fn read_all<D: Disk<Error = Fault>>(spool: &mut Spool<'_, D>) -> (BTreeMap<N
     let damaged = spool.each(&Filter::default(), &mut buffer, &mut |meta, payload| {
         let name = (meta.key.kind.to_byte(), meta.key.id);
         let blob = vec![0; meta.blob_bytes as usize];
-        let value = Value { owner: meta.owner, at: meta.at, payload: payload.to_vec(), blob };
+        let value = Value { owner: meta.owner, at: meta.at, payload: payload.to_vec(), blob, open: None };
         assert!(found.insert(name, value).is_none(), "{name:?} twice");
         order.push(name);
     });
     assert_eq!(damaged, Ok(0), "records that can't be read");
     for ((kind, id), value) in &mut found {
-        if *kind == Kind::Voice.to_byte() {
+        let key = key(Kind::from_byte(*kind), *id);
+        if key.kind.has_blob() {
             let len = value.blob.len();
-            assert_eq!(spool.blob_read(*id, 0, &mut value.blob), Ok(len));
+            assert_eq!(spool.blob_read(key, 0, &mut value.blob), Ok(len));
         }
     }
     (found, order)
@@ -218,7 +352,14 @@ pub fn read_all<D: Disk<Error = Fault>>(spool: &mut Spool<'_, D>) -> (BTreeMap<N
 
 /// The blobs on the disk are those that records name.
 pub fn check_blobs(disk: &SimDisk, model: &Model) {
-    let on_disk = disk.names().iter().filter(|name| name.starts_with("blob-")).count();
-    let named = model.visible().values().filter(|value| !value.blob.is_empty()).count();
-    assert_eq!(on_disk, named, "blobs on the disk and in records");
+    let visible = model.visible();
+    let on_disk: Vec<Name> = disk
+        .names()
+        .iter()
+        .filter_map(|name| FileName::parse(name)?.blob_key())
+        .map(|key| (key.kind.to_byte(), key.id))
+        .collect();
+    assert!(on_disk.iter().all(|name| visible.contains_key(name)), "blobs without records: {on_disk:?}");
+    let named = visible.iter().filter(|(_, value)| !value.blob.is_empty());
+    named.for_each(|(name, _)| assert!(on_disk.contains(name), "{name:?} has no blob"));
 }

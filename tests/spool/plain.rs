@@ -76,7 +76,7 @@ fn quota_is_for_messages_of_one_owner() {
     let disk = SimDisk::new();
     formatted(&disk, 4096);
     let mut memory = memory();
-    let limits = Limits { owner_bytes: 500, owner_records: 3, age_s: 0 };
+    let limits = Limits { owner_bytes: 500, owner_records: 3, total_bytes: u64::MAX, age_s: 0 };
     let mut spool = Spool::new(disk.clone(), &mut memory, limits);
     spool.mount(nonce()).unwrap();
     (1..=3).for_each(|id| spool.put(&text(id, 1, 0), &[0; 56]).unwrap());
@@ -209,19 +209,19 @@ fn full_disk_for_a_blob() {
     spool.put(&text(1, 1, 0), b"x").unwrap();
     spool.commit().unwrap();
     disk.set_faults(crate::disk::Faults { room: Some(6_000), ..Default::default() });
-    spool.blob_create(5).unwrap();
-    assert_eq!(spool.blob_create(5), Err(Problem::Unknown));
-    spool.blob_write(5, &[1; 500]).unwrap();
-    assert_eq!(spool.blob_write(5, &[2; 600]), Err(Problem::Full));
+    spool.blob_create(key(Kind::Voice, 5)).unwrap();
+    assert_eq!(spool.blob_create(key(Kind::Voice, 5)), Err(Problem::Unknown));
+    spool.blob_write(key(Kind::Voice, 5), &[1; 500]).unwrap();
+    assert_eq!(spool.blob_write(key(Kind::Voice, 5), &[2; 600]), Err(Problem::Full));
     // What did not fit is not a part of it.
-    assert_eq!(spool.blob_finish(5), Ok(500));
+    assert_eq!(spool.blob_close(key(Kind::Voice, 5)), Ok(500));
     let voice = Meta { key: key(Kind::Voice, 5), owner: 1, at: 0, blob_bytes: 500 };
     spool.put(&voice, b"").unwrap();
     spool.commit().unwrap();
-    assert_eq!(spool.blob_drop(5), Err(Problem::Unknown));
+    assert_eq!(spool.blob_drop(key(Kind::Voice, 5)), Err(Problem::Unknown));
     let mut buffer = [0; 400];
-    assert_eq!(spool.blob_read(5, 200, &mut buffer), Ok(300));
-    assert_eq!((buffer[299], spool.blob_read(5, 500, &mut buffer)), (1, Ok(0)));
+    assert_eq!(spool.blob_read(key(Kind::Voice, 5), 200, &mut buffer), Ok(300));
+    assert_eq!((buffer[299], spool.blob_read(key(Kind::Voice, 5), 500, &mut buffer)), (1, Ok(0)));
     spool.remove(voice.key).unwrap();
     assert!(disk.names().contains(&"blob-0000000000000005".to_string()));
     spool.commit().unwrap();
@@ -261,9 +261,9 @@ fn a_blob_that_is_gone_is_said() {
     formatted(&disk, 1024);
     let mut memory = memory();
     let mut spool = mounted(&disk, &mut memory);
-    spool.blob_create(5).unwrap();
-    spool.blob_write(5, b"sound").unwrap();
-    let blob_bytes = spool.blob_finish(5).unwrap();
+    spool.blob_create(key(Kind::Voice, 5)).unwrap();
+    spool.blob_write(key(Kind::Voice, 5), b"sound").unwrap();
+    let blob_bytes = spool.blob_close(key(Kind::Voice, 5)).unwrap();
     let voice = Meta { key: Key { kind: Kind::Voice, id: 5 }, owner: 1, at: 0, blob_bytes };
     spool.put(&voice, b"envelope").unwrap();
     spool.commit().unwrap();
@@ -271,7 +271,7 @@ fn a_blob_that_is_gone_is_said() {
     for _ in 0..2 {
         let report = spool.mount(nonce()).unwrap();
         assert_eq!((report.records, report.blobs, report.gone_blobs), (1, 0, 1));
-        assert_eq!(spool.blob_read(5, 0, &mut [0; 10]), Err(Problem::BlobGone));
+        assert_eq!(spool.blob_read(key(Kind::Voice, 5), 0, &mut [0; 10]), Err(Problem::BlobGone));
         assert_eq!(spool.load(voice.key, &mut [0; 10]), Ok(8));
         disk.remove_file("blob-0000000000000005");
     }

@@ -8,8 +8,8 @@ use super::Outcome;
 use super::job::Job;
 use super::status::DiskStatus;
 use crate::runtime::driver::Bell;
-use crate::server::contract::Ticket;
-use crate::spool::{Key, Limits, Meta};
+use crate::server::contract::{StoreError, Ticket};
+use crate::spool::{BlobStep, Key, Limits, Meta};
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,10 +40,18 @@ struct Shared {
 /// What the worker is asked.
 #[derive(Clone, Copy, Debug)]
 pub enum Request {
-    /// Keep the next so many bytes of the batch.
-    Put(Meta, usize),
+    /// Keep the next so many bytes of the batch, and do that with the blob.
+    Put(Meta, usize, BlobStep),
     /// Forget a record.
     Remove(Key),
+    /// Set the first byte of a record's payload.
+    Amend(Key, u8),
+    /// Append the next so many bytes of the batch to a blob.
+    Append(Key, usize),
+    /// Read a record's payload.
+    Load(Key),
+    /// Read a part of a record's blob: from where, and how many bytes.
+    Read(Key, u32, u32),
 }
 
 /// A batch of requests with their payloads, in the order of their tickets.
@@ -60,15 +68,19 @@ pub struct Requests {
 pub enum Report {
     /// A request is done, or never will be.
     Done(Ticket, Outcome),
+    /// What was to be read: the next so many bytes.
+    Loaded(Ticket, Result<usize, StoreError>),
     /// A record that the disk holds; its payload is the next so many bytes.
     Found(Meta, usize),
+    /// The disk is there, and its journal was told; messages follow.
+    Journal,
     /// The disk is ready: all its records were told.
     Ready,
     /// The disk is not there, or no more: everything in flight was answered.
     Absent,
 }
 
-/// Reports with the payloads of what was found.
+/// Reports with the payloads of what was found or loaded.
 #[derive(Default)]
 pub struct Reports {
     /// The reports.
@@ -232,8 +244,11 @@ impl Exchange {
     /// Tells the loop, once it has room for that.
     pub fn report(&self, report: Report, payload: &[u8]) {
         let mut shared = self.lock();
-        // A loop that stops listens to nothing any more.
-        while !shared.reports.have_room(payload.len()) && !shared.is_stopping {
+        while !shared.reports.have_room(payload.len()) {
+            if shared.is_stopping {
+                // Such a loop listens to nothing any more.
+                return;
+            }
             shared = self.for_worker.wait(shared).unwrap_or_else(PoisonError::into_inner);
         }
         shared.reports.list.push(report);
@@ -243,11 +258,14 @@ impl Exchange {
         self.bell.ring();
     }
 
-    /// Answers a batch at once.
-    pub fn answer(&self, outcomes: &mut dyn Iterator<Item = (Ticket, Outcome)>) {
+    /// Answers several at once, all without a payload.
+    pub fn answer(&self, answers: &[Report]) {
+        if answers.is_empty() {
+            return;
+        }
         let mut shared = self.lock();
         // At most as many as requests are in flight: the loop bounds them.
-        shared.reports.list.extend(outcomes.map(|(ticket, outcome)| Report::Done(ticket, outcome)));
+        shared.reports.list.extend_from_slice(answers);
         drop(shared);
         self.for_loop.notify_one();
         self.bell.ring();
@@ -275,7 +293,8 @@ impl Requests {
 }
 
 impl Reports {
-    fn clear(&mut self) {
+    /// Empties it; most of its memory goes.
+    pub fn clear(&mut self) {
         self.list.clear();
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
@@ -291,7 +310,7 @@ pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 /// Requests that wait for the worker at most, and the bytes of their payloads.
 pub const REQUESTS_MAX: usize = 64;
 const REQUEST_BYTES_MAX: usize = 2 * PAYLOAD_BYTES_MAX;
-/// Reports of found records that wait for the loop at most, and the bytes of their payloads.
+/// Reports of records, found or loaded, that wait for the loop at most, and the bytes of their payloads.
 const REPORTS_MAX: usize = 64;
 const REPORT_BYTES_MAX: usize = 16 * 1024;
 /// What a buffer keeps of its memory when it is empty.

@@ -1,24 +1,27 @@
 //! The worker and its disk on real directories. What needs a mount of its own is skipped, with a line, where mounting is
 //! not permitted.
 
+mod blobs;
+mod taps;
+
 use super::exchange::{Exchange, Report, Reports, Request};
 use super::worker::{Finder, Folder, Worker};
 use super::*;
-use crate::runtime::disk::{Absence, DiskError, DiskFile};
+use crate::runtime::disk::{Absence, DiskError};
 use crate::runtime::state::StateDirectory;
 use crate::spool::{Disk, Durable, FileName};
-use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
+use embedded_io::Write;
 use rustix::io::Errno;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::string::String;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Instant as Clock;
 use std::vec::Vec;
 use std::{eprintln, format};
+use taps::{TappedFolder, Taps};
 
 /// A directory that goes with the test, and what was mounted below it.
 struct Place(PathBuf);
@@ -64,122 +67,6 @@ fn mount_memory(size: &str, path: &Path) -> bool {
     mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "pcsd-test"], path)
 }
 
-/// A finder's disk with taps: syncs are counted, and can be held up or made to fail.
-#[derive(Default)]
-struct Taps {
-    syncs: AtomicUsize,
-    fails: AtomicBool,
-    is_stalled: Mutex<bool>,
-    goes_on: Condvar,
-}
-
-impl Taps {
-    fn stall(&self, is_stalled: bool) {
-        *self.is_stalled.lock().unwrap() = is_stalled;
-        self.goes_on.notify_all();
-    }
-}
-
-struct Tapped {
-    disk: StdDisk,
-    taps: Arc<Taps>,
-}
-
-struct TappedFile {
-    file: DiskFile,
-    taps: Arc<Taps>,
-}
-
-impl Disk for Tapped {
-    type Error = DiskError;
-    type File = TappedFile;
-
-    fn open(&mut self, name: FileName) -> Result<Option<TappedFile>, DiskError> {
-        let file = self.disk.open(name)?;
-        Ok(file.map(|file| TappedFile { file, taps: self.taps.clone() }))
-    }
-
-    fn create(&mut self, name: FileName) -> Result<TappedFile, DiskError> {
-        Ok(TappedFile { file: self.disk.create(name)?, taps: self.taps.clone() })
-    }
-
-    fn remove(&mut self, name: FileName) -> Result<(), DiskError> {
-        self.disk.remove(name)
-    }
-
-    fn list(&mut self, each: &mut dyn FnMut(FileName, u64)) -> Result<(), DiskError> {
-        self.disk.list(each)
-    }
-
-    fn sync_directory(&mut self) -> Result<(), DiskError> {
-        self.disk.sync_directory()
-    }
-
-    fn is_full(error: &DiskError) -> bool {
-        StdDisk::is_full(error)
-    }
-}
-
-impl ErrorType for TappedFile {
-    type Error = DiskError;
-}
-
-impl Read for TappedFile {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, DiskError> {
-        self.file.read(buffer)
-    }
-}
-
-impl Write for TappedFile {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, DiskError> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> Result<(), DiskError> {
-        self.file.flush()
-    }
-}
-
-impl Seek for TappedFile {
-    fn seek(&mut self, to: SeekFrom) -> Result<u64, DiskError> {
-        self.file.seek(to)
-    }
-}
-
-impl Durable for TappedFile {
-    fn sync(&mut self) -> Result<(), DiskError> {
-        self.taps.syncs.fetch_add(1, Ordering::Relaxed);
-        let mut is_stalled = self.taps.is_stalled.lock().unwrap();
-        while *is_stalled {
-            is_stalled = self.taps.goes_on.wait(is_stalled).unwrap();
-        }
-        drop(is_stalled);
-        if self.taps.fails.load(Ordering::Relaxed) { Err(DiskError(Errno::IO)) } else { self.file.sync() }
-    }
-}
-
-struct TappedFolder(PathBuf, Arc<Taps>);
-
-impl Finder for TappedFolder {
-    type Disk = Tapped;
-
-    fn find(&mut self) -> Result<Tapped, Absence> {
-        Ok(Tapped { disk: disk::make(&self.0)?, taps: self.1.clone() })
-    }
-
-    fn is_in_place(&self, disk: &Tapped) -> bool {
-        disk.disk.is_in_place()
-    }
-
-    fn free_bytes(&self, disk: &Tapped) -> Option<u64> {
-        disk.disk.free_bytes()
-    }
-
-    fn mark(&self) -> Option<u64> {
-        Folder::new(&self.0).mark()
-    }
-}
-
 /// A worker at work, seen from the loop.
 struct Client {
     exchange: Arc<Exchange>,
@@ -199,7 +86,7 @@ impl Client {
     /// Asks for a text of its own to be kept; `false` when there is no room.
     fn put(&mut self, id: u64, payload: &[u8]) -> bool {
         let meta = Meta { key: text(id), owner: 1, at: 0, blob_bytes: 0 };
-        self.ask(Request::Put(meta, payload.len()), payload)
+        self.ask(Request::Put(meta, payload.len(), BlobStep::None), payload)
     }
 
     fn ask(&mut self, request: Request, payload: &[u8]) -> bool {
@@ -344,7 +231,7 @@ fn a_failed_fsync_answers_everything_and_the_disk_comes_back() {
     let mut client = Client::start(TappedFolder(place.make("spool"), taps.clone()));
     client.until_ready();
     let meta = Meta { key: setting(7), owner: 0, at: 0, blob_bytes: 0 };
-    assert!(client.ask(Request::Put(meta, 2), b"on"));
+    assert!(client.ask(Request::Put(meta, 2, BlobStep::None), b"on"));
     assert_eq!(client.outcomes(0), [Ok(())]);
 
     taps.stall(true);
@@ -445,13 +332,13 @@ fn a_stick_that_is_put_back_is_known_again() {
     client.until_ready();
     let uuid = client.exchange.status().uuid();
     let meta = Meta { key: setting(1), owner: 2, at: 3, blob_bytes: 0 };
-    assert!(client.ask(Request::Put(meta, 5), b"value"));
+    assert!(client.ask(Request::Put(meta, 5, BlobStep::None), b"value"));
     assert_eq!(client.outcomes(0), [Ok(())]);
     assert!(unmount(&point));
     // Found out without anything being asked.
     client.until(|report| *report == Report::Absent);
     assert!(mount(&["--bind", stick.to_str().unwrap()], &point));
-    assert_eq!(client.until_ready(), [Report::Found(meta, 5), Report::Ready]);
+    assert_eq!(client.until_ready(), [Report::Found(meta, 5), Report::Journal, Report::Ready]);
     assert_eq!(client.exchange.status().uuid(), uuid);
     client.stop();
 }
@@ -573,8 +460,11 @@ impl Loop {
     fn events(&mut self) -> Vec<(Event, Vec<u8>)> {
         let mut events = Vec::new();
         while let Some(event) = self.records.next(&mut self.buffer) {
-            let payload = if let Event::Restored(_, len, _) = event { self.buffer[..len].to_vec() } else { Vec::new() };
-            events.push((event, payload));
+            let len = match event {
+                Event::Restored(_, len, ..) | Event::Loaded(_, Ok(len)) => len,
+                _ => 0,
+            };
+            events.push((event, self.buffer[..len].to_vec()));
         }
         events
     }
@@ -594,7 +484,7 @@ impl Loop {
 
     fn store(&mut self, key: Key, payload: &[u8]) -> Outcome {
         let ticket = self.ticket();
-        self.records.store(ticket, key, 1, payload);
+        self.records.store(ticket, key, 1, payload, BlobStep::None);
         self.outcome(ticket)
     }
 
@@ -607,6 +497,23 @@ impl Loop {
     fn ticket(&mut self) -> Ticket {
         self.next_ticket += 1;
         Ticket(self.next_ticket)
+    }
+
+    /// What is loaded.
+    fn loaded(&mut self, ticket: Ticket) -> Result<Vec<u8>, StoreError> {
+        let end = Clock::now() + PATIENCE;
+        loop {
+            let found = self.events().into_iter().find_map(|(event, bytes)| match event {
+                Event::Loaded(answered, outcome) if answered == ticket => Some(outcome.map(|_| bytes)),
+                _ => None,
+            });
+            if let Some(found) = found {
+                return found;
+            }
+            assert!(Clock::now() < end);
+            self.records.exchange.await_report(Duration::from_millis(50));
+            self.records.collect();
+        }
     }
 
     fn outcome(&mut self, ticket: Ticket) -> Outcome {
@@ -631,7 +538,7 @@ fn binding(id: u64) -> Key {
 }
 
 fn restored(key: Key, payload: &[u8], source: Source) -> (Event, Vec<u8>) {
-    (Event::Restored(key, payload.len(), source), payload.to_vec())
+    (Event::Restored(key, payload.len(), source, 0), payload.to_vec())
 }
 
 #[test]
@@ -685,7 +592,7 @@ fn a_disk_takes_over_from_memory_and_memory_from_a_lost_disk() {
     let told = server.until(Event::Moved(Storage::Disk));
     assert!(told.contains(&restored(binding(9), b"old", Source::Disk)));
     assert!(!told.iter().any(|(event, _)| matches!(event, Event::Restored(key, ..) if *key == setting(7))));
-    assert!(!told.iter().any(|(event, _)| matches!(event, Event::Restored(key, ..) if key.kind.is_message())));
+    assert_eq!(told[told.len() - 2], restored(text(8), b"a message", Source::Disk), "messages come last");
     assert_eq!(server.store(text(1), b"hello"), Ok(()));
     assert_eq!(server.records.status().memory_records, Some(2), "kept until the disk has them");
     assert_eq!(server.store(binding(1), b"phone"), Ok(()));
@@ -696,7 +603,7 @@ fn a_disk_takes_over_from_memory_and_memory_from_a_lost_disk() {
     let away = place.0.join("away");
     fs::rename(&spool, &away).unwrap();
     let tickets: Vec<Ticket> = (0..5).map(|_| server.ticket()).collect();
-    tickets.iter().for_each(|ticket| server.records.store(*ticket, binding(5), 1, b"late"));
+    tickets.iter().for_each(|ticket| server.records.store(*ticket, binding(5), 1, b"late", BlobStep::None));
     let told = server.until(Event::Moved(Storage::Memory));
     let answered: Vec<Ticket> = told
         .iter()

@@ -1,14 +1,14 @@
-//! The thread that owns the disk: finds it, mounts it, and writes what it is asked to in batches, each with one fsync.
+//! The thread that owns the disk: finds it, mounts it, and does what it is asked to in batches, each with one fsync.
 //!
 //! Nothing waits for this thread but those who wished to: when the disk stalls, the requests queue up in the
 //! [`Exchange`], whose room is a credit of the core. A disk that fails or goes is looked for every `LOOK_INTERVAL`;
 //! a cheap look, and after a mount that failed a rest that grows.
 
-use super::exchange::{Exchange, PAYLOAD_BYTES_MAX, REQUESTS_MAX, Report, Request, Requests};
+use super::exchange::{Exchange, PAYLOAD_BYTES_MAX, Report, Reports, Request, Requests};
 use super::job::Job;
 use super::status::DiskStatus;
-use super::{Outcome, is_fatal, store_error};
-use crate::base::limits::SPOOL_SEGMENTS;
+use super::{is_fatal, store_error};
+use crate::base::limits::{BLOB_PART_BYTES, SPOOL_SEGMENTS};
 use crate::runtime::clock;
 use crate::runtime::disk::{self, Absence, StdDisk};
 use crate::runtime::state;
@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::sync::Arc;
 use std::time::Instant;
-use std::vec::Vec;
 
 /// Where the worker finds its disk.
 pub trait Finder {
@@ -87,7 +86,13 @@ pub struct Worker<F: Finder> {
     finder: F,
     spool_bytes: u64,
     requests: Requests,
-    outcomes: Vec<(Ticket, Outcome)>,
+    /// Answers that were not told yet, with what was loaded.
+    answers: Reports,
+    /// Whether they wait for a commit.
+    is_uncommitted: bool,
+    /// Since when there may be bytes in open blobs that are not durable.
+    unsynced_since: Option<Instant>,
+    tended_at: Instant,
     payload: Box<[u8]>,
     status: DiskStatus,
     /// What the marker said when the disk was mounted.
@@ -116,7 +121,10 @@ impl<F: Finder> Worker<F> {
             finder,
             spool_bytes,
             requests: Requests::default(),
-            outcomes: Vec::with_capacity(REQUESTS_MAX),
+            answers: Reports::default(),
+            is_uncommitted: false,
+            unsynced_since: None,
+            tended_at: Instant::now(),
             payload: std::vec![0; PAYLOAD_BYTES_MAX + backup::BUFFER_BYTES].into_boxed_slice(),
             mark: None,
             looked_at: Instant::now(),
@@ -176,16 +184,25 @@ impl<F: Finder> Worker<F> {
         }
     }
 
-    /// Tells the journal, then that the disk is ready.
+    /// Tells the journal and the messages, then that the disk is ready.
     fn tell(&mut self, spool: &mut Spool<'_, F::Disk>, report: &spool::Report) -> Result<(), DiskProblem<F>> {
         self.mark = self.finder.mark();
         self.status.mounted(spool.uuid(), report);
+        self.unsynced_since = None;
         self.show(spool);
-        self.tell_journal(spool)
+        self.tell_records(spool)
     }
 
-    fn tell_journal(&mut self, spool: &mut Spool<'_, F::Disk>) -> Result<(), DiskProblem<F>> {
-        for kind in JOURNAL {
+    fn tell_records(&mut self, spool: &mut Spool<'_, F::Disk>) -> Result<(), DiskProblem<F>> {
+        self.tell_kinds(spool, &JOURNAL)?;
+        self.exchange.report(Report::Journal, &[]);
+        self.tell_kinds(spool, &MESSAGES)?;
+        self.exchange.report(Report::Ready, &[]);
+        Ok(())
+    }
+
+    fn tell_kinds(&mut self, spool: &mut Spool<'_, F::Disk>, kinds: &[Kind]) -> Result<(), DiskProblem<F>> {
+        for &kind in kinds {
             let filter = Filter { kind: Some(kind), owner: None };
             let exchange = &self.exchange;
             let told = spool.each(&filter, &mut self.payload[..PAYLOAD_BYTES_MAX], &mut |meta, payload| {
@@ -195,7 +212,6 @@ impl<F: Finder> Worker<F> {
                 log::warn!("spool: not all of {kind:?} can be read");
             }
         }
-        self.exchange.report(Report::Ready, &[]);
         Ok(())
     }
 
@@ -203,17 +219,18 @@ impl<F: Finder> Worker<F> {
     fn serve(&mut self, spool: &mut Spool<'_, F::Disk>) -> Lost {
         let mut has_more = false;
         loop {
-            let patience = if has_more { Duration::ZERO } else { IDLE_INTERVAL };
+            let patience = if has_more { Duration::ZERO } else { IDLE_INTERVAL.min(self.sync_patience()) };
             let goes_on = self.exchange.take_requests(&mut self.requests, patience);
             if let Err(lost) = self.look(spool, !self.requests.list.is_empty()) {
                 self.refuse(StoreError::Failed);
                 return lost;
             }
-            let result = if self.requests.list.is_empty() {
-                self.tend(spool).map(|more| has_more = more)
-            } else {
-                self.write(spool)
-            };
+            let is_idle = self.requests.list.is_empty();
+            let mut result = self.work_off(spool).and_then(|()| self.sync_blobs(spool));
+            // A disk that is never idle is tended, too.
+            if result.is_ok() && (is_idle || self.tended_at.elapsed() >= IDLE_INTERVAL) {
+                result = self.tend(spool).map(|more| has_more = more);
+            }
             if let Err(problem) = result {
                 return Lost::Failed(problem.to_string());
             }
@@ -239,46 +256,136 @@ impl<F: Finder> Worker<F> {
         if is_there && is_same { Ok(()) } else { Err(Lost::Gone) }
     }
 
-    /// Writes the batch with one commit, and answers it.
-    fn write(&mut self, spool: &mut Spool<'_, F::Disk>) -> Result<(), DiskProblem<F>> {
-        let mut result = Ok(());
-        let mut payloads = self.requests.bytes.as_slice();
-        for &(ticket, request) in &self.requests.list {
-            let written = match request {
-                Request::Put(meta, len) => {
-                    let (payload, rest) = payloads.split_at(len);
-                    payloads = rest;
-                    spool.put(&meta, payload)
-                }
+    /// Does what the batch asks, with one commit, and answers it in its order.
+    fn work_off(&mut self, spool: &mut Spool<'_, F::Disk>) -> Result<(), DiskProblem<F>> {
+        let requests = core::mem::take(&mut self.requests);
+        let (mut result, mut payloads) = (Ok(()), requests.bytes.as_slice());
+        for &(ticket, request) in &requests.list {
+            let mut payload = |len| payloads.split_off(..len).unwrap_or_default();
+            let done = match request {
+                Request::Put(meta, len, blob) => spool.store(&meta, payload(len), blob),
                 Request::Remove(key) => spool.remove(key).map(drop),
-            };
-            self.outcomes.push((ticket, written.as_ref().map(drop).map_err(store_error)));
-            if let Err(problem) = written {
-                self.status.problem(&problem);
-                if is_fatal(&problem) {
-                    result = Err(problem);
+                Request::Amend(key, state) => spool.amend(key, state, &mut self.payload[..PAYLOAD_BYTES_MAX]),
+                Request::Append(key, len) => {
+                    let appended = spool.blob_write(key, payload(len));
+                    self.unsynced_since = self.unsynced_since.or(Some(Instant::now()));
+                    appended
                 }
-            }
+                Request::Load(_) | Request::Read(..) => {
+                    result = self.load(spool, ticket, request, result);
+                    continue;
+                }
+            };
+            // What was appended is answered when it is written: it needs no commit, but an answer in its order.
+            self.is_uncommitted |= !matches!(request, Request::Append(..));
+            self.note(&done);
+            self.answers.list.push(Report::Done(ticket, done.as_ref().map(drop).map_err(store_error)));
+            result = fatal(result, done);
         }
-        result = result.and_then(|()| spool.commit());
-        if let Err(problem) = &result {
-            self.status.problem(problem);
-            // What was written but not made durable is not there.
-            for (_, outcome) in self.outcomes.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
-                *outcome = Err(store_error(problem));
-            }
-        }
-        self.exchange.answer(&mut self.outcomes.drain(..));
+        self.requests = requests;
         self.requests.clear();
+        result = self.settle(spool, result);
         if self.shown_at.elapsed() >= IDLE_INTERVAL {
             self.show(spool);
         }
-        // A commit that found no room has lost the batch, not the disk.
-        result.or_else(|problem| if is_fatal(&problem) { Err(problem) } else { Ok(()) })
+        result
+    }
+
+    /// Reads what is wanted. It is told at once unless it has to wait for the answers before it: what is read then is kept
+    /// until the commit, as long as it is not too much.
+    fn load(
+        &mut self,
+        spool: &mut Spool<'_, F::Disk>,
+        ticket: Ticket,
+        request: Request,
+        mut result: Result<(), DiskProblem<F>>,
+    ) -> Result<(), DiskProblem<F>> {
+        let loaded = match request {
+            Request::Read(key, offset, len) => {
+                let len = (len as usize).min(BLOB_PART_BYTES);
+                spool.blob_read(key, offset, &mut self.payload[..len])
+            }
+            Request::Load(key) => spool.load(key, &mut self.payload[..PAYLOAD_BYTES_MAX]),
+            _ => return result,
+        };
+        self.note(&loaded);
+        let outcome = loaded.as_ref().map(|len| *len).map_err(store_error);
+        let payload_bytes = outcome.unwrap_or(0);
+        if !self.is_uncommitted || self.answers.bytes.len() + payload_bytes > LOADED_BYTES_MAX {
+            result = self.settle(spool, result);
+            self.exchange.report(Report::Loaded(ticket, outcome), &self.payload[..payload_bytes]);
+        } else {
+            self.answers.list.push(Report::Loaded(ticket, outcome));
+            self.answers.bytes.extend_from_slice(&self.payload[..payload_bytes]);
+        }
+        fatal(result, loaded)
+    }
+
+    /// Makes durable what was done so far of the batch, and answers it.
+    fn settle(
+        &mut self,
+        spool: &mut Spool<'_, F::Disk>,
+        result: Result<(), DiskProblem<F>>,
+    ) -> Result<(), DiskProblem<F>> {
+        let result = result.and_then(|()| if self.is_uncommitted { spool.commit() } else { Ok(()) });
+        self.is_uncommitted = false;
+        if let Err(problem) = &result {
+            self.status.problem(problem);
+            // What was written but not made durable is not there.
+            for report in &mut self.answers.list {
+                if let Report::Done(_, outcome @ Ok(())) = report {
+                    *outcome = Err(store_error(problem));
+                }
+            }
+        }
+        self.tell_answers();
+        // A commit that found no room has lost these, not the disk.
+        fatal(Ok(()), result)
+    }
+
+    /// Tells the answers at hand.
+    fn tell_answers(&mut self) {
+        let mut bytes = self.answers.bytes.as_slice();
+        for answers in self.answers.list.chunk_by(|_, next| matches!(next, Report::Done(..))) {
+            let (first, others) = answers.split_at(1);
+            if let [report @ Report::Loaded(_, outcome)] = first {
+                let payload = bytes.split_off(..outcome.unwrap_or(0)).unwrap_or_default();
+                self.exchange.report(*report, payload);
+                self.exchange.answer(others);
+            } else {
+                self.exchange.answer(answers);
+            }
+        }
+        self.answers.clear();
+    }
+
+    /// Lets the status tell of a problem.
+    fn note<T>(&mut self, done: &Result<T, DiskProblem<F>>) {
+        match done {
+            Err(Problem::Unknown) | Ok(_) => {}
+            Err(problem) => self.status.problem(problem),
+        }
+    }
+
+    /// Makes open blobs durable, when that is due.
+    fn sync_blobs(&mut self, spool: &mut Spool<'_, F::Disk>) -> Result<(), DiskProblem<F>> {
+        if self.sync_patience() > Duration::ZERO {
+            return Ok(());
+        }
+        self.unsynced_since = None;
+        let result = spool.blob_sync_all();
+        self.note(&result);
+        result
+    }
+
+    /// How long blobs may stay as they are.
+    fn sync_patience(&self) -> Duration {
+        self.unsynced_since.map_or(IDLE_INTERVAL, |since| SYNC_INTERVAL.saturating_sub(since.elapsed()))
     }
 
     /// What is due when nothing is asked: cleaning ahead of need, messages that are too old. Whether there is more.
     fn tend(&mut self, spool: &mut Spool<'_, F::Disk>) -> Result<bool, DiskProblem<F>> {
+        self.tended_at = Instant::now();
         spool.set_limits(self.exchange.limits());
         let mut has_more = harmless(spool.tend())?.unwrap_or(false);
         // Without the time of day nothing is too old, but a disk that was full is tried again.
@@ -298,15 +405,16 @@ impl<F: Finder> Worker<F> {
         // What is new the core does not know, though it may not be all that was wished.
         let told = harmless(done).and_then(|_| {
             self.show(spool);
-            if spool.state().records > records { self.tell_journal(spool) } else { Ok(()) }
+            if spool.state().records > records { self.tell_records(spool) } else { Ok(()) }
         });
         told.map_err(|problem| Lost::Failed(problem.to_string()))
     }
 
     /// Answers the batch at hand.
     fn refuse(&mut self, why: StoreError) {
-        self.exchange.answer(&mut self.requests.list.drain(..).map(|(ticket, _)| (ticket, Err(why))));
+        self.answers.list.extend(self.requests.list.iter().map(|(ticket, _)| Report::Done(*ticket, Err(why))));
         self.requests.clear();
+        self.tell_answers();
     }
 
     /// Says that there is no disk: to the loop and to the log, when that is news.
@@ -376,6 +484,11 @@ fn nonce() -> u64 {
     getrandom::u64().unwrap_or_else(|_| clock::now().millis())
 }
 
+/// The first problem after which the spool has to be mounted anew.
+fn fatal<T, E>(former: Result<(), Problem<E>>, result: Result<T, Problem<E>>) -> Result<(), Problem<E>> {
+    former.and_then(|()| harmless(result).map(drop))
+}
+
 /// A problem that is none of the disk's own is none here.
 fn harmless<T, E>(result: Result<T, Problem<E>>) -> Result<Option<T>, Problem<E>> {
     match result {
@@ -392,8 +505,10 @@ pub fn segment_bytes(spool_bytes: u64) -> u32 {
     (if power > wanted.max(SEGMENT_BYTES_MIN) { power / 2 } else { power }) as u32
 }
 
-/// The kinds that are told when a disk comes; messages stay where they are.
+/// The kinds that are told when a disk comes, before the first packet is read at a start.
 const JOURNAL: [Kind; 5] = [Kind::Setting, Kind::Authorisation, Kind::Place, Kind::Subscription, Kind::Binding];
+/// Those that are told after the journal.
+const MESSAGES: [Kind; 5] = [Kind::Session, Kind::Greeting, Kind::Text, Kind::Voice, Kind::Call];
 
 /// A disk is looked for, and looked after, this often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -403,6 +518,10 @@ const FULL_REST: Duration = Duration::from_secs(5);
 /// More than a marker has.
 const MARKER_BYTES_MAX: usize = 4096;
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+/// What is appended to a blob is made durable so long after, which leaves the disk some time for it within the second.
+const SYNC_INTERVAL: Duration = Duration::from_millis(700);
+/// What is kept of loads until the answers before them are durable.
+const LOADED_BYTES_MAX: usize = 64 * 1024;
 /// A record may take a third of a segment, and the largest message is to fit.
 const SEGMENT_BYTES_MIN: u64 = 256 * 1024;
 const SEGMENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
