@@ -221,6 +221,11 @@ impl Letters {
         }
     }
 
+    /// The record of the letter at hand was asked for.
+    pub fn asked(&mut self) {
+        self.content = Content::Asked;
+    }
+
     /// The record of the letter at hand was loaded.
     pub fn loaded(&mut self, content: Content) {
         if self.content == Content::Asked {
@@ -263,7 +268,7 @@ impl Letters {
     }
 
     /// What has to come first, if anything: the record of a letter, before its head.
-    fn needs_record(&mut self, around: &Around<'_>) -> Option<Made> {
+    fn needs_record(&self, around: &Around<'_>) -> Option<Made> {
         if self.step != Step::Head {
             return None;
         }
@@ -276,7 +281,6 @@ impl Letters {
         if letter.is_open || letter.category == Category::Call {
             return None;
         }
-        self.content = Content::Asked;
         Some(Made::Load(key_of(letter)))
     }
 

@@ -17,7 +17,8 @@ use crate::web::house::House;
 use crate::web::session::{Scope, Token};
 use crate::web::words::Words;
 
-pub(super) use inbox::{Content, Letters};
+pub(super) use inbox::{Content, Letters, key_of, readable};
+pub(super) use settings::state_named;
 
 /// A page in the making.
 #[derive(Debug)]
