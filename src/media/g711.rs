@@ -158,9 +158,9 @@ mod tests {
         for law in [Law::A, Law::Mu] {
             for sample in i16::MIN..=i16::MAX {
                 let off = i32::from(law.decode(law.encode(sample))) - i32::from(sample);
-                // Half a step; the loudest are clipped at 32256 and 32124.
-                let most =
-                    (i32::from(sample).abs() / 31).max(16) + if sample.unsigned_abs() > 32_000 { 400 } else { 0 };
+                // Half a step, of which there are 16 in each doubling; the loudest are clipped at 32256 and 32124.
+                let clipped = if sample.unsigned_abs() > 32_000 { 400 } else { 0 };
+                let most = ((i32::from(sample).abs() + 132) / 32).max(16) + 1 + clipped;
                 assert!(off.abs() <= most, "{law:?} {sample} {off}");
             }
         }

@@ -16,6 +16,8 @@ pub struct Recorder {
     ogg: Ogg,
     codec: Codec,
     run: Run,
+    /// Silence that is shorter than a packet.
+    rest: u32,
     /// Where the mark of the gap is, when it is said in packets.
     mark: usize,
     /// The first byte of the last Opus packet: what silence in its place looks like.
@@ -44,6 +46,7 @@ impl Recorder {
             ogg: Ogg::new(),
             codec: Codec::Alaw,
             run: Run::NONE,
+            rest: 0,
             mark: 0,
             toc: 0,
             is_begun: false,
@@ -57,7 +60,7 @@ impl Recorder {
     /// Begins a recording; the serial number is for Ogg.
     pub fn begin(&mut self, codec: Codec, serial: u32) {
         self.ring.clear();
-        (self.codec, self.run, self.toc) = (codec, Run::NONE, TOC);
+        (self.codec, self.run, self.rest, self.toc) = (codec, Run::NONE, 0, TOC);
         (self.is_begun, self.is_ended) = (true, false);
         (self.units, self.lost_units, self.quiet_units) = (0, 0, 0);
         if codec == Codec::Opus {
@@ -89,7 +92,7 @@ impl Recorder {
     pub fn silence(&mut self, units: u32) {
         self.quiet_units += u64::from(units);
         self.units += u64::from(units);
-        self.run.total = self.run.total.saturating_add(units);
+        self.run.total = self.run.total.saturating_add(units).saturating_add(core::mem::take(&mut self.rest));
         self.pump();
     }
 
@@ -197,8 +200,7 @@ impl Recorder {
             let (packet, next) = mark.unwrap_or((&[], self.mark));
             let packet = if packet.is_empty() { &missing[..] } else { packet };
             let Some(units) = opus::duration(packet).filter(|units| *units <= self.run.total - self.run.done) else {
-                let rest = self.run.total - self.run.done;
-                self.run = Run { total: rest, ..Run::NONE };
+                (self.rest, self.run) = (self.run.total - self.run.done, Run::NONE);
                 return;
             };
             if !self.add(packet, units) {
@@ -235,3 +237,137 @@ const CHUNK_BYTES_MIN: usize = 2048;
 const QUIET_LEVEL: u16 = 200;
 /// Opus of 20 ms, narrowband, one channel.
 const TOC: u8 = 0x08;
+
+#[cfg(test)]
+mod tests {
+    use super::super::g711::Law;
+    use super::super::ogg::{PRE_SKIP, Page};
+    use super::*;
+    use std::vec::Vec;
+
+    fn chunk(recorder: &mut Recorder, file: &mut Vec<u8>, is_last: bool) -> usize {
+        let mut out = std::vec![0; 8192];
+        let len = recorder.take_chunk(is_last, &mut out);
+        file.extend(&out[..len]);
+        len
+    }
+
+    fn finish(recorder: &mut Recorder, file: &mut Vec<u8>) {
+        while chunk(recorder, file, true) > 0 {}
+    }
+
+    /// Loud A-law that says which packet it is.
+    fn packet(number: usize) -> [u8; 160] {
+        [0xa0 | (number % 10) as u8; 160]
+    }
+
+    #[test]
+    fn sound_as_it_came() {
+        let (mut recorder, mut file) = (Recorder::new(), Vec::new());
+        assert_eq!(chunk(&mut recorder, &mut file, true), 0);
+        recorder.begin(Codec::Alaw, 0);
+        for number in 0..100 {
+            recorder.sound(&packet(number), 160);
+            let len = chunk(&mut recorder, &mut file, false);
+            assert!(len == 0 || len >= CHUNK_BYTES_MIN);
+        }
+        recorder.silence(80);
+        finish(&mut recorder, &mut file);
+        let expected: Vec<u8> = (0..100).flat_map(packet).chain([0xd5; 80]).collect();
+        assert_eq!((recorder.recorded_ms(), recorder.lost_ms()), (2010, 0));
+        assert_eq!(file, expected);
+    }
+
+    #[test]
+    fn slow_disk_leaves_a_marked_gap_of_the_right_length() {
+        for law in [Law::A, Law::Mu] {
+            let codec = if law == Law::A { Codec::Alaw } else { Codec::Ulaw };
+            let (mut recorder, mut file) = (Recorder::new(), Vec::new());
+            recorder.begin(codec, 0);
+            // 51 packets fit, then nothing is taken for 3 s; then the disk is fast again.
+            (0..201).for_each(|number| recorder.sound(&packet(number), 160));
+            assert_eq!(recorder.lost_ms(), 3000);
+            while chunk(&mut recorder, &mut file, false) > 0 {}
+            (201..210).for_each(|number| recorder.sound(&packet(number), 160));
+            finish(&mut recorder, &mut file);
+            assert_eq!((file.len(), recorder.recorded_ms(), recorder.lost_ms()), (210 * 160, 4200, 3000));
+            let sound: Vec<u8> = (0..51).flat_map(packet).collect();
+            assert_eq!(file[..51 * 160], sound);
+            let mark: Vec<u8> = (0..480).map(|at| law.encode(tone::sample(tone::GAP_MARK, at).unwrap())).collect();
+            assert_eq!(file[51 * 160..54 * 160], mark);
+            assert!(file[54 * 160..201 * 160].iter().all(|byte| *byte == law.silence()));
+            assert_eq!(file[201 * 160..], (201..210).flat_map(packet).collect::<Vec<u8>>());
+        }
+    }
+
+    #[test]
+    fn long_silence_is_no_loss() {
+        let (mut recorder, mut file) = (Recorder::new(), Vec::new());
+        recorder.begin(Codec::Ulaw, 0);
+        recorder.sound(&[0; 160], 160);
+        assert_eq!(recorder.quiet_ms(), 0);
+        recorder.silence(100_000);
+        recorder.sound(&[0xff; 160], 160);
+        assert_eq!(recorder.quiet_ms(), 12_520);
+        finish(&mut recorder, &mut file);
+        // Of what came while the silence was not written yet, the end is missing, and marked.
+        assert_eq!((file.len(), recorder.lost_ms()), (100_320, 20));
+        assert!(file[160..100_160].iter().all(|byte| *byte == 0xff));
+        recorder.sound(&[0; 160], 160);
+        assert_eq!(recorder.quiet_ms(), 0);
+    }
+
+    /// The packets of a file without its headers, and where it ends.
+    fn packets(mut file: &[u8]) -> (Vec<Vec<u8>>, u64) {
+        let (mut packets, mut last) = (Vec::new(), None);
+        while let Some((page, rest)) = Page::parse(file) {
+            packets.extend(page.packets().map(<[u8]>::to_vec));
+            (file, last) = (rest, Some(page));
+        }
+        let last = last.expect("pages");
+        assert!(file.is_empty() && last.is_last);
+        (packets.split_off(2), last.granule)
+    }
+
+    #[test]
+    fn opus_in_pages() {
+        let (mut recorder, mut file) = (Recorder::new(), Vec::new());
+        recorder.begin(Codec::Opus, 77);
+        for number in 0..100u8 {
+            recorder.sound(&[0x48, number, 3, 4], 960);
+            chunk(&mut recorder, &mut file, false);
+        }
+        recorder.silence(960 * 50 + 5);
+        recorder.sound(&[0x48, 100, 3, 4], 960);
+        finish(&mut recorder, &mut file);
+        let (packets, granule) = packets(&file);
+        assert_eq!((packets.len(), granule), (151, 151 * 960));
+        assert!(packets[100..150].iter().all(|packet| *packet == [0x48]));
+        assert_eq!((&packets[99][1], &packets[150][1]), (&99, &100));
+        assert!(u64::from(PRE_SKIP) < granule);
+    }
+
+    #[test]
+    fn slow_disk_and_opus() {
+        let (mut recorder, mut file) = (Recorder::new(), Vec::new());
+        recorder.begin(Codec::Opus, 77);
+        let mut large = [7; 500];
+        large[0] = 0x48;
+        // 10 KB a half second: the ring is full after one or two pages.
+        (0..500).for_each(|_| recorder.sound(&large, 960));
+        assert!((9000..10_000).contains(&recorder.lost_ms()), "{}", recorder.lost_ms());
+        while chunk(&mut recorder, &mut file, false) > 0 {}
+        (0..5).for_each(|_| recorder.sound(&large, 960));
+        finish(&mut recorder, &mut file);
+        let (packets, granule) = packets(&file);
+        assert_eq!(granule, 505 * 960);
+        let whole = packets.iter().take_while(|packet| packet.len() == 500).count();
+        let (mark, _) = opus::GAP_MARK.packet(0).unwrap();
+        assert_eq!(packets[whole], mark);
+        let lost = recorder.lost_ms() as usize / 20;
+        assert_eq!((packets.len(), whole + lost), (505, 500));
+        assert!(packets[whole + 4..whole + lost].iter().all(|packet| *packet == [0x48]));
+        assert!(packets[500..].iter().all(|packet| packet == &large));
+        assert_eq!(recorder.quiet_ms(), 0);
+    }
+}

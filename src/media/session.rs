@@ -779,3 +779,6 @@ const BEHIND_MS: u64 = 200;
 const STARVED_MS: u64 = 3_000;
 /// 20 ms of nothing.
 const OPUS_SILENCE: [u8; 1] = opus::missing(0x08);
+
+#[cfg(test)]
+mod tests;

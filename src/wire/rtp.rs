@@ -415,7 +415,7 @@ mod tests {
         write_bye(1, &mut out);
         let len = out.finish().unwrap();
         assert_eq!(&buffer[..4], b"\x81\xc8\x00\x0c");
-        assert_eq!(&buffer[52..72], b"\x81\xca\x00\x04\x00\x00\x00\x01\x01\x05abcde\x00\x81\xcb\x00\x01");
+        assert_eq!(&buffer[52..72], b"\x81\xca\x00\x03\x00\x00\x00\x01\x01\x05abcde\x00\x81\xcb\x00\x01");
         assert!(is_control(&buffer));
         let seen: std::vec::Vec<_> = Compound::parse(&buffer[..len]).unwrap().iter().collect();
         let [Control::Report { ssrc: 1, sender: Some(told), blocks }, name, Control::Bye(sources)] = &seen[..] else {
