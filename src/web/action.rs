@@ -27,6 +27,7 @@ pub(super) const FIELDS: Names = &[
     ("new", 16),
     ("delete", 16),
     ("restore", 16),
+    ("return", 16),
     ("all", 16),
     ("to", 16),
     ("text", REPLY_BYTES),
@@ -104,7 +105,9 @@ impl Desk<'_> {
     }
 
     fn letters(&mut self, request: &Request, viewer: &Viewer, form: &Form<'_>) -> Response {
-        let Some((name, state, id)) = form.fields().find_map(|(name, value)| Some((name, state_of(name)?, hex_id(value)))) else {
+        let Some((name, state, id)) =
+            form.fields().find_map(|(name, value)| Some((name, state_of(name)?, hex_id(value))))
+        else {
             return request.fault(400, Fault::BadRequest);
         };
         let inbox = self.house.inbox();
@@ -112,13 +115,17 @@ impl Desk<'_> {
             return request.fault(404, Fault::NotFound);
         };
         let (id, number, sender) = (letter.id, letter.number, letter.sender);
+        let was_new = letter.state == State::New;
         if name == "all" {
             // Only what she has seen: what came since stays new.
             let of_sender = |inbox: &crate::home::inbox::Inbox| -> Option<LetterHandle> {
                 let is_it = |it: &crate::home::inbox::Letter| {
                     it.sender == sender && it.number <= number && it.state == State::New && viewer.may_see(it.number)
                 };
-                inbox.letters(viewer.person).find(|(_, letter)| is_it(letter) && !letter.is_open).map(|(handle, _)| handle)
+                inbox
+                    .letters(viewer.person)
+                    .find(|(_, letter)| is_it(letter) && !letter.is_open)
+                    .map(|(handle, _)| handle)
             };
             while let Some(next) = of_sender(self.house.inbox()) {
                 if !self.house.set_state(self.now, next, state) {
@@ -129,7 +136,10 @@ impl Desk<'_> {
             return request.fault(503, Fault::NotDone);
         }
         let before = form.value("before").and_then(decimal).unwrap_or(u32::MAX);
-        let deleted = (state == State::Deleted).then_some(id);
+        if name == "return" {
+            return request.elsewhere(Place::Deleted);
+        }
+        let deleted = (state == State::Deleted).then_some((id, was_new));
         request.elsewhere(Place::Letters { before, deleted })
     }
 

@@ -30,11 +30,7 @@ pub(super) fn find(path: &[u8]) -> Option<&'static Asset> {
 }
 
 static ASSETS: [Asset; 4] = [
-    Asset {
-        path: "/style.css",
-        content_type: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/style.css"),
-    },
+    Asset { path: "/style.css", content_type: "text/css; charset=utf-8", bytes: include_bytes!("assets/style.css") },
     Asset {
         path: "/script.js",
         content_type: "text/javascript; charset=utf-8",

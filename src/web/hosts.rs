@@ -14,7 +14,10 @@ pub(super) fn is_ours(model: &Model, host: &[u8]) -> bool {
         let at = |listen: &WebListen| listen.address.ip().is_unspecified() || listen.address.ip() == ip;
         ip.is_loopback() || model.main.web.iter().any(at)
     };
-    same("localhost") || same(&model.main.domain) || same(url_host(&model.main.url)) || address(name).is_some_and(is_served)
+    same("localhost")
+        || same(&model.main.domain)
+        || same(url_host(&model.main.url))
+        || address(name).is_some_and(is_served)
 }
 
 /// The host in a URL.
@@ -50,13 +53,32 @@ mod tests {
         let listen = |address: &str| WebListen { address: address.parse().unwrap(), is_secure: false };
         model.main.web.push(listen("192.168.1.1:8088")).unwrap();
         for good in [
-            "home.example", "HOME.example:8088", "router.lan", "localhost:1", "127.0.0.1", "127.9.9.9:80", "[::1]:8088", "192.168.1.1",
+            "home.example",
+            "HOME.example:8088",
+            "router.lan",
+            "localhost:1",
+            "127.0.0.1",
+            "127.9.9.9:80",
+            "[::1]:8088",
+            "192.168.1.1",
         ] {
             assert!(is_ours(&model, good.as_bytes()), "{good}");
         }
         for bad in [
-            "", ":80", "evil.example", "home.example.evil.example", "192.168.1.2", "::1", "[192.168.1.1]", "home.example:x",
-            "home.example:", "home.example:123456", "home.example:80:80", "http://home.example", "user@home.example", "[::1",
+            "",
+            ":80",
+            "evil.example",
+            "home.example.evil.example",
+            "192.168.1.2",
+            "::1",
+            "[192.168.1.1]",
+            "home.example:x",
+            "home.example:",
+            "home.example:123456",
+            "home.example:80:80",
+            "http://home.example",
+            "user@home.example",
+            "[::1",
         ] {
             // An empty port is allowed by RFC 3986 §3.2.3, and harmless.
             assert_eq!(is_ours(&model, bad.as_bytes()), bad == "home.example:", "{bad}");

@@ -1,12 +1,12 @@
 //! What a request is answered with. GET shows and changes nothing; what changes something is a POST, with the form's token
 //! of a session.
 
+use super::hosts;
 use super::house::House;
 use super::page::{Fault, Letters, Notice, Page, View, Viewer, key_of};
 use super::response::{Body, Cookie, Document, Manner, Place, Response, Sound, write_tag};
 use super::route::{Format, Route, Setting, hex_id};
 use super::session::{Failures, Scope, SessionHandle, Sessions, form_token};
-use super::hosts;
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::config::model::Language;
@@ -130,7 +130,9 @@ impl Desk<'_> {
             Route::Settings if viewer.may_do_all() => request.page(200, View::Settings, said(head.query)),
             Route::Voice(id, format) => self.voice(head, request, &viewer, (id, format)),
             Route::GreetingSound if viewer.may_do_all() => match self.house.settings(viewer.person).greeting {
-                Some((key, bytes)) => ranged(head, request, Sound::new(key, Codec::Alaw, bytes, key.id ^ u64::from(bytes))),
+                Some((key, bytes)) => {
+                    ranged(head, request, Sound::new(key, Codec::Alaw, bytes, key.id ^ u64::from(bytes)))
+                }
                 None => request.refused(404, Fault::NotFound),
             },
             Route::Body(id) => match seen(self.house.inbox(), &viewer, id) {
@@ -204,6 +206,11 @@ impl Desk<'_> {
 }
 
 impl Request {
+    /// One of which nothing is known.
+    pub const fn unknown(manner: Manner, language: Language) -> Self {
+        Self { manner, language, viewer: None, session: None, action: Action::Login }
+    }
+
     /// A page.
     pub fn page(&self, status: u16, view: View, notice: Notice) -> Response {
         Response::new(status, Body::Page(Page::new(view, self.language, self.viewer, notice)), self.manner)
@@ -237,12 +244,13 @@ pub(super) fn seen<'i>(inbox: &'i Inbox, viewer: &Viewer, id: u64) -> Option<(Le
 
 /// What is said after a form was followed.
 fn said(query: &[u8]) -> Notice {
-    let deleted = query_field(query, b"deleted").and_then(hex_id);
-    match deleted {
-        Some(id) => Notice::Deleted(id),
-        None if query_field(query, b"sent").is_some() => Notice::Sent,
-        None if query_field(query, b"saved").is_some() => Notice::Saved,
-        None => Notice::Nothing,
+    let id = |name: &[u8]| query_field(query, name).and_then(hex_id);
+    match (id(b"deleted"), id(b"deleted-new")) {
+        (Some(id), _) => Notice::Deleted(id, false),
+        (None, Some(id)) => Notice::Deleted(id, true),
+        _ if query_field(query, b"sent").is_some() => Notice::Sent,
+        _ if query_field(query, b"saved").is_some() => Notice::Saved,
+        _ => Notice::Nothing,
     }
 }
 
@@ -284,7 +292,7 @@ fn is_foreign(head: &Head<'_>) -> bool {
 /// The states that a button asks for, by its name.
 pub(super) fn state_of(name: &str) -> Option<State> {
     match name {
-        "read" | "all" | "restore" => Some(State::Old),
+        "read" | "all" | "restore" | "return" => Some(State::Old),
         "new" => Some(State::New),
         "delete" => Some(State::Deleted),
         _ => None,

@@ -64,11 +64,13 @@ pub(super) enum Body {
 /// A place to go on at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
-    /// Letters below a number, where the letter with an id was deleted, if one was.
-    Letters { before: u32, deleted: Option<u64> },
+    /// Letters below a number; which was deleted, by its id, if one was, and whether it was new.
+    Letters {
+        before: u32,
+        deleted: Option<(u64, bool)>,
+    },
     Deleted,
     Sent,
-    Settings,
     Saved,
     Login,
 }
@@ -109,7 +111,10 @@ pub(super) enum Piece {
     None,
     Asked,
     /// So many bytes of the buffer; where they begin in the blob or body.
-    Here { from: u64, len: usize },
+    Here {
+        from: u64,
+        len: usize,
+    },
     /// It can't be read.
     Unavailable,
 }
@@ -117,11 +122,6 @@ pub(super) enum Piece {
 impl Response {
     pub const fn new(status: u16, body: Body, manner: Manner) -> Self {
         Self { status, body, cookie: None, manner, has_head: false, is_over: false }
-    }
-
-    /// Whether all of it was given.
-    pub const fn is_over(&self) -> bool {
-        self.is_over
     }
 
     /// The next piece of it. `buffer` is what was loaded for it.
@@ -335,8 +335,8 @@ impl Place {
         match self {
             Self::Letters { before, deleted } => {
                 out.text("/");
-                if let Some(id) = deleted {
-                    out.text("?deleted=");
+                if let Some((id, was_new)) = deleted {
+                    out.text(if was_new { "?deleted-new=" } else { "?deleted=" });
                     out.hex(id, 16);
                 }
                 if before < u32::MAX {
@@ -346,7 +346,6 @@ impl Place {
             }
             Self::Deleted => out.text("/deleted"),
             Self::Sent => out.text("/?sent"),
-            Self::Settings => out.text("/settings"),
             Self::Saved => out.text("/settings?saved"),
             Self::Login => out.text("/login"),
         }
@@ -358,13 +357,7 @@ const CHUNK_HEAD_BYTES: usize = "1fff\r\n".len();
 const CHUNK_END: &[u8] = b"\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-fn page_piece(
-    page: &mut Page,
-    house: &dyn House,
-    buffer: &[u8],
-    is_chunked: bool,
-    out: &mut [u8],
-) -> (usize, More) {
+fn page_piece(page: &mut Page, house: &dyn House, buffer: &[u8], is_chunked: bool, out: &mut [u8]) -> (usize, More) {
     let (before, behind) = if is_chunked { (CHUNK_HEAD_BYTES, CHUNK_END.len() + LAST_CHUNK.len()) } else { (0, 0) };
     let end = out.len().min(0xffff).saturating_sub(behind);
     let (len, made) = page.write(house, buffer, out.get_mut(before..end).unwrap_or_default());

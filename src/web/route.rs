@@ -2,8 +2,8 @@
 //! way only to write each, and nothing behind it but what is listed here.
 
 use crate::base::text::hex_number;
-use crate::wire::http::query_field;
 use crate::web::assets::{self, Asset};
+use crate::wire::http::query_field;
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,9 +137,24 @@ mod tests {
         assert_eq!(of("/text/00000000000000ff"), Some(Route::Body(255)));
         assert_eq!(of("/l/abc"), Some(Route::Link(b"abc")));
         for bad in [
-            "//", "/./", "/../etc/passwd", "/%2e%2e/", "/Settings", "/settings/", "/voice/../settings", "/voice/ff.wav",
-            "/voice/00000000000000FF.wav", "/voice/00000000000000ff.mp3", "/voice/00000000000000ff", "/text/", "/text/+0000000000000ff",
-            "/style.css/", "/style.css%00", "/assets", "/.git/config", "",
+            "//",
+            "/./",
+            "/../etc/passwd",
+            "/%2e%2e/",
+            "/Settings",
+            "/settings/",
+            "/voice/../settings",
+            "/voice/ff.wav",
+            "/voice/00000000000000FF.wav",
+            "/voice/00000000000000ff.mp3",
+            "/voice/00000000000000ff",
+            "/text/",
+            "/text/+0000000000000ff",
+            "/style.css/",
+            "/style.css%00",
+            "/assets",
+            "/.git/config",
+            "",
         ] {
             assert_eq!(of(bad), None, "{bad}");
         }

@@ -97,8 +97,7 @@ impl Sessions {
             first.into_iter().for_each(|handle| self.end(handle));
         }
         let token = token_of(numbers);
-        let mut session =
-            Session { digest: digest(&token), person, scope, ends_at: Instant::ZERO, ends_unix: 0 };
+        let mut session = Session { digest: digest(&token), person, scope, ends_at: Instant::ZERO, ends_unix: 0 };
         session.extend((now, time));
         // One has given way.
         if let Ok(handle) = self.table.insert(session) {
@@ -284,7 +283,8 @@ impl Failures {
 
     /// Seconds until a login by this name from this address is looked at; 0: now.
     pub fn wait_s(&self, now: Instant, source: IpAddr, name: &[u8]) -> u64 {
-        let wait = |key: [u8; 16]| self.entries.iter().find(|it| it.key == key).map_or(0, |it| it.until.seconds_from(now));
+        let wait =
+            |key: [u8; 16]| self.entries.iter().find(|it| it.key == key).map_or(0, |it| it.until.seconds_from(now));
         wait(source_key(source)).max(wait(name_key(name)))
     }
 

@@ -3,7 +3,6 @@
 
 use super::house::{GREETING_PIECE_BYTES, GreetingStep, House, Progress};
 use super::page::{Fault, Viewer};
-use crate::base::limits::GREETING_S;
 use crate::base::table::Handle;
 use crate::base::text::same_secret;
 use crate::base::time::Instant;
@@ -12,6 +11,9 @@ use crate::wire::http;
 
 use super::connection::Connection;
 use super::session::TOKEN_BYTES;
+
+/// The longest greeting: a minute, at 8 kHz.
+const GREETING_SAMPLES: u32 = 60 * 8000;
 
 /// An upload.
 pub(super) struct Upload {
@@ -25,6 +27,8 @@ pub(super) struct Upload {
     /// A-law that the house has not taken yet.
     piece: [u8; GREETING_PIECE_BYTES],
     len: usize,
+    /// Whether the house has heard of it.
+    has_begun: bool,
     stage: Stage,
     /// What is wrong with it; the rest is read and dropped.
     fault: Option<Fault>,
@@ -37,16 +41,14 @@ enum Field {
     Other,
 }
 
-/// How far the house has come with it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// How far it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Stage {
-    /// It has not heard of it.
-    Unknown,
-    /// It has begun.
-    Begun,
-    /// The file is complete, but for what is in the piece.
+    /// The file is being read.
+    Reading,
+    /// It is complete, but for what the reader holds.
     Complete,
-    /// It is to be committed.
+    /// The house has to take the last of it, and commit.
     Last,
     Done,
 }
@@ -61,10 +63,11 @@ impl Upload {
             parts,
             field: Field::Other,
             token: heapless::Vec::new(),
-            wav: Reader::new(GREETING_S as u32 * 8000),
+            wav: Reader::new(GREETING_SAMPLES),
             piece: [0; GREETING_PIECE_BYTES],
             len: 0,
-            stage: Stage::Unknown,
+            has_begun: false,
+            stage: Stage::Reading,
             fault: None,
         })
     }
@@ -73,7 +76,7 @@ impl Upload {
     pub fn feed(&mut self, now: Instant, house: &mut dyn House, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while !rest.is_empty() && self.fault.is_none() && self.stage < Stage::Complete {
-            if !self.hand_over(now, house) {
+            if self.len > GREETING_PIECE_BYTES / 2 && !self.flush(now, house) {
                 break;
             }
             // Each sample needs a byte of the file at least, so that what comes from these has room.
@@ -106,8 +109,7 @@ impl Upload {
                     Field::File => match wav.feed(data, &mut piece[*len..]) {
                         Ok(progress) if progress.read == data.len() => *len += progress.written,
                         Ok(_) => *fault = Some(Fault::NotDone),
-                        Err(wav::Fault::TooLong) => *fault = Some(Fault::TooLarge),
-                        Err(_) => *fault = Some(Fault::NotWav),
+                        Err(why) => *fault = Some(fault_of(why)),
                     },
                     _ => {}
                 },
@@ -120,26 +122,18 @@ impl Upload {
         }
     }
 
-    /// Gives the house what there is; whether there is room for more now. What can't go on has a fault.
-    fn hand_over(&mut self, now: Instant, house: &mut dyn House) -> bool {
-        if self.len < GREETING_PIECE_BYTES / 2 && self.stage < Stage::Complete {
-            return true;
+    /// Gives the house what there is; whether it has taken all.
+    fn flush(&mut self, now: Instant, house: &mut dyn House) -> bool {
+        if !self.has_begun {
+            self.has_begun = self.step(now, house, GreetingStep::Begin);
         }
-        if self.stage == Stage::Unknown && self.step(now, house, GreetingStep::Begin) {
-            self.stage = Stage::Begun;
+        if self.has_begun && self.len > 0 {
+            let (piece, len) = (self.piece, self.len);
+            if self.step(now, house, GreetingStep::Data(&piece[..len])) {
+                self.len = 0;
+            }
         }
-        if self.stage == Stage::Unknown {
-            return false;
-        }
-        if self.len == 0 {
-            return true;
-        }
-        let (piece, len) = (self.piece, self.len);
-        let is_taken = self.step(now, house, GreetingStep::Data(&piece[..len]));
-        if is_taken {
-            self.len = 0;
-        }
-        is_taken
+        self.has_begun && self.len == 0
     }
 
     fn step(&mut self, now: Instant, house: &mut dyn House, step: GreetingStep<'_>) -> bool {
@@ -154,48 +148,54 @@ impl Upload {
         }
     }
 
-    /// The body is complete. Whether the house is done with it, and how; `None`: it has to be asked again.
+    /// The body is complete. How it went; `None`: the house has to be asked again.
     pub fn finish(&mut self, now: Instant, house: &mut dyn House) -> Option<Result<(), Fault>> {
-        loop {
-            if let Some(fault) = self.fault {
-                self.abort(now, house);
-                return Some(Err(fault));
-            }
-            match self.stage {
-                Stage::Unknown | Stage::Begun => self.fault = Some(Fault::NotWav),
-                Stage::Complete => {
-                    // What is held goes first, for the tail needs room.
-                    let is_open = self.begin_now(now, house);
-                    if !is_open || self.len > 0 && !self.flush(now, house) {
-                        if self.fault.is_none() {
-                            return None;
-                        }
-                        continue;
-                    }
-                    let mut tail = [0; TAIL_SAMPLES];
-                    match self.wav.finish(&mut tail) {
-                        Ok((written, _)) => {
-                            self.piece[..written].copy_from_slice(&tail[..written]);
-                            (self.len, self.stage) = (written, Stage::Last);
-                        }
-                        Err(wav::Fault::TooLong) => self.fault = Some(Fault::TooLarge),
-                        Err(_) => self.fault = Some(Fault::NotWav),
-                    }
-                }
-                Stage::Last => {
-                    let is_done = (self.len == 0 || self.flush(now, house)) && self.step(now, house, GreetingStep::Commit);
-                    if is_done {
-                        self.stage = Stage::Done;
-                    } else if self.fault.is_none() {
-                        return None;
-                    }
-                }
-                Stage::Done => return Some(Ok(())),
-            }
+        self.advance(now, house);
+        if let Some(fault) = self.fault {
+            self.abort(now, house);
+            return Some(Err(fault));
+        }
+        (self.stage == Stage::Done).then_some(Ok(()))
+    }
+
+    fn advance(&mut self, now: Instant, house: &mut dyn House) {
+        if self.stage == Stage::Reading && self.fault.is_none() {
+            self.fault = Some(Fault::NotWav);
+        }
+        // What the reader holds needs the room of what is there.
+        if self.fault.is_none() && self.stage == Stage::Complete && self.flush(now, house) {
+            self.end_file();
+        }
+        let is_last = self.fault.is_none() && self.stage == Stage::Last;
+        if is_last && self.flush(now, house) && self.step(now, house, GreetingStep::Commit) {
+            (self.stage, self.has_begun) = (Stage::Done, false);
         }
     }
 
-    fn begin_now(&mut self, now: Instant, house: &mut dyn House) -> bool {
-        self.has_begun || self.step_begin(now, house)
+    fn end_file(&mut self) {
+        let mut tail = [0; TAIL_SAMPLES];
+        match self.wav.finish(&mut tail) {
+            Ok((written, _)) => {
+                self.piece[..written].copy_from_slice(&tail[..written]);
+                (self.len, self.stage) = (written, Stage::Last);
+            }
+            Err(fault) => self.fault = Some(fault_of(fault)),
+        }
+    }
+
+    /// It is over: the house drops what it has of it.
+    pub fn abort(&mut self, now: Instant, house: &mut dyn House) {
+        if core::mem::replace(&mut self.has_begun, false) {
+            let _ = house.greeting(now, self.viewer.person, GreetingStep::Abort);
+        }
     }
 }
+
+const fn fault_of(fault: wav::Fault) -> Fault {
+    match fault {
+        wav::Fault::TooLong => Fault::TooLarge,
+        wav::Fault::NotWav | wav::Fault::Format => Fault::NotWav,
+    }
+}
+
+const _: () = assert!(TAIL_SAMPLES <= GREETING_PIECE_BYTES);

@@ -80,12 +80,12 @@ fn notice(page: &Page, around: &Around<'_>, out: &mut Writer<'_>) {
     let bad = "<div class=\"status bad\" role=\"alert\">";
     match page.notice {
         Notice::Nothing => return,
-        Notice::Deleted(id) => {
+        Notice::Deleted(id, was_new) => {
             out.text(good);
             out.text(words.was_deleted);
             out.text("<form method=\"post\" action=\"/letters\">");
             form_token(around, out);
-            out.text("<button name=\"restore\" value=\"");
+            out.text(if was_new { "<button name=\"new\" value=\"" } else { "<button name=\"restore\" value=\"" });
             out.hex(id, 16);
             out.text("\">");
             out.text(words.undo);

@@ -13,7 +13,7 @@ pub(super) fn escape(text: &[u8], out: &mut Writer<'_>) {
 
 /// As [`escape`], but writes at most `room` bytes; how many bytes of the text were taken. Some are, if `room` is large
 /// enough for one character.
-pub(super) fn escape_some(text: &[u8], room: usize, out: &mut Writer<'_>) -> usize {
+pub(crate) fn escape_some(text: &[u8], room: usize, out: &mut Writer<'_>) -> usize {
     let (begin, mut taken) = (out.len(), 0);
     let has_room = |out: &Writer<'_>| room - (out.len() - begin).min(room) >= CHARACTER_BYTES;
     for chunk in text.utf8_chunks() {

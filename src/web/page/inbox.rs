@@ -491,7 +491,7 @@ impl Letters {
         }
         out.text("<div class=\"do\">");
         if self.is_deleted {
-            button("restore", letter.id, words.restore, letter.number, 'm', out);
+            button("return", letter.id, words.restore, letter.number, 'm', out);
             out.text("</div></li>");
             return;
         }

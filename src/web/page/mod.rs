@@ -17,6 +17,7 @@ use crate::web::house::House;
 use crate::web::session::{Scope, Token};
 use crate::web::words::Words;
 
+pub(super) use html::escape_some;
 pub(super) use inbox::{Content, Letters, key_of, readable};
 pub(super) use settings::state_named;
 
@@ -59,8 +60,8 @@ pub(super) struct Viewer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Notice {
     Nothing,
-    /// A letter was deleted, by its id.
-    Deleted(u64),
+    /// A letter was deleted, by its id; whether it was new.
+    Deleted(u64, bool),
     Sent,
     Saved,
     /// A login has to wait for so many seconds.
@@ -118,8 +119,7 @@ impl Page {
 
     /// Writes on into `out`; how many bytes, and why it stopped. `content` is what was loaded for the letter at hand.
     pub fn write(&mut self, house: &dyn House, content: &[u8], out: &mut [u8]) -> (usize, Made) {
-        let around =
-            Around { house, time: house.time(), words: Words::of(self.language), viewer: self.viewer };
+        let around = Around { house, time: house.time(), words: Words::of(self.language), viewer: self.viewer };
         let mut len = 0;
         loop {
             let room = out.get_mut(len..).unwrap_or_default();

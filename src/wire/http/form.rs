@@ -45,7 +45,7 @@ impl FormReader {
         Self { phase: Phase::Name, len: 0, entry: 0, escape: (0, 0) }
     }
 
-    /// Takes the next bytes of a body. 
+    /// Takes the next bytes of a body.
     pub fn feed(&mut self, bytes: &[u8], names: Names, buffer: &mut [u8]) -> Result<(), TooLarge> {
         bytes.iter().try_for_each(|byte| self.take(*byte, names, buffer))
     }
