@@ -57,8 +57,10 @@ pub(super) struct Words {
     pub voice: &'static str,
     /// A letter that is a missed call.
     pub call: &'static str,
-    /// How long a call rang; seconds follow.
+    /// How long a call rang: stands before the seconds.
     pub rang: &'static str,
+    /// Stands behind seconds.
+    pub seconds: &'static str,
     /// A recording has not ended.
     pub recording: &'static str,
     /// Seconds of a recording that are missing follow.
@@ -204,7 +206,8 @@ const ENGLISH: Words = Words {
     text: "Text",
     voice: "Voice message",
     call: "Missed call",
-    rang: "rang, seconds:",
+    rang: "rang",
+    seconds: "s",
     recording: "Being recorded now",
     lost: "Seconds that could not be kept:",
     stranger: "unconfirmed sender",
@@ -286,7 +289,8 @@ const SWEDISH: Words = Words {
     text: "Text",
     voice: "Röstmeddelande",
     call: "Missat samtal",
-    rang: "ringde, sekunder:",
+    rang: "ringde",
+    seconds: "s",
     recording: "Spelas in just nu",
     lost: "Sekunder som inte kunde sparas:",
     stranger: "obekräftad avsändare",
@@ -368,7 +372,8 @@ const CHINESE: Words = Words {
     text: "文字",
     voice: "语音留言",
     call: "未接来电",
-    rang: "响铃（秒）：",
+    rang: "响铃",
+    seconds: "秒",
     recording: "正在录音",
     lost: "未能保存的秒数：",
     stranger: "发件人未经验证",

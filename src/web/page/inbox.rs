@@ -430,6 +430,8 @@ impl Letters {
                 out.text(words.rang);
                 out.text(" ");
                 out.number((letter.milliseconds / 1000).into());
+                out.text(" ");
+                out.text(words.seconds);
                 out.text(" · ");
             }
             _ => {}
