@@ -42,6 +42,8 @@ pub(super) struct Connection {
     phase: Phase,
 }
 
+// There is no allocator to make them smaller with.
+#[allow(clippy::large_enum_variant)]
 enum Phase {
     /// A head of which so many bytes are in the buffer.
     Head(usize),

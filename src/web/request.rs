@@ -42,6 +42,8 @@ pub(super) enum Action {
 }
 
 /// What follows a head.
+// There is no allocator to make them smaller with.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Next {
     /// An answer.
     Respond(Response),

@@ -46,6 +46,8 @@ pub(super) enum Cookie {
     Clear,
 }
 
+// There is no allocator to make them smaller with.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub(super) enum Body {
     Page(Page),

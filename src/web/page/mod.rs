@@ -35,6 +35,8 @@ pub(super) struct Page {
 }
 
 /// What a page shows.
+// There is no allocator to make them smaller with.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub(super) enum View {
     Login,

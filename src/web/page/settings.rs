@@ -12,8 +12,11 @@ use crate::web::words::Words;
 /// The parts of the page, in order.
 pub(super) const PARTS: [fn(&Around<'_>, &mut Writer<'_>); 4] = [presence, busy_text, greeting, missed];
 
+/// Chooses a word.
+type Wording = fn(&Words) -> &'static str;
+
 /// States that she can choose, as the house reads them, and their words. The first is none of her own.
-const STATES: [(&str, fn(&Words) -> &'static str); 5] = [
+const STATES: [(&str, Wording); 5] = [
     ("auto", |words| words.state_auto),
     ("available", |words| words.state_available),
     ("away", |words| words.state_away),

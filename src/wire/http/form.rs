@@ -112,7 +112,7 @@ impl FormReader {
 
     /// An escape that is none stays as it is.
     fn end_escape(&mut self, room: u16, buffer: &mut [u8]) -> Result<(), TooLarge> {
-        let (count, first) = core::mem::replace(&mut self.escape, (0, 0));
+        let (count, first) = core::mem::take(&mut self.escape);
         if count > 0 {
             self.put_value(b'%', room, buffer)?;
         }
