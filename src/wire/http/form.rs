@@ -15,6 +15,9 @@ pub struct FormReader {
     escape: (u8, u8),
 }
 
+/// The fields that are asked for, with the bytes that the value of each may have.
+pub type Names = &'static [(&'static str, u16)];
+
 /// A field was longer than it may be, or all of them together than the buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TooLarge;
@@ -42,18 +45,18 @@ impl FormReader {
         Self { phase: Phase::Name, len: 0, entry: 0, escape: (0, 0) }
     }
 
-    /// Takes the next bytes of a body. `names` are the fields that are asked for, with the bytes each may have.
-    pub fn feed(&mut self, bytes: &[u8], names: &[(&str, u16)], buffer: &mut [u8]) -> Result<(), TooLarge> {
+    /// Takes the next bytes of a body.
+    pub fn feed(&mut self, bytes: &[u8], names: Names, buffer: &mut [u8]) -> Result<(), TooLarge> {
         bytes.iter().try_for_each(|byte| self.take(*byte, names, buffer))
     }
 
     /// The body has ended: what was kept.
-    pub fn finish<'b>(mut self, names: &'b [(&'b str, u16)], buffer: &'b mut [u8]) -> Result<Form<'b>, TooLarge> {
+    pub fn finish<'b>(mut self, names: Names, buffer: &'b mut [u8]) -> Result<Form<'b>, TooLarge> {
         self.end_field(names, buffer)?;
         Ok(Form { names, entries: &buffer[..self.len] })
     }
 
-    fn take(&mut self, byte: u8, names: &[(&str, u16)], buffer: &mut [u8]) -> Result<(), TooLarge> {
+    fn take(&mut self, byte: u8, names: Names, buffer: &mut [u8]) -> Result<(), TooLarge> {
         match (byte, self.phase) {
             (b'&', _) => self.end_field(names, buffer),
             (b'=', Phase::Name | Phase::LongName) => {
@@ -73,7 +76,7 @@ impl FormReader {
     }
 
     /// The name is complete: an entry for its value replaces it.
-    fn begin_value(&mut self, names: &[(&str, u16)], buffer: &mut [u8]) {
+    fn begin_value(&mut self, names: Names, buffer: &mut [u8]) {
         let name = buffer.get(self.entry..self.len).unwrap_or_default();
         let index = names.iter().position(|(known, _)| self.phase == Phase::Name && known.as_bytes() == name);
         self.len = self.entry;
@@ -109,7 +112,7 @@ impl FormReader {
 
     /// An escape that is none stays as it is.
     fn end_escape(&mut self, room: u16, buffer: &mut [u8]) -> Result<(), TooLarge> {
-        let (count, first) = core::mem::replace(&mut self.escape, (0, 0));
+        let (count, first) = core::mem::take(&mut self.escape);
         if count > 0 {
             self.put_value(b'%', room, buffer)?;
         }
@@ -129,7 +132,7 @@ impl FormReader {
         Ok(())
     }
 
-    fn end_field(&mut self, names: &[(&str, u16)], buffer: &mut [u8]) -> Result<(), TooLarge> {
+    fn end_field(&mut self, names: Names, buffer: &mut [u8]) -> Result<(), TooLarge> {
         // A name alone has an empty value.
         if matches!(self.phase, Phase::Name | Phase::LongName) {
             self.begin_value(names, buffer);
@@ -155,7 +158,7 @@ impl Default for FormReader {
 /// The fields of a body that were asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Form<'b> {
-    names: &'b [(&'b str, u16)],
+    names: Names,
     entries: &'b [u8],
 }
 
@@ -166,7 +169,7 @@ impl<'b> Form<'b> {
     }
 
     /// All fields in order.
-    pub fn fields(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &'b [u8])> {
         let Self { names, mut entries } = *self;
         core::iter::from_fn(move || {
             let ([index, high, low], rest) = entries.split_first_chunk::<ENTRY_BYTES>()?;
@@ -182,7 +185,7 @@ impl<'b> Form<'b> {
 mod tests {
     use super::*;
 
-    const NAMES: &[(&str, u16)] = &[("name", 8), ("text", 20), ("go", 4)];
+    const NAMES: Names = &[("name", 8), ("text", 20), ("go", 4)];
 
     type Fields = std::vec::Vec<(&'static str, std::vec::Vec<u8>)>;
 

@@ -15,11 +15,11 @@ pub fn fuzz(bytes: &[u8]) {
         }
     }
     fields(bytes);
-    let names = [("csrf", 32), ("text", 200)];
+    const NAMES: super::Names = &[("csrf", 32), ("text", 200)];
     let mut room = [0; 256];
     let mut reader = FormReader::new();
-    if bytes.chunks(cut).try_for_each(|piece| reader.feed(piece, &names, &mut room)).is_ok()
-        && let Ok(form) = reader.finish(&names, &mut room)
+    if bytes.chunks(cut).try_for_each(|piece| reader.feed(piece, NAMES, &mut room)).is_ok()
+        && let Ok(form) = reader.finish(NAMES, &mut room)
     {
         check(&form);
     }

@@ -13,7 +13,7 @@ mod range;
 mod write;
 
 pub use fields::{cookie, decode, encode, etag_matches, prefers, query_field};
-pub use form::{Form, FormReader, TooLarge};
+pub use form::{Form, FormReader, Names, TooLarge};
 pub use fuzz::fuzz;
 pub use head::{Head, Method, Refused, end_of_head};
 pub use multipart::{Event, Malformed, Upload};
