@@ -31,7 +31,7 @@ use heapless::Vec;
 use crate::base::limits::{HELD, IN_FLIGHT, LOOKUPS, MEDIA_PORTS, NAME_SERVERS, PORTS, STREAMS_PER_SOURCE};
 use crate::base::net::{Flow, PeerIdentity, Port, Stream, Transport};
 use crate::base::time::{Instant, UnixTime};
-use crate::config::model::{Model, Peer};
+use crate::config::model::{Model, Peer, Person};
 use crate::home::absence::Absence;
 use crate::home::inbox::Inbox;
 use crate::home::machine::Machines;
@@ -47,6 +47,7 @@ use crate::sip::resolver::Resolver;
 use crate::sip::stack::{Answered, Due, Produced, Sending, Stack, Task};
 use crate::sip::transaction::client::Owner;
 use crate::sip::transport::{StreamStep, StreamUser};
+use crate::spool::Kind;
 use crate::web::Web;
 use crate::wire::deflate::Inflater;
 use crate::wire::sip::Message;
@@ -141,7 +142,16 @@ impl Server {
         self.core.now = now;
         let core = &mut self.core;
         match input {
-            Input::Configuration(model) => core.configure(now, model),
+            Input::Configuration(model) => {
+                let mut people = [None; crate::base::limits::PEOPLE];
+                // Who has a new password logs in with it.
+                for (index, person) in core.people.model.people.iter().enumerate() {
+                    let is_she = |other: &Person| other.id == person.id && other.secret == person.secret;
+                    people[index] = model.people.iter().position(is_she);
+                }
+                self.web.sessions.renumber(|person| people.get(person).copied().flatten());
+                core.configure(now, model);
+            }
             Input::Addresses(addresses) => {
                 let Stack { network, schedule, .. } = &mut core.stack;
                 network.set_addresses(addresses, |index| schedule.wake(Task::Stream(index).id()));
@@ -187,8 +197,14 @@ impl Server {
                 let core = &mut self.core;
                 core.closed(now, stream, reason);
             }
+            Input::Restored { key, bytes, .. } if key.kind == Kind::Session => {
+                self.restore_session(now, key.id, bytes);
+            }
             Input::Restored { key, bytes, source, blob_bytes } => core.restored(now, key, bytes, source, blob_bytes),
-            Input::Storage(storage) => core.set_storage(storage),
+            Input::Storage(storage) => {
+                core.set_storage(storage);
+                self.web.sessions.mark_all();
+            }
             Input::Stored { ticket, outcome } => core.stored(now, ticket, outcome),
             Input::Loaded { ticket, outcome } => {
                 if let Some((stream, outcome)) = core.loaded(now, ticket, outcome) {
@@ -273,7 +289,7 @@ impl Server {
 
     /// Name, capacity and bytes of every table.
     pub fn footprint() -> impl Iterator<Item = (&'static str, usize, usize)> {
-        use crate::base::limits::{CHALLENGED, NONCES, PEOPLE, SOURCES, WEB_CONNECTIONS};
+        use crate::base::limits::{CHALLENGED, NONCES, PEOPLE, SOURCES};
         let rest = [
             ("people", PEOPLE, size_of::<People>()),
             Registrar::footprint(),
@@ -290,8 +306,8 @@ impl Server {
             Absence::footprint(),
             ("settings of people", PEOPLE, size_of::<Settings>()),
             Machines::footprint(),
-            ("connections to the page, and who is logged in", WEB_CONNECTIONS, size_of::<Web>()),
         ]);
+        let kept = kept.chain(Web::footprint());
         Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest).chain(Presence::footprint()).chain(kept)
     }
 

@@ -3,7 +3,7 @@
 
 use core::net::SocketAddr;
 
-use super::contract::{BlobStep, Output, StoreError};
+use super::contract::{BlobStep, Output, Storage, StoreError};
 use super::requests::{Incoming, Place};
 use super::tickets::Waiter;
 use super::{Core, Server};
@@ -24,7 +24,9 @@ use crate::sip::route::Routes;
 use crate::sip::stack::{Produced, Task};
 use crate::sip::transport::StreamUser;
 use crate::spool::{Key, Kind};
+use crate::web::session::Kept;
 use crate::web::{GREETING_PIECE_BYTES, GreetingStep, House, Progress, Settings, Step, Unavailable};
+use crate::wire::pidf::Activities;
 use crate::wire::sip::{Message, Method, Uri};
 
 /// Bytes of a page that are made at once.
@@ -47,9 +49,14 @@ impl Server {
         let network = &mut self.core.stack.network;
         let Some(state) = network.stream(stream).filter(|state| state.user == StreamUser::Web) else { return };
         let is_secure = state.transport == Transport::Tls;
-        if !self.web.opened(now, stream, from, is_secure) {
-            network.close(stream);
+        let is_taken = self.web.opened(now, stream, from, is_secure);
+        let refused = if is_taken { None } else { Some(stream) };
+        while let Some(stream) = refused.or_else(|| self.web.next_leaving()) {
+            self.core.stack.network.close(stream);
             self.core.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+            if Some(stream) == refused {
+                break;
+            }
         }
         self.await_page(stream);
     }
@@ -131,8 +138,42 @@ impl Server {
 
     /// The next record of who is logged in.
     pub(super) fn produce_sessions(&mut self, has_credit: bool, buffer: &mut [u8]) -> Produced<Output> {
-        let _ = (has_credit, buffer);
-        Produced::Nothing
+        let Self { web, core, .. } = self;
+        if core.journal.storage() == Storage::Absent || web.sessions.changed.is_empty() {
+            return Produced::Nothing;
+        }
+        if !core.can_store(has_credit) {
+            return Produced::Blocked;
+        }
+        let Some(slot) = web.sessions.changed.pop() else { return Produced::Nothing };
+        let seals = |person: usize| {
+            let random = &core.stack.random;
+            (core.people.seal(random, person), core.people.login_seal(random, person, None))
+        };
+        let kept = web.sessions.keep(core.now, slot, seals);
+        let len = kept.and_then(|kept| postcard::to_slice(&kept, buffer).ok().map(|bytes| bytes.len()));
+        core.stack.schedule.wake(Task::Journal.id());
+        let key = Key { kind: Kind::Session, id: slot as u64 };
+        let ticket = core.tickets.issue(Waiter::Journal);
+        Produced::Output(match len {
+            Some(len) => Output::Store { ticket, key, owner: 0, len, blob: BlobStep::None },
+            None => Output::Forget { ticket, key },
+        })
+    }
+
+    /// Takes a session back from the journal.
+    pub(super) fn restore_session(&mut self, now: Instant, slot: u64, bytes: &[u8]) {
+        let Ok(kept) = postcard::from_bytes::<Kept>(bytes) else {
+            return log::warn!("a session in the journal can't be read and is left out");
+        };
+        let Self { web, core, .. } = self;
+        // With another password than then it is not hers any more.
+        let person = core.person_of_seal(kept.person);
+        let is_same = |person: &usize| core.people.login_seal(&core.stack.random, *person, None) == kept.login;
+        match person.filter(is_same) {
+            Some(person) => web.sessions.restore(now, slot as usize, &kept, person as u16),
+            None => web.sessions.changed.mark(slot as usize),
+        }
     }
 
     /// A step of replacing or removing a person's greeting, for who does not come by the page.
@@ -390,16 +431,21 @@ impl House for Core {
     fn settings(&self, person: usize) -> Settings<'_> {
         let effective = self.settings.get(&self.people.model, person);
         let greeting = self.machines.greeting(self.people.seal(&self.stack.random, person));
-        let presence = "";
+        let presence = self.presence.manual(person).map_or(("auto", ""), |manual| {
+            let activities = manual.activities;
+            let state = match () {
+                () if manual.is_offline => "offline",
+                () if activities == Activities::NONE => "available",
+                () if activities.has_any(Activities::AWAY) => "away",
+                () => "busy",
+            };
+            (state, manual.note.as_str())
+        });
         Settings {
             busy_text: effective.busy,
             greeting: greeting.map(|greeting| (greeting_key(greeting.id), greeting.bytes)),
             presence,
-            missed: if effective.missed == Missed::Keep {
-                crate::web::Missed::Keep
-            } else {
-                crate::web::Missed::Deliver
-            },
+            missed: effective.missed,
         }
     }
 
@@ -415,8 +461,7 @@ impl House for Core {
         true
     }
 
-    fn set_missed(&mut self, _: Instant, person: usize, missed: crate::web::Missed) -> bool {
-        let missed = if missed == crate::web::Missed::Keep { Missed::Keep } else { Missed::Deliver };
+    fn set_missed(&mut self, _: Instant, person: usize, missed: Missed) -> bool {
         self.settings.set_missed(&self.people.model, person, missed);
         self.stack.schedule.wake(Task::Journal.id());
         true

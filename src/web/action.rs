@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::house::{GreetingStep, Missed, Progress};
+use super::house::{GreetingStep, Progress};
 use super::page::{Fault, Notice, View, Viewer, state_named};
 use super::request::{Action, Desk, Request, seen, state_of};
 use super::response::{Cookie, Place, Response};
@@ -10,6 +10,7 @@ use super::route::{Setting, decimal, hex_id};
 use super::session::{IDLE_LIFE_S, LINK_LIFE_S, Scope, SessionHandle};
 use crate::base::limits::BUSY_BYTES;
 use crate::base::text::{Writer, same_secret};
+use crate::config::model::Missed;
 use crate::home::commands::NOTE_BYTES;
 use crate::home::inbox::{LetterHandle, State};
 use crate::wire::http::{Form, Names};

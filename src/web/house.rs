@@ -1,7 +1,7 @@
 //! What the pages need of the house, and may do in it.
 
 use crate::base::time::{Instant, UnixTime};
-use crate::config::model::Model;
+use crate::config::model::{Missed, Model};
 use crate::home::inbox::{Inbox, LetterHandle, State};
 use crate::spool::Key;
 
@@ -53,19 +53,11 @@ pub struct Settings<'h> {
     pub busy_text: &'h str,
     /// Her own greeting: its record, and the bytes of its blob, which is G.711 A-law.
     pub greeting: Option<(Key, u32)>,
-    /// What she set her presence to by hand, as [`House::set_presence`] takes it; empty: nothing.
-    pub presence: &'h str,
+    /// What she set her presence to by hand, in words that [`House::set_presence`] takes: the state, `auto` for none, and
+    /// her own text.
+    pub presence: (&'static str, &'h str),
     /// What becomes of texts that she missed.
     pub missed: Missed,
-}
-
-/// What becomes of texts that a person missed, when she is back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Missed {
-    /// They stay in the inbox.
-    Keep,
-    /// They are delivered to her devices.
-    Deliver,
 }
 
 /// A step of replacing a greeting, or its removal.

@@ -33,7 +33,7 @@ use core::net::{IpAddr, SocketAddr};
 use heapless::Vec;
 
 pub use fuzz::fuzz;
-pub use house::{GREETING_PIECE_BYTES, GreetingStep, House, Missed, Progress, Settings};
+pub use house::{GREETING_PIECE_BYTES, GreetingStep, House, Progress, Settings};
 
 use self::connection::{Connection, Tools};
 use self::request::Desk;

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use pcsd::base::secret::Secret;
 use pcsd::base::text::same_secret;
 use pcsd::base::time::{Instant, UnixTime};
+use pcsd::config::model::Missed;
 use pcsd::config::model::Model;
 use pcsd::home::inbox::{Category, Codec, Inbox, LetterHandle, State, What};
 use pcsd::spool::{Key, Kind};
-use pcsd::web::{GreetingStep, House, Missed, Progress, Settings};
+use pcsd::web::{GreetingStep, House, Progress, Settings};
 
 const CONFIG: &str = "config pcsd 'main'\n\toption domain 'home.example'\n\tlist listen 'udp:127.0.0.1:5060'\n\
     config person 'alice'\n\toption name 'Alice'\n\toption password 'wonder land'\n\
@@ -160,7 +161,7 @@ impl House for Home {
 
     fn settings(&self, _: usize) -> Settings<'_> {
         let greeting = self.greeting.as_ref().map(|it| (Key { kind: Kind::Greeting, id: 1 }, it.len() as u32));
-        Settings { busy_text: &self.busy_text, greeting, presence: &self.presence, missed: self.missed }
+        Settings { busy_text: &self.busy_text, greeting, presence: presence_of(&self.presence), missed: self.missed }
     }
 
     fn set_busy_text(&mut self, _: Instant, _: usize, text: &str) -> bool {
@@ -197,4 +198,11 @@ impl House for Home {
         }
         Progress::Done
     }
+}
+
+/// State and text of what was set by hand.
+fn presence_of(words: &str) -> (&'static str, &str) {
+    let (state, note) = words.split_once(' ').unwrap_or((words, ""));
+    let states = ["available", "away", "busy", "offline"];
+    (states.into_iter().find(|known| *known == state).unwrap_or("auto"), note)
 }

@@ -2,8 +2,8 @@
 
 use pcsd::base::text::Writer;
 use pcsd::base::time::Instant;
+use pcsd::config::model::Missed;
 use pcsd::home::inbox::{Codec, State};
-use pcsd::web::Missed;
 
 use super::World;
 use super::house::TIME;

@@ -5,8 +5,9 @@ use super::frame::form_token;
 use super::html::escape;
 use crate::base::limits::BUSY_BYTES;
 use crate::base::text::Writer;
+use crate::config::model::Missed;
 use crate::home::commands::NOTE_BYTES;
-use crate::web::house::{Missed, Settings};
+use crate::web::house::Settings;
 use crate::web::words::Words;
 
 /// The parts of the page, in order.
@@ -31,14 +32,8 @@ pub(crate) fn state_named(name: &[u8]) -> Option<&'static str> {
 
 fn presence(around: &Around<'_>, out: &mut Writer<'_>) {
     let Some(settings) = settings(around) else { return };
-    let (state, note) = settings.presence.split_once(' ').unwrap_or((settings.presence, ""));
-    // What is none of the states (an activity, as `lunch`) makes her away.
-    let chosen = STATES.iter().position(|(known, _)| known.eq_ignore_ascii_case(state));
-    let (chosen, note) = match chosen {
-        Some(chosen) => (chosen, note),
-        None if state.is_empty() => (0, ""),
-        None => (2, settings.presence),
-    };
+    let (state, note) = settings.presence;
+    let chosen = STATES.iter().position(|(known, _)| *known == state).unwrap_or_default();
     begin(around, around.words.presence, "/settings/presence", out);
     label("state", around.words.state, out);
     out.text("<select id=\"state\" name=\"state\">");
