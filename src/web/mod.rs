@@ -85,7 +85,8 @@ pub enum Step {
         /// How many bytes at most.
         len: u32,
     },
-    /// Something was asked for and has not come yet.
+    /// What was asked for has not come yet, or the house said [`Progress::Wait`]: to be asked again after
+    /// [`Web::loaded`], or when the house can go on.
     Wait,
     /// Nothing is to be sent: the connection is read on.
     Nothing,
