@@ -10,43 +10,57 @@ mod asking;
 mod chat;
 pub mod commands;
 pub mod contract;
+mod delegation;
 mod dialog;
 mod inbound;
 mod journal;
 mod lookups;
+mod machine;
 mod own;
+mod pages;
 mod register;
 mod requests;
+mod returning;
 pub mod status;
+mod tickets;
 
 use core::net::{IpAddr, SocketAddr};
 
 use heapless::Vec;
 
-use crate::base::limits::{HELD, LOOKUPS, NAME_SERVERS, PORTS, STREAMS_PER_SOURCE};
+use crate::base::limits::{HELD, IN_FLIGHT, LOOKUPS, MEDIA_PORTS, NAME_SERVERS, PORTS, STREAMS_PER_SOURCE};
 use crate::base::net::{Flow, PeerIdentity, Port, Stream, Transport};
 use crate::base::time::{Instant, UnixTime};
 use crate::config::model::{Model, Peer};
+use crate::home::absence::Absence;
+use crate::home::inbox::Inbox;
+use crate::home::machine::Machines;
 use crate::home::people::People;
 use crate::home::presence::Presence;
 use crate::home::proxy::{Around, Proxy};
 use crate::home::registrar::Registrar;
 use crate::home::reluctant::Reluctant;
+use crate::home::settings::Settings;
 use crate::sip::digest::Nonces;
 use crate::sip::limiter::{Limiter, MALFORMED_COST, REFUSED_COST};
 use crate::sip::resolver::Resolver;
 use crate::sip::stack::{Answered, Due, Produced, Sending, Stack, Task};
 use crate::sip::transaction::client::Owner;
 use crate::sip::transport::{StreamStep, StreamUser};
+use crate::web::Web;
 use crate::wire::deflate::Inflater;
 use crate::wire::sip::Message;
 use contract::{Credits, Expected, Input, Output, Reason, Seed};
 use inbound::{Inbound, Next};
 use journal::Journal;
+use pages::Upload;
+use returning::Returning;
+use tickets::Tickets;
 
 /// The whole core: a machine that turns inputs into outputs.
 pub struct Server {
     inbound: Inbound,
+    web: Web,
     core: Core,
 }
 
@@ -60,7 +74,16 @@ struct Core {
     limiter: Limiter,
     reluctant: Reluctant,
     journal: Journal,
+    tickets: Tickets,
     presence: Presence,
+    inbox: Inbox,
+    absences: Absence,
+    settings: Settings,
+    returning: Returning,
+    machines: Machines,
+    upload: Upload,
+    /// The moment of this input or output.
+    now: Instant,
     inflater: Inflater,
     /// A body that was inflated.
     inflated: [u8; agent::INFLATED_BYTES],
@@ -84,7 +107,15 @@ impl Server {
             limiter: Limiter::new(),
             reluctant: Reluctant::new(),
             journal: Journal::new(),
+            tickets: Tickets::new(),
             presence: Presence::new(),
+            inbox: Inbox::new(),
+            absences: Absence::new(),
+            settings: Settings::new(),
+            returning: Returning::new(),
+            machines: Machines::new(),
+            upload: Upload::new(),
+            now: Instant::ZERO,
             inflater: Inflater::new(),
             inflated: [0; agent::INFLATED_BYTES],
             nameservers: Vec::new(),
@@ -92,7 +123,7 @@ impl Server {
             started: Instant::ZERO,
             clock: None,
         };
-        Self { inbound: Inbound::new(), core }
+        Self { inbound: Inbound::new(), web: Web::new(), core }
     }
 
     /// Takes the secret keys, before anything else; and the moment it starts.
@@ -107,6 +138,7 @@ impl Server {
 
     /// Takes one input. What it leads to is fetched with [`Server::poll`].
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.core.now = now;
         let core = &mut self.core;
         match input {
             Input::Configuration(model) => core.configure(now, model),
@@ -117,6 +149,9 @@ impl Server {
             }
             Input::Nameservers(servers) => core.set_nameservers(now, servers),
             Input::WallClock(time) => core.clock = Some((time, now)),
+            Input::Opened(port, outcome) if usize::from(port.0) >= MEDIA_PORTS => {
+                core.media_opened(now, usize::from(port.0) - MEDIA_PORTS, outcome);
+            }
             Input::Opened(port, outcome) if usize::from(port.0) >= PORTS => {
                 core.lookup_opened(now, port, outcome.is_ok());
             }
@@ -124,16 +159,22 @@ impl Server {
                 core.stack.network.opened(now, port, outcome);
                 let deadline = core.stack.network.port_deadline(port);
                 core.stack.schedule.set_deadline(Task::Port(usize::from(port.0)).id(), deadline);
-                if let Some(address) = core.stack.network.port(port).map(|state| state.address) {
-                    core.registrar.port_opened(port, address);
+                if let Some(state) = core.stack.network.port(port).filter(|state| !state.is_web) {
+                    core.registrar.port_opened(port, state.address);
                 }
                 core.configure_resolver(now);
+            }
+            Input::Datagram { port, from, bytes } if usize::from(port.0) >= MEDIA_PORTS => {
+                core.media_received(now, usize::from(port.0) - MEDIA_PORTS, from, bytes);
             }
             Input::Datagram { port, from, bytes } if usize::from(port.0) >= PORTS => {
                 core.lookup_answered(now, port, from, bytes);
             }
             Input::Datagram { port, from, bytes } => core.datagram(now, port, from, bytes),
-            Input::Accepted { stream, listener, from } => core.accepted(now, stream, listener, from),
+            Input::Accepted { stream, listener, from } => {
+                core.accepted(now, stream, listener, from);
+                self.page_opened(now, stream, from);
+            }
             Input::Connected { stream, .. } => core.connected(now, stream),
             Input::Secured { stream, identity } => core.secured(stream, identity),
             Input::Received(stream, n) => {
@@ -142,18 +183,25 @@ impl Server {
             }
             Input::Closed(stream, reason) => {
                 self.inbound.clear(stream);
+                self.page_closed(now, stream);
+                let core = &mut self.core;
                 core.closed(now, stream, reason);
             }
-            Input::Restored { key, bytes, source, .. } => core.restored(now, key, bytes, source),
+            Input::Restored { key, bytes, source, blob_bytes } => core.restored(now, key, bytes, source, blob_bytes),
             Input::Storage(storage) => core.set_storage(storage),
-            Input::Stored { ticket, outcome } => core.stored(ticket, outcome),
-            Input::Loaded { ticket, outcome } => core.loaded(ticket, outcome),
+            Input::Stored { ticket, outcome } => core.stored(now, ticket, outcome),
+            Input::Loaded { ticket, outcome } => {
+                if let Some((stream, outcome)) = core.loaded(now, ticket, outcome) {
+                    self.page_loaded(stream, outcome);
+                }
+            }
             Input::Timeout => {}
         }
     }
 
     /// The next output, its bytes (if any) in `buffer`, which is at least 64 KB. To be called until `None`.
     pub fn poll(&mut self, now: Instant, credits: Credits, buffer: &mut [u8]) -> Option<Output> {
+        self.core.now = now;
         let mut blocked = 0;
         loop {
             if let Some(sending) = self.core.stack.produce_slot(credits.ports, buffer) {
@@ -210,6 +258,10 @@ impl Server {
         let stack = &mut self.core.stack;
         stack.network.transmitted(now, stream, n, &mut stack.store);
         stack.reschedule_stream(usize::from(stream.index));
+        // The next piece of a page is made when there is room for it.
+        if stack.network.stream(stream).is_some_and(|state| state.user == StreamUser::Web) {
+            stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+        }
     }
 
     /// Who must be at the other end of a connection over TLS that the core asked for.
@@ -221,7 +273,7 @@ impl Server {
 
     /// Name, capacity and bytes of every table.
     pub fn footprint() -> impl Iterator<Item = (&'static str, usize, usize)> {
-        use crate::base::limits::{CHALLENGED, NONCES, PEOPLE, SOURCES};
+        use crate::base::limits::{CHALLENGED, NONCES, PEOPLE, SOURCES, WEB_CONNECTIONS};
         let rest = [
             ("people", PEOPLE, size_of::<People>()),
             Registrar::footprint(),
@@ -231,9 +283,16 @@ impl Server {
             ("challenged", CHALLENGED, size_of::<Reluctant>()),
             Inbound::footprint(),
             ("answers held back", HELD, size_of::<Journal>()),
+            ("requests to the storage", IN_FLIGHT, size_of::<Tickets>()),
             ("inflater and what it inflates", 1, size_of::<Inflater>() + agent::INFLATED_BYTES),
         ];
-        Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest).chain(Presence::footprint())
+        let kept = Inbox::footprint().into_iter().chain([
+            Absence::footprint(),
+            ("settings of people", PEOPLE, size_of::<Settings>()),
+            Machines::footprint(),
+            ("connections to the page, and who is logged in", WEB_CONNECTIONS, size_of::<Web>()),
+        ]);
+        Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest).chain(Presence::footprint()).chain(kept)
     }
 
     /// Whether nothing is going on but what was registered and configured: no transaction, no branch, no message kept
@@ -243,15 +302,26 @@ impl Server {
         self.core.stack.transactions() == (0, 0)
             && self.core.stack.resolver.is_at_rest()
             && self.core.journal.is_at_rest()
+            && self.core.tickets.is_empty()
+            && self.core.returning.is_at_rest()
+            && self.core.machines.is_empty()
             && self.core.proxy.is_empty()
             && self.inbound.is_empty()
-            && kept == self.core.registrar.len() + self.core.presence.kept_blocks()
+            && kept == self.core.registrar.len() + self.core.presence.kept_blocks() + self.core.machines.kept_blocks()
     }
 
     fn produce(&mut self, now: Instant, task: Task, credits: Credits, buffer: &mut [u8]) -> Produced<Output> {
         let core = &mut self.core;
         let produced = match task {
-            Task::Journal => return core.produce_journal(now, credits.storage, buffer),
+            Task::Journal => {
+                return match core.produce_journal(now, credits.storage, buffer) {
+                    Produced::Nothing => self.produce_sessions(credits.storage, buffer),
+                    produced => produced,
+                };
+            }
+            Task::Inbox => return self.produce_inbox(now, credits.storage, buffer),
+            Task::Context(index) => return core.produce_context(now, index, credits.storage, buffer),
+            Task::Machine(index) => return core.produce_machine(now, index, credits, buffer),
             Task::People => return core.gather(now),
             Task::Watch(index) => return core.produce_notify(now, index),
             Task::Watched(index) => {
@@ -275,6 +345,9 @@ impl Server {
             Task::Stream(index) => match core.stack.produce(now, task, credits.ports, buffer) {
                 // The slot has to be free before the next message is read: until its socket can be written this waits.
                 Produced::Nothing if !core.stack.is_slot_free() => Produced::Blocked,
+                Produced::Nothing if core.stack.network.is_web(index) => {
+                    return self.produce_page(now, index, credits.storage, buffer);
+                }
                 Produced::Nothing => {
                     self.read_stream(now, index);
                     Produced::Nothing
@@ -383,7 +456,12 @@ impl Core {
         self.people.configure(model, &self.stack.random);
         let (presence, mut around) = self.split_presence();
         presence.renumber(now, &mut around, |index| at(&moved, index), |index| at(&buddies, index));
+        self.inbox.renumber(|index| at(&moved, index));
+        self.absences.renumber(|index| at(&moved, index));
+        self.settings.renumber(|index| at(&moved, index));
+        self.returning.forget();
         self.stack.network.configure(&model.main.listen, &model.main.external);
+        self.stack.network.configure_web(&model.main.web);
         self.plan_ports();
     }
 
@@ -536,7 +614,8 @@ impl Core {
             Task::Lookup(index) => return self.lookup_due(now, index),
             Task::Journal => return self.journal_due(now),
             Task::Calls => return self.calls_due(now),
-            Task::People => return self.stack.schedule.wake(task.id()),
+            Task::People | Task::Inbox => return self.stack.schedule.wake(task.id()),
+            Task::Machine(index) => return self.machine_due(now, index),
             Task::Publication(index) => {
                 if self.presence.publications.due(now, &mut self.stack, index) {
                     self.stack.schedule.wake(Task::People.id());

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use pcsd::config::Model;
-use pcsd::config::model::{Listen, Location, Presence, Secret, State, Takes, Transport};
+use pcsd::config::model::{
+    Calls, Language, Listen, Location, Messages, Missed, Presence, Secret, State, Takes, Transport,
+};
 
 fn data(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/uci").join(name);
@@ -27,6 +29,14 @@ fn a_home() {
     assert_eq!((model.main.domain.as_str(), model.main.listen.len()), ("home.example", 4));
     let names: Vec<_> = model.people.iter().map(|person| (person.id.as_str(), person.name.as_str())).collect();
     assert_eq!(names, [("alice", "Alice"), ("bob", "Bob 'the Builder'")]);
+    let web: Vec<_> = model.main.web.iter().map(|web| (web.address.to_string(), web.is_secure)).collect();
+    assert_eq!(web, [("0.0.0.0:8088".into(), false), ("[::]:8088".into(), false)]);
+    assert_eq!((model.main.url.as_str(), model.main.rtp_ports), ("http://router.lan:8088", (30_000, 30_099)));
+    let [alice, bob] = model.people.as_slice() else { panic!("{:?}", model.people) };
+    assert_eq!((alice.language, alice.busy.as_str()), (Language::Sv, "Alice är ute: \"hörs sen\""));
+    assert_eq!((alice.answer_after_s, alice.record_seconds, alice.missed), (15, 60, Missed::Deliver));
+    assert_eq!((bob.language, bob.busy.as_str(), bob.answer_after_s), (Language::En, "", 20));
+    assert_eq!((bob.answering, bob.record_seconds, bob.missed), (true, 120, Missed::Keep));
     // One from a password, one from its hashes: both end as what a client computes.
     for (id, password) in [("alice", "wonderland"), ("bob", "builder")] {
         let expected = Secret::from_password(id.as_bytes(), b"home.example", password.as_bytes());
@@ -72,8 +82,17 @@ fn buddies_and_rules() {
     assert_eq!((first.text.as_str(), first.port.map(u16::from)), ("carl@his.example", Some(5070)));
     assert_eq!((second.text.as_str(), second.port), ("carl@[2001:db8::7]", None));
     let rules: Vec<_> = model.rules.iter().map(|rule| (rule.line, rule.person, rule.who.len(), rule.when)).collect();
-    assert_eq!(rules, [(26, None, 1, None), (32, Some(0), 2, Some(State::Busy)), (40, None, 1, None)]);
+    assert_eq!(
+        rules,
+        [
+            (26, None, 1, None),
+            (32, Some(0), 2, Some(State::Busy)),
+            (40, None, 1, None),
+            (46, Some(1), 1, Some(State::Away))
+        ]
+    );
     assert_eq!((model.rules[0].location, model.rules[2].presence), (Some(Location::Coordinates), Some(Presence::Hide)));
+    assert_eq!((model.rules[3].messages, model.rules[3].calls), (Some(Messages::Store), Some(Calls::Answer)));
     let Some(Presence::Text(text)) = model.rules[1].presence else { panic!("{:?}", model.rules[1]) };
     assert_eq!(model.word(text), "At work, back at 18");
 }

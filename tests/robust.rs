@@ -14,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use pcsd::base::limits::{BINDINGS_PER_PERSON, STRANGER_WATCHES, STREAMS_PER_SOURCE};
 use pcsd::base::net::{PortSet, Stream};
+use pcsd::media;
 use pcsd::server::contract::{Input, Reason};
 use pcsd::wire::pidf::{self, Format};
 use pcsd::wire::{cpim, deflate, multipart, resource_lists, sip};
@@ -570,12 +571,14 @@ fn mutated_bodies() {
         Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nHi"
         .to_vec();
     assert!(cpim::Cpim::parse(&cpim).is_some_and(|cpim| cpim.at.is_some() && cpim.body == b"Hi"));
-    let kinds: [(&[Vec<u8>], Fuzz); 5] = [
+    let kinds: [(&[Vec<u8>], Fuzz); 7] = [
         (&[head], sip::fuzz),
         (&[list.into_bytes()], resource_lists::fuzz),
         (&[parts.into_bytes()], multipart::fuzz),
         (&[deflated, stored], deflate::fuzz),
         (&[cpim], cpim::fuzz),
+        (&media_files(), media::fuzz::fuzz),
+        (&[media_call()], media::fuzz::fuzz_session),
     ];
     let mut random = Xorshift(SEED);
     for (seeds, fuzz) in kinds {
@@ -594,6 +597,38 @@ fn mutated_bodies() {
 }
 
 type Fuzz = fn(&[u8]);
+
+/// A packet with all parts, a compound, a file of Ogg pages, and WAV files of two kinds.
+fn media_files() -> Vec<Vec<u8>> {
+    let packet = b"\xb2\x08\0\x01\0\0\0\x02\0\0\0\x03AAAABBBB\xbe\xde\0\x01EEEE\x0b\x8a\x03\x20\0\0\x03".to_vec();
+    let compound = b"\x80\xc9\0\x01\0\0\0\x01\x81\xca\0\x03\0\0\0\x01\x01\x05abcde\0\x81\xcb\0\x01\0\0\0\x01".to_vec();
+    let (mut ring, mut writer, mut ogg) = (media::ring::Ring::new(), media::ogg::Ogg::new(), vec![0; 500]);
+    assert!(
+        writer.begin(7, &mut ring) && writer.add(&[8; 300], 960) && writer.add(&[8, 1], 960) && writer.end(&mut ring)
+    );
+    let len = ring.pop(&mut ogg);
+    ogg.truncate(len);
+    let mut wav = b"RIFF\0\0\0\0WAVELIST\x03\0\0\0abc\0fmt \x10\0\0\0\x01\0\x02\0\x80\xbb\0\0\0\xee\x02\0\x04\0\x10\0data\x40\x01\0\0".to_vec();
+    wav.extend((0..320).map(|i| (i * 7) as u8));
+    let law = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x06\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x08\0\0\0abcdefgh"
+        .to_vec();
+    vec![packet, compound, ogg, wav, law]
+}
+
+/// A caller who talks for some seconds and presses keys, as the entry for sessions wants it.
+fn media_call() -> Vec<u8> {
+    let mut call = Vec::new();
+    for n in 0..100u8 {
+        let is_key = n % 40 == 39;
+        let payload: &[u8] = if is_key { b"\x05\x8a\x03\x20" } else { &[n; 30] };
+        call.extend([12 + payload.len() as u8, 20, 0x80, if is_key { 101 } else { 8 }, 0, n]);
+        call.extend((u32::from(n) * 160).to_be_bytes());
+        call.extend([0, 0, 0, 2]);
+        call.extend(payload);
+    }
+    call.extend(b"\x10\x94\x80\xc9\0\x01\0\0\0\x02\x81\xcb\0\x01\0\0\0\x02");
+    call
+}
 
 /// Mutations of each kind of body.
 const BODIES: u64 = 20_000;

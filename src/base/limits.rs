@@ -124,6 +124,10 @@ limits! {
     WINDOWS_8K = 8;
     /// Receive windows of 64 KB, for the largest.
     WINDOWS_64K = 2;
+    /// Calls that the answering machine has at once. Full: a call is refused as if there were no machine.
+    RECORDINGS = 8;
+    /// Requests to the storage that are not answered. Full: the next waits in the state until one is.
+    IN_FLIGHT = 128;
     /// Records of the spool: messages and the journal, all people together. Full: what is new is refused.
     SPOOL_RECORDS = 4096;
     /// Owners of messages whose usage is kept ready. More: it is counted anew each time.
@@ -150,8 +154,10 @@ pub const BLOB_PART_BYTES: usize = 8 * 1024;
 pub const PATH_BYTES: usize = 200;
 /// Bytes of a path that a socket may be made at, or in a directory of: they fit a `sockaddr_un` everywhere.
 pub const SOCKET_PATH_BYTES: usize = 104;
-/// Sockets the edge may be asked for: those of listeners, then one for each lookup.
-pub const SOCKETS: usize = PORTS + LOOKUPS;
+/// The first socket for media: two for each call of the answering machine, behind those of listeners and lookups.
+pub const MEDIA_PORTS: usize = PORTS + LOOKUPS;
+/// Sockets the edge may be asked for: those of listeners, then one for each lookup, then those for media.
+pub const SOCKETS: usize = MEDIA_PORTS + 2 * RECORDINGS;
 /// Bytes of the URL that links to the web page begin with: a scheme, a name, a port.
 pub const URL_BYTES: usize = 80;
 /// Bytes of the text that a person has sent to who writes while she is away.
@@ -182,6 +188,8 @@ const _: () = {
     assert!(BRANCHES <= CLIENT_TRANSACTIONS);
     assert!(BRANCHES >= BINDINGS_PER_PERSON, "every device of a person must ring");
     assert!(CONTEXTS <= SERVER_TRANSACTIONS, "each context answers one server transaction");
+    assert!(RECORDINGS >= 1 && RECORDINGS <= 255);
+    assert!(IN_FLIGHT >= 4, "the journal, a letter, a page and a recording go on");
     assert!(SOCKETS <= 64, "credits for sockets are one 64-bit set");
     assert!(BLOCKS_64K >= 2, "a largest message can be held while another is read");
     assert!(LOOKUPS >= 1 && LOOKUPS <= 64 && DNS_NAMES >= 1);

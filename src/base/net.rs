@@ -67,6 +67,15 @@ pub struct Listen {
     pub address: SocketAddr,
 }
 
+/// Where the web page is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WebListen {
+    /// The address of the TCP listener, which may be a wildcard; the port is not 0.
+    pub address: SocketAddr,
+    /// Whether it is served over TLS (`https`).
+    pub is_secure: bool,
+}
+
 /// One socket of the server on one local address: a UDP socket or a TCP listener. Chosen by the core.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Port(pub u8);

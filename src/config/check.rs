@@ -233,7 +233,7 @@ impl Check<'_> {
             }
             Some(Shape::One(key) | Shape::Many(key) | Shape::OneOrMany(key)) => {
                 self.section.mark(key);
-                if value.is_empty() { Err(Problem::Empty) } else { self.value(key, value) }
+                if value.is_empty() { Err(Problem::Empty) } else { self.value(line, key, value) }
             }
         };
         if let Err(problem) = problem {
@@ -241,7 +241,7 @@ impl Check<'_> {
         }
     }
 
-    fn value<'v>(&mut self, key: Key, value: &'v str) -> Result<(), Problem<'v>> {
+    fn value<'v>(&mut self, line: u32, key: Key, value: &'v str) -> Result<(), Problem<'v>> {
         let main = &mut self.model.main;
         match key {
             // The first reading has taken it.
@@ -270,8 +270,17 @@ impl Check<'_> {
             Key::PrivateKeyFile => path(value).and_then(|path| tls().map(|()| main.key = path)),
             Key::CaFile => path(value).and_then(|path| tls().map(|()| main.ca = path)),
             Key::ResolvFile => path(value).map(|path| main.resolv_file = path),
+            Key::Web => self.web(line, value),
+            Key::Url => self.url(value),
+            Key::RtpPorts => self.rtp_ports(value),
             Key::DisplayName => bounded(value).map(|name| self.section.display = name),
             Key::Password | Key::Ha1 => self.secret(key, value),
+            Key::Language => self.language(value),
+            Key::Busy => self.busy(value),
+            Key::AnswerAfter => self.answer_after(value),
+            Key::Answering => self.answering(value),
+            Key::RecordSeconds => self.record_seconds(value),
+            Key::Missed => self.missed(value),
             Key::Person => self.person(value),
             Key::Takes => self.takes(value),
             Key::PeerDomain => self.peer_domain(value),

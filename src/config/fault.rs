@@ -64,6 +64,8 @@ pub enum Problem<'t> {
     Duplicate(&'t str),
     /// Another entry of the list asks for the same socket: a wildcard, or TCP where this is TLS.
     Covered(&'t str),
+    /// A listener of SIP asks for the same socket.
+    ListenerOfSip,
     /// `password` and `ha1` in one section.
     TwoSecrets,
     /// The value is empty.
@@ -157,6 +159,7 @@ impl fmt::Display for Problem<'_> {
             Self::Repeated => f.write_str("given twice"),
             Self::Duplicate(value) => write!(f, "'{value}' is in the list already"),
             Self::Covered(value) => write!(f, "'{value}' is covered by an entry above"),
+            Self::ListenerOfSip => f.write_str("a listener of SIP has this address and port"),
             Self::TwoSecrets => f.write_str("either a password or ha1, not both"),
             Self::Empty => f.write_str("the value is empty"),
             Self::TooLong(max) => write!(f, "longer than {max} bytes"),

@@ -22,7 +22,9 @@
 //! | `cert`, `key` | the server's certificate and its private key, PEM files; both or none | made at the first start |
 //! | `ca` | PEM file with the CAs that others' certificates are checked against | the system's |
 //! | `resolv_file` | file with the name servers, as in resolv.conf(5); OpenWrt has `/tmp/resolv.conf`, too | `/etc/resolv.conf` |
-//! | `web`, `url`, `rtp_ports` | not in this version: refused | |
+//! | list `web` | where the web page is served: `ADDRESS:PORT` or `http:ADDRESS:PORT`, over TLS `https:ADDRESS:PORT`; up to 4, IPv6 in brackets, and no socket that `listen` asks for. One may be written as an option | none: no page |
+//! | `url` | what links to the page begin with: `http://HOST` or `http://HOST:PORT`, `https` likewise, without a path | follows from the first `web` |
+//! | `rtp_ports` | `FIRST-LAST`: UDP ports for voice, 16 or more from 1024 on, the first even | `16384-16483` |
 //!
 //! Every path begins at the root. `spool`, `cert`, `key`, `ca` and `resolv_file` have at most 200 bytes, `socket`, `state`
 //! and `run_dir` 104.
@@ -36,7 +38,12 @@
 //! | `name` | the name to show | NAME |
 //! | `password` | her password | this or `ha1` is required |
 //! | `ha1` | hexadecimal hash of `NAME:DOMAIN:password`, NAME and DOMAIN in lower case: MD5 (32 digits), SHA-256 (64), or both with a space between | |
-//! | `language` | not in this version: refused | |
+//! | `language` | `en`, `sv` or `zh`: what the server speaks to her | `en` |
+//! | `busy` | what who writes to her while she is away is told, up to 200 bytes | a phrase in her language |
+//! | `answer_after` | seconds her devices ring before the answering machine takes a call, 5 to 120 | 20 |
+//! | `answering` | `1`: the answering machine takes her calls, `0`: those that she misses are only listed | `1` |
+//! | `record_seconds` | seconds one recording may last, 10 to 600 | 120 |
+//! | `missed` | what becomes of the texts that were kept when she is back: `keep` (they wait on the page) or `deliver` (they are sent to her devices) | `keep` |
 //!
 //! Section `device 'NAME'`, names as above:
 //!
@@ -58,8 +65,8 @@
 //!
 //! `pin` and `ca` go with the transport `tls` only. With a `pin` nothing else counts, neither names nor dates nor a `ca`.
 //!
-//! A program built without the feature `tls` refuses `tls:` listeners, `cert`, `key`, `ca`, `pin`, the transport `tls`, and
-//! a peer that would get it by default.
+//! A program built without the feature `tls` refuses `tls:` and `https:` listeners, `cert`, `key`, `ca`, `pin`, the
+//! transport `tls`, and a peer that would get it by default.
 //!
 //! Section `buddy`: somebody on a list. It needs no name, and one that it has means nothing.
 //!
@@ -82,8 +89,8 @@
 //! | `when` | `available`, `away`, `busy` or `offline`: her state. `costly` and `place:NAME` are not in this version: refused | always |
 //! | `presence` | `show`, `hide`, `busy`, or a text of up to 64 bytes to show instead | says nothing |
 //! | `location` | `none`, `place` or `coordinates` | says nothing |
-//! | `messages` | `deliver` or `block`; `store` is not in this version: refused | says nothing |
-//! | `calls` | `ring` or `block`; `answer` is not in this version: refused | says nothing |
+//! | `messages` | `deliver`, `store` (kept for her, devices are not disturbed) or `block` | says nothing |
+//! | `calls` | `ring`, `answer` (by the answering machine, devices do not ring) or `block` | says nothing |
 //!
 //! A rule has one of the last four at least.
 //!

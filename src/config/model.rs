@@ -4,7 +4,7 @@
 //! Passwords are not kept: only H(A1) of digest authentication (RFC 7616 §3.4.2, RFC 8760), which is as good as the
 //! password for this one domain and is never printed.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 use core::num::NonZeroU16;
 
 use heapless::{String, Vec};
@@ -16,7 +16,7 @@ use crate::base::limits::{
 use crate::config::check;
 use crate::config::fault::Fault;
 
-pub use crate::base::net::{Listen, Transport};
+pub use crate::base::net::{Listen, Transport, WebListen};
 pub use crate::base::secret::Secret;
 pub use crate::base::text::Name;
 
@@ -218,15 +218,6 @@ impl Main {
             rtp_ports: (0, 0),
         }
     }
-}
-
-/// Where the web page is served.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct WebListen {
-    /// The address of the TCP listener, which may be a wildcard; the port is not 0.
-    pub address: SocketAddr,
-    /// Whether it is served over TLS (`https`).
-    pub is_secure: bool,
 }
 
 /// What is logged: everything up to this level.

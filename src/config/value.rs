@@ -5,7 +5,7 @@ use core::fmt::Write;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::base::text::{base64url_decode, hex_decode};
-use crate::config::model::{Listen, Name, PeerAddress, Secret, Transport};
+use crate::config::model::{Listen, Name, PeerAddress, Secret, Transport, Url, WebListen};
 
 /// A host name or address as the host of a URI: in lower case, an IPv6 address in its canonical form and in brackets
 /// (which `text` may do without). `None` when it is none, or too long for a [`Name`].
@@ -57,12 +57,44 @@ pub const TRANSPORTS: &[(&str, Transport)] =
 pub fn listen(text: &str) -> Option<Listen> {
     let (transport, address) = text.split_once(':')?;
     let (_, transport) = *TRANSPORTS.iter().find(|(known, _)| *known == transport)?;
-    let address: SocketAddr = address.parse().ok()?;
+    Some(Listen { transport, address: local(address)? })
+}
+
+/// `http:ADDRESS:PORT`, which is meant without the `http:`, too, and `https:ADDRESS:PORT`.
+pub fn web(text: &str) -> Option<WebListen> {
+    let (is_secure, address) = match text.split_once(':') {
+        Some(("https", address)) => (true, address),
+        Some(("http", address)) => (false, address),
+        _ => (false, text),
+    };
+    Some(WebListen { address: local(address)?, is_secure })
+}
+
+/// An address and port that can be listened at.
+fn local(text: &str) -> Option<SocketAddr> {
+    let address: SocketAddr = text.parse().ok()?;
     let scoped = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0);
-    if address.port() == 0 || address.ip().is_multicast() || scoped {
-        return None;
+    (address.port() != 0 && !address.ip().is_multicast() && !scoped).then_some(address)
+}
+
+/// `http://HOST`, `http://HOST:PORT`, and `https` likewise. A slash at the end is taken off; there is no path.
+pub fn url(text: &str) -> Option<Url> {
+    let (scheme, rest) = text.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme))?;
+    let PeerAddress { host, port } = peer_address(rest.strip_suffix('/').unwrap_or(rest))?;
+    let mut url = Url::new();
+    write!(url, "{scheme}://{host}").ok()?;
+    if let Some(port) = port {
+        write!(url, ":{port}").ok()?;
     }
-    Some(Listen { transport, address })
+    Some(url)
+}
+
+/// `FIRST-LAST`: ports that need no privilege, the first even as RTP wants it (RFC 3550 §11), enough for eight calls.
+pub fn rtp_ports(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-')?;
+    let port = |text| number(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port >= 1024);
+    let (first, last) = (port(first)?, port(last)?);
+    (first % 2 == 0 && last >= first && last - first >= 15).then_some((first, last))
 }
 
 /// Whether both would open the same socket: a wildcard stands for every address of its family.
@@ -208,6 +240,71 @@ mod tests {
         assert!(overlap("tls:0.0.0.0:5060", "tcp:192.0.2.1:5060") && !overlap("tls:[::]:5060", "udp:[::]:5060"));
         assert!(!overlap("udp:0.0.0.0:5060", "udp:0.0.0.0:5061"));
         assert!(!overlap("udp:192.0.2.1:5060", "udp:192.0.2.2:5060"));
+    }
+
+    #[test]
+    fn web_listeners() {
+        let read = |text: &str| web(text).map(|web| (std::string::ToString::to_string(&web.address), web.is_secure));
+        assert_eq!(read("0.0.0.0:8088"), Some(("0.0.0.0:8088".into(), false)));
+        assert_eq!(read("http:[::1]:80"), Some(("[::1]:80".into(), false)));
+        assert_eq!(read("https:192.0.2.1:443"), Some(("192.0.2.1:443".into(), true)));
+        for bad in ["", "8088", ":8088", "http:", "https:0.0.0.0", "0.0.0.0:0", "http://0.0.0.0:80", "HTTP:0.0.0.0:80"]
+        {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+        for bad in ["router:80", "tcp:0.0.0.0:80", "https:http:0.0.0.0:80", "224.0.1.75:80", "[fe80::1%2]:80", "::1:80"]
+        {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn urls() {
+        let read = |text: &str| url(text).map(|url| std::string::String::from(url.as_str()));
+        for (text, expected) in [
+            ("http://router.lan:8088", "http://router.lan:8088"),
+            ("https://Router.LAN/", "https://router.lan"),
+            ("http://[2001:DB8:0::1]:080/", "http://[2001:db8::1]:80"),
+            ("http://192.168.1.1", "http://192.168.1.1"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(expected), "{text}");
+        }
+        for bad in [
+            "",
+            "http://",
+            "http:///",
+            "router.lan",
+            "router.lan:8088",
+            "ftp://router.lan",
+            "HTTP://router.lan",
+            "http:router.lan",
+            "http://router.lan//",
+            "http://router.lan/pcs",
+            "http://router.lan?x",
+            "http://a@router.lan",
+            "http://router.lan:0",
+            "http://router.lan:65536",
+            "http://0.0.0.0:80",
+            "http://http://a",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+        let longest = std::format!("https://{}a:65535", "a.".repeat(31));
+        assert_eq!(read(&longest).as_deref(), Some(longest.as_str()));
+    }
+
+    #[test]
+    fn ports_for_media() {
+        assert_eq!(rtp_ports("16384-16483"), Some((16_384, 16_483)));
+        assert_eq!(rtp_ports("1024-1039"), Some((1024, 1039)));
+        assert_eq!(rtp_ports("65520-65535"), Some((65_520, 65_535)));
+        for bad in ["", "-", "16384", "16384-", "16385-16500", "16384-16398", "16500-16384", "1022-2000", "65000-65536"]
+        {
+            assert_eq!(rtp_ports(bad), None, "{bad}");
+        }
+        for bad in ["16384 - 16483", "+16384-16483", "16384-16483-16500", "16384:16483", "0-65535"] {
+            assert_eq!(rtp_ports(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub struct Jitter {
     heard: Instant,
     /// Silence handed out since.
     filled: u32,
+    /// When it began, and how much has been handed out since, so that timestamps can't make more of it than time passes.
+    began: Instant,
+    given: u64,
     /// What follows the last odd number.
     odd: Option<u16>,
     units_per_ms: u32,
@@ -92,6 +95,8 @@ impl Jitter {
             end: 0,
             heard: Instant::ZERO,
             filled: 0,
+            began: Instant::ZERO,
+            given: 0,
             odd: None,
             units_per_ms: 0,
             lost: 0,
@@ -103,6 +108,7 @@ impl Jitter {
     pub fn begin(&mut self, now: Instant, units_per_ms: u32) {
         self.restart();
         (self.heard, self.filled, self.units_per_ms) = (now, 0, units_per_ms);
+        (self.began, self.given) = (now, 0);
     }
 
     /// Another stream follows: numbers and timestamps start anew, time goes on. What waits is dropped.
@@ -154,9 +160,11 @@ impl Jitter {
                 self.expect(&head);
                 if gap > 0 {
                     self.end = head.timestamp;
+                    self.given += u64::from(gap);
                     return Some(Piece::Silence(gap));
                 }
                 self.end = self.end.wrapping_add(head.units);
+                self.given += u64::from(head.units);
                 (self.next, self.heard, self.filled) = (head.sequence.wrapping_add(1), head.arrived, 0);
                 self.is_spent = true;
                 let start = usize::from(head.start);
@@ -205,13 +213,20 @@ impl Jitter {
         let elapsed = self.units(head.arrived.since(self.heard));
         let ahead = head.timestamp.wrapping_sub(self.end).cast_signed();
         let (slack, back) = (self.units(SLACK_MS), self.units(BACK_MS).cast_signed());
+        let passed =
+            u64::from(self.units_per_ms).saturating_mul(head.arrived.since(self.began).saturating_add(SLACK_MS));
+        let most = passed.saturating_sub(self.given).min(u32::MAX.into()) as u32;
         if self.is_running && ahead > -back && ahead <= elapsed.saturating_add(slack).cast_signed() {
             // Behind the end: the silence that was handed out in its place was too long. Words are not dropped for that;
             // the next pause is shorter.
-            return ahead.max(0).cast_unsigned();
+            let gap = ahead.max(0).cast_unsigned();
+            if gap > most {
+                self.end = head.timestamp;
+            }
+            return gap.min(most);
         }
         self.end = head.timestamp;
-        let gap = elapsed.saturating_sub(self.filled);
+        let gap = elapsed.saturating_sub(self.filled).min(most);
         if gap >= self.units(PAUSE_MS) { gap } else { 0 }
     }
 
@@ -220,6 +235,7 @@ impl Jitter {
         let elapsed = now.since(self.heard).saturating_sub(PATIENCE_MS);
         let silence = self.units(elapsed).checked_sub(self.filled).filter(|it| *it >= self.units(PAUSE_MS))?;
         self.filled += silence;
+        self.given += u64::from(silence);
         self.end = self.end.wrapping_add(silence);
         Some(silence)
     }
@@ -297,6 +313,13 @@ mod tests {
             self.drain(ms, false);
             taken
         }
+
+        /// Packets in their time.
+        fn speak(&mut self, numbers: core::ops::RangeInclusive<u16>) {
+            for i in numbers {
+                assert_eq!(self.packet(u64::from(i) * 20, i, 160 * u32::from(i)), Taken::Kept);
+            }
+        }
     }
 
     #[test]
@@ -334,7 +357,7 @@ mod tests {
     #[test]
     fn pause_lasts_as_long_as_it_was() {
         let mut ear = Ear::new();
-        (1..=4).for_each(|i| drop(ear.packet(u64::from(i) * 20, i, 160 * u32::from(i))));
+        ear.speak(1..=4);
         // Nothing for 2 s, then the timestamps say so. Silence comes as time passes.
         (100..2000).step_by(50).for_each(|ms| ear.drain(ms, false));
         assert!(ear.units > 160 * 4 + 8 * 1500, "{}", ear.units);
@@ -348,7 +371,7 @@ mod tests {
     #[test]
     fn timestamps_that_jump_do_not_count() {
         let mut ear = Ear::new();
-        (1..=4).for_each(|i| drop(ear.packet(u64::from(i) * 20, i, 160 * u32::from(i))));
+        ear.speak(1..=4);
         for (ms, sequence, timestamp) in [(100, 5, 90_000_000u32), (120, 6, 90_000_160), (140, 7, 5), (160, 8, 165)] {
             ear.packet(ms, sequence, timestamp);
         }
@@ -359,14 +382,26 @@ mod tests {
     }
 
     #[test]
+    fn timestamps_do_not_make_time_pass() {
+        let mut ear = Ear::new();
+        ear.speak(1..=4);
+        // Each packet claims 900 ms before it, which a single one may.
+        for i in 5..=104 {
+            ear.packet(u64::from(i) * 20, i, 7200 * u32::from(i));
+        }
+        assert!(ear.units <= 8 * (2080 + 1000 + 20), "{} ms", ear.units / 8);
+        assert_eq!(ear.heard.iter().filter(|it| **it >= 0).count(), 104);
+    }
+
+    #[test]
     fn late_sound_is_kept_and_the_next_pause_shorter() {
         let mut ear = Ear::new();
-        (1..=4).for_each(|i| drop(ear.packet(u64::from(i) * 20, i, 160 * u32::from(i))));
+        ear.speak(1..=4);
         (100..600).step_by(50).for_each(|ms| ear.drain(ms, false));
         let filled = ear.units - 640;
         assert!(filled > 1600, "{filled}");
         // What was held up arrives at once: nothing of it is missing.
-        (5..=29).for_each(|i| drop(ear.packet(600, i, 160 * u32::from(i))));
+        (5..=29).for_each(|i| assert_eq!(ear.packet(600, i, 160 * u32::from(i)), Taken::Kept));
         assert_eq!(ear.units, 160 * 29 + filled);
         // The pause after it gives back what was too long.
         ear.packet(1600, 30, 160 * 30 + 8 * 1000);
@@ -376,7 +411,7 @@ mod tests {
     #[test]
     fn stream_that_begins_anew_has_to_go_on() {
         let mut ear = Ear::new();
-        (1..=4).for_each(|i| drop(ear.packet(u64::from(i) * 20, i, 160 * u32::from(i))));
+        ear.speak(1..=4);
         assert_eq!(ear.packet(100, 40_000, 1), Taken::Odd);
         assert_eq!(ear.packet(120, 5, 160 * 5), Taken::Kept);
         assert_eq!(ear.packet(140, 50_000, 1), Taken::Odd);
@@ -392,7 +427,7 @@ mod tests {
     #[test]
     fn full_is_told_and_force_empties() {
         let mut ear = Ear::new();
-        (1..=4).for_each(|i| drop(ear.packet(u64::from(i) * 20, i, 160 * u32::from(i))));
+        ear.speak(1..=4);
         let kept = (6..40).take_while(|i| ear.packet(100, *i, 160 * u32::from(*i)) == Taken::Kept).count();
         assert_eq!(kept, PACKETS);
         ear.drain(100, true);
@@ -406,7 +441,7 @@ mod tests {
     #[test]
     fn places_without_sound() {
         let mut ear = Ear::new();
-        (1..=3).for_each(|i| drop(ear.packet(u64::from(i) * 20, i, 160 * u32::from(i))));
+        ear.speak(1..=3);
         // Three packets of an event, 60 ms, then sound goes on.
         for i in 4..=6 {
             assert_eq!(ear.jitter.put(Instant::from_millis(20 * u64::from(i)), i, 640, &[], 0), Taken::Kept);

@@ -1,7 +1,7 @@
 //! Floor 2: what an answering machine hears and says. Pure machines: no I/O, no clock, no allocation.
 //!
 //! [`session`] is the whole: datagrams in, datagrams and bytes for the disk out. Within it, [`player`] makes what is said,
-//! packet by packet, from a built-in prompt ([`adpcm`]), a stored one, or [`tone`]s; [`jitter`] puts what is heard into
+//! packet by packet, from a built-in prompt ([`prompts`], [`adpcm`]), a stored one, or [`tone`]s; [`jitter`] puts what is heard into
 //! order and fills in the time that nothing came for; [`reception`] counts for the reports; [`recorder`] keeps what is to
 //! be written until the disk takes it, G.711 as received or Opus in [`ogg`] pages.
 //!
@@ -18,6 +18,7 @@ pub mod jitter;
 pub mod ogg;
 pub mod opus;
 pub mod player;
+pub mod prompts;
 pub mod reception;
 pub mod recorder;
 pub mod ring;

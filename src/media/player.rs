@@ -113,7 +113,7 @@ impl Player {
                 Source::Tones(notes) => tone::sample(notes, self.at),
                 Source::Adpcm(stream) => {
                     let pair = stream.get(self.at as usize / 2).copied();
-                    pair.map(|pair| self.state.decode(if self.at % 2 == 0 { pair } else { pair >> 4 }))
+                    pair.map(|pair| self.state.decode(if self.at.is_multiple_of(2) { pair } else { pair >> 4 }))
                 }
                 _ => None,
             };

@@ -193,7 +193,7 @@ impl Recorder {
     /// Packets for nothing are a byte each, so a page lasts its half second; none is begun that might not fit. What is left
     /// is shorter than a packet and waits for more.
     fn pump_packets(&mut self) {
-        while self.ring.room() >= PAGE_BYTES_MAX {
+        while self.run.is_pending() && self.ring.room() >= PAGE_BYTES_MAX {
             let is_marked = self.run.mark_at.is_some_and(|begin| self.run.done >= begin);
             let mark = if is_marked { opus::GAP_MARK.packet(self.mark) } else { None };
             let missing = opus::missing(self.toc);

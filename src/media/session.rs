@@ -178,8 +178,8 @@ pub struct Session {
     stream: Option<u32>,
     /// Another that may take its place: its SSRC and the number that has to follow.
     suspect: Option<(u32, u16)>,
-    /// The timestamp of the last event that ended.
-    event: Option<u32>,
+    /// The last event that ended: its SSRC and timestamp.
+    event: Option<(u32, u32)>,
     held_since: Option<Instant>,
     /// Whether tones of refusal stand in the place of the beep.
     is_refused: bool,
@@ -564,12 +564,14 @@ impl Session {
     /// A packet of an event. It is told at its end, once; senders repeat the end, and lost ones are told never.
     fn pressed(&mut self, now: Instant, packet: &Packet<'_>) -> Heard {
         let Some(event) = Event::parse(packet.payload).filter(|event| event.is_end) else { return Heard::Nothing };
-        let is_old = |told: u32| packet.timestamp.wrapping_sub(told).cast_signed() <= 0;
-        // Within a stream later events have later timestamps; another stream has others.
-        if self.stream == Some(packet.ssrc) && self.event.is_some_and(is_old) || self.event == Some(packet.timestamp) {
+        // Within a stream later events have later timestamps. Gateways may give events a stream of their own.
+        let is_told = |(ssrc, timestamp): (u32, u32)| {
+            ssrc == packet.ssrc && packet.timestamp.wrapping_sub(timestamp).cast_signed() <= 0
+        };
+        if self.event.is_some_and(is_told) {
             return Heard::Nothing;
         }
-        self.event = Some(packet.timestamp);
+        self.event = Some((packet.ssrc, packet.timestamp));
         let Some(key) = event.key() else { return Heard::Nothing };
         if key == '#' && self.held_since.is_none() {
             match self.phase {
@@ -746,7 +748,7 @@ impl Session {
 
     fn sender_info(&self, now: Instant) -> SenderInfo {
         let ms = now.millis();
-        let ntp = (ms / 1000) << 32 | ((ms % 1000) << 32) / 1000;
+        let ntp = ((ms / 1000) << 32) + ((ms % 1000) << 32) / 1000;
         let ahead_ms = (now.millis() as u32).wrapping_sub(self.clock_at.millis() as u32);
         let timestamp = self.timestamp.wrapping_add(ahead_ms.wrapping_mul(self.codec.units_per_ms()));
         SenderInfo { ntp, timestamp, packets: self.counters.sent, octets: self.octets }

@@ -33,7 +33,7 @@ pub fn init(directory: &Path, out: &mut impl Write) -> io::Result<()> {
         Ok(()) => writeln!(out, "{}: a spool now, UUID {}", directory.display(), uuid_text(&uuid)),
         Err(Problem::NotEmpty) if has_marker => Err(explain(&"it is a spool already")),
         Err(Problem::NotEmpty) => {
-            Err(explain(&"it has files of a spool, log-* or blob-*, whose file pcsd-spool is gone"))
+            Err(explain(&"it has files of a spool, log-*, blob-* or greeting-*, whose file pcsd-spool is gone"))
         }
         Err(problem) => Err(explain(&problem)),
     }

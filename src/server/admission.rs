@@ -12,14 +12,14 @@ use crate::base::time::Instant;
 use crate::home::binding::{Binding, Text};
 use crate::home::outside::{self, Destination};
 use crate::home::policy::{
-    self, Asker, Decision, Devices, Event, Facts, Kind, Preference, Snapshot, State, Target as Goal,
+    self, Asker, Decision, Devices, Event, Facts, Kind, Preference, Snapshot, Stage, State, Target as Goal,
 };
-use crate::home::proxy::context::{self, Passage, Retarget, Target, To};
+use crate::home::proxy::context::{self, Delegation, Passage, Retarget, Target, To};
 use crate::home::proxy::{self, Job};
 use crate::home::registrar::BindingHandle;
-use crate::wire::sdp;
 use crate::wire::sip::features::{self, Judgement as Judged};
 use crate::wire::sip::{MediaType, Method, Name, list};
+use crate::wire::{sdp, sign};
 
 impl Core {
     /// Asks the front door, and does what it says.
@@ -34,7 +34,10 @@ impl Core {
         let message = incoming.message;
         let kind = match incoming.method {
             Method::Invite => Kind::Call { video: sdp::offers_video(message.body()) },
-            Method::Message => Kind::Message,
+            Method::Message => {
+                let content_type = message.field(Name::ContentType).map_or(&b""[..], |field| field.value);
+                if sign::is_sign(content_type, message.body()) { Kind::Sign } else { Kind::Message }
+            }
             Method::Subscribe | Method::Notify => Kind::Events,
             _ => Kind::Other,
         };
@@ -53,10 +56,23 @@ impl Core {
         let person = if let Place::Person(person) = place { Some(person) } else { None };
         let facts: Vec<Facts, BINDINGS_PER_PERSON> = devices.iter().map(|(_, facts)| *facts).collect();
         let state = person.map_or(State::Offline, |person| self.presence.state(person));
-        let snapshot = Snapshot { model: &self.people.model, person, state, by_hand: None, devices: &facts };
-        match policy::decide(&Event { asker, kind, target: goal }, &snapshot) {
+        let kept = person.map_or(policy::Delegation::NONE, |person| self.possible(person, kind));
+        // A call that no device takes is missed, and noted where there is a disk.
+        let can_miss = matches!(kind, Kind::Call { .. }) && person.is_some_and(|it| asker.proven_person() != Some(it));
+        let mut delegation = Delegation::None;
+        let snapshot = Snapshot { model: &self.people.model, person, state, by_hand: None, devices: &facts, kept };
+        match policy::decide(&Event { asker, kind, target: goal, stage: Stage::Arrived }, &snapshot) {
+            Decision::Refuse(480, _) if can_miss && kept.texts => delegation = Delegation::Asked(Stage::Arrived),
             Decision::Refuse(status, reason) => return self.refuse_asker(now, &incoming, asker, status, reason),
-            Decision::Deliver(chosen) => targets = self.targets(&devices, chosen),
+            Decision::Deliver(chosen) => {
+                targets = self.targets(&devices, chosen);
+                let patience_s = person.and_then(|it| self.people.model.people.get(it)).map(|it| it.answer_after_s);
+                if kind == Kind::Message || can_miss {
+                    let patience_ms = u32::from(patience_s.unwrap_or_default()) * 1000;
+                    delegation = Delegation::Open { patience_ms };
+                }
+            }
+            Decision::Keep | Decision::Answer => delegation = Delegation::Asked(Stage::Arrived),
             // Presence is not asked for here.
             Decision::Pass | Decision::Show(_) | Decision::Pending => {}
         }
@@ -108,7 +124,8 @@ impl Core {
         };
         let Incoming { flow, keys, .. } = incoming;
         let (proxy, mut around) = self.split();
-        let job = Job { message, keys: &keys, flow, kind, passage, targets, lookup, domain };
+        let assurance = asker.assurance;
+        let job = Job { message, keys: &keys, flow, kind, passage, targets, lookup, domain, assurance, delegation };
         if proxy.start(now, &mut around, job).is_err() {
             self.refuse(now, &incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
         }
@@ -128,7 +145,9 @@ impl Core {
             is_own: asker.person == Some(person) && device.source == incoming.flow,
             takes_method: device.abilities.is_known.then(|| device.abilities.takes(incoming.method)),
             takes_type: match (kind, content_type) {
-                (Kind::Message, Some(Ok(media))) => takes_type(device.text(&self.stack.store, Text::Accept), &media),
+                (Kind::Message | Kind::Sign, Some(Ok(media))) => {
+                    takes_type(device.text(&self.stack.store, Text::Accept), &media)
+                }
                 _ => None,
             },
             preference: match features::judge(incoming.message, device.text(&self.stack.store, Text::Params)) {
@@ -138,7 +157,7 @@ impl Core {
             },
             is_secure_enough: !is_secure || self.stack.network.transport(device.flow) == Transport::Tls,
             is_meant: self.is_for(device, kind),
-            q: if kind == Kind::Message { 1000 } else { device.q },
+            q: if kind.is_message() { 1000 } else { device.q },
         };
         self.registrar.of(person).take(BINDINGS_PER_PERSON).map(|(handle, device)| (handle, facts(device))).collect()
     }
@@ -162,7 +181,7 @@ impl Core {
         section.is_none_or(|section| match kind {
             Kind::Call { video: true } => section.takes.video,
             Kind::Call { video: false } => section.takes.audio,
-            Kind::Message => section.takes.text,
+            Kind::Message | Kind::Sign => section.takes.text,
             Kind::Presence | Kind::Events | Kind::Other => true,
         })
     }

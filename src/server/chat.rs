@@ -183,7 +183,7 @@ impl Core {
 const ANNOUNCE_MS: u64 = 5_000;
 
 /// What was written, without a character that did not fit whole.
-fn text_of<'o>(out: &'o Writer<'_>) -> &'o str {
+pub(super) fn text_of<'o>(out: &'o Writer<'_>) -> &'o str {
     let bytes = out.written();
     match core::str::from_utf8(bytes) {
         Ok(text) => text,

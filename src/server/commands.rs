@@ -10,7 +10,7 @@ use crate::base::limits::BINDINGS_PER_PERSON;
 use crate::base::text::{OneLine, Writer};
 use crate::base::time::Instant;
 use crate::home::commands::{self, Command, Shown};
-use crate::home::policy::{self, Asker, Assurance, Event, Facts, Kind, Snapshot, State, Target};
+use crate::home::policy::{self, Asker, Assurance, Delegation, Event, Facts, Kind, Snapshot, Stage, State, Target};
 use crate::home::presence::compose::{Manual, state_of};
 use crate::home::presence::verdict::{self, Address, Verdict};
 use crate::home::presence::watch::{Package, Progress, Subject, Watch};
@@ -279,9 +279,15 @@ impl Core {
             let seal = around.people.seal(&around.stack.random, person);
             let by_hand = presence.verdicts.by_name(seal, uri, *assurance);
             let facts = facts_in_general(around.registrar, person, method);
-            let snapshot =
-                Snapshot { model, person: Some(person), state: presence.state(person), by_hand, devices: &facts };
-            policy::explain(&Event { asker, kind, target: Target::Person }, &snapshot, out);
+            let snapshot = Snapshot {
+                model,
+                person: Some(person),
+                state: presence.state(person),
+                by_hand,
+                devices: &facts,
+                kept: Delegation::NONE,
+            };
+            policy::explain(&Event { asker, kind, target: Target::Person, stage: Stage::Arrived }, &snapshot, out);
         }
         true
     }

@@ -28,6 +28,9 @@ impl Core {
         {
             return;
         }
+        if self.machine_acknowledged(now, incoming.message) {
+            return;
+        }
         let routes = Routes::of(incoming.message, &self.stack.network, &self.stack.random);
         let hops = incoming.essentials.max_forwards.unwrap_or(70);
         // An ACK to a 2xx is part of its dialog; any other belongs to an answer given without a transaction.

@@ -9,12 +9,14 @@ use serde::Serialize;
 
 use super::Core;
 use super::contract::{BlobStep, Output, Source, Storage, StoreError, Ticket};
+use super::tickets::Waiter;
 use crate::base::limits::{BINDINGS, HELD};
 use crate::base::time::Instant;
 use crate::home::binding::{Epoch, Kept};
 use crate::home::presence::journal::KeptWord;
 use crate::home::presence::verdict::Verdict;
 use crate::home::presence::watch;
+use crate::home::{absence, inbox, settings};
 use crate::sip::stack::{Produced, ServerHandle, Task};
 use crate::spool::{Key, Kind};
 
@@ -27,9 +29,6 @@ pub(super) struct Journal {
     storage: Storage,
     /// This start and boot.
     epoch: Epoch,
-    /// Tickets handed out so far, and how many of these are answered.
-    issued: u32,
-    answered: u32,
     held: Vec<Held, HELD>,
     /// Whether bindings of this boot came from memory: those on a disk are older then.
     has_memory: bool,
@@ -43,8 +42,8 @@ pub(super) struct Journal {
 
 struct Held {
     server: ServerHandle,
-    /// The last ticket it waits for.
-    until: u32,
+    /// The last ticket it waits for, once all that it waits for has one.
+    until: Option<u32>,
     deadline: Instant,
 }
 
@@ -69,8 +68,6 @@ impl Journal {
         Self {
             storage: Storage::Absent,
             epoch: Epoch { boot: 0, start: 0 },
-            issued: 0,
-            answered: 0,
             held: Vec::new(),
             has_memory: false,
             has_watch_memory: false,
@@ -86,12 +83,12 @@ impl Journal {
 
     /// Whether nothing waits.
     pub fn is_at_rest(&self) -> bool {
-        self.held.is_empty() && self.issued == self.answered
+        self.held.is_empty()
     }
 
-    fn ticket(&mut self) -> Ticket {
-        self.issued = self.issued.wrapping_add(1);
-        Ticket(self.issued)
+    /// Where records go now.
+    pub const fn storage(&self) -> Storage {
+        self.storage
     }
 }
 
@@ -99,11 +96,12 @@ impl Core {
     /// Keeps the answer of a transaction back until all that has changed so far is durable.
     pub(super) fn hold_until_durable(&mut self, now: Instant, server: ServerHandle) {
         let journal = &mut self.journal;
-        let waiting = self.registrar.changed() as u32;
-        if journal.storage == Storage::Absent || waiting == 0 && journal.issued == journal.answered {
+        let waiting = self.registrar.changed();
+        if journal.storage == Storage::Absent || waiting == 0 && self.tickets.is_empty() {
             return;
         }
-        let held = Held { server, until: journal.issued.wrapping_add(waiting), deadline: now.plus(HOLD_MS) };
+        let until = (waiting == 0).then(|| self.tickets.issued());
+        let held = Held { server, until, deadline: now.plus(HOLD_MS) };
         if journal.held.push(held).is_err() {
             log::warn!("a registration is confirmed before it is durable: too many wait");
             return;
@@ -114,15 +112,22 @@ impl Core {
 
     /// The next record to be stored.
     pub(super) fn produce_journal(&mut self, now: Instant, has_room: bool, buffer: &mut [u8]) -> Produced<Output> {
-        let has_changed = self.registrar.changed() > 0 || self.presence.has_changed();
+        let has_changed = self.registrar.changed() > 0
+            || self.presence.has_changed()
+            || !self.settings.changed.is_empty()
+            || !self.absences.changed.is_empty();
         if self.journal.storage == Storage::Absent || !has_changed {
             return Produced::Nothing;
         }
-        if !has_room {
+        if !self.can_store(has_room) {
             return Produced::Blocked;
         }
         let Some(record) = self.next_record(now, buffer) else { return Produced::Nothing };
-        let ticket = self.journal.ticket();
+        let ticket = self.tickets.issue(Waiter::Journal);
+        if self.registrar.changed() == 0 {
+            // All bindings are on their way: what has waited for one waits for this ticket at most.
+            self.journal.held.iter_mut().for_each(|held| held.until = held.until.or(Some(ticket.0)));
+        }
         self.stack.schedule.wake(Task::Journal.id());
         let Record { key, owner, len } = record;
         Produced::Output(match len {
@@ -133,7 +138,7 @@ impl Core {
 
     /// Writes the next record that has changed: bindings first, whose REGISTERs wait for it.
     fn next_record(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Record> {
-        let Self { registrar, stack, people, journal, presence, .. } = self;
+        let Self { registrar, stack, people, journal, presence, settings, absences, .. } = self;
         if let Some((index, binding)) = registrar.next_changed() {
             let key = Key { kind: Kind::Binding, id: index as u64 };
             let kept = binding.and_then(|binding| {
@@ -160,11 +165,24 @@ impl Core {
                 return Some(Record::of(key, kept.as_ref().map(|kept| (seal, kept)), buffer));
             }
         }
+        while let Some(person) = settings.changed.pop() {
+            if let Some((seal, kept)) = settings.keep(&stack.random, people, person) {
+                let key = Key { kind: Kind::Setting, id: settings::record_id(seal) };
+                return Some(Record::of(key, Some((seal, &kept)), buffer));
+            }
+        }
+        while let Some(person) = absences.changed.pop() {
+            if person < people.model.people.len() {
+                let seal = people.seal(&stack.random, person);
+                let (key, kept) = (Key { kind: Kind::Absence, id: seal.into() }, absences.keep(person, seal));
+                return Some(Record::of(key, kept.as_ref().map(|kept| (seal, kept)), buffer));
+            }
+        }
         None
     }
 
-    /// Takes the outcome of a store.
-    pub(super) fn stored(&mut self, ticket: Ticket, outcome: Result<(), StoreError>) {
+    /// Takes the outcome of a record of the journal.
+    pub(super) fn journal_stored(&mut self, outcome: Result<(), StoreError>) {
         match outcome {
             Ok(()) => (self.journal.has_warned, self.journal.has_told_slow) = (false, false),
             Err(error) if !core::mem::replace(&mut self.journal.has_warned, true) => {
@@ -172,40 +190,34 @@ impl Core {
             }
             Err(_) => {}
         }
-        self.answered(ticket);
     }
 
-    /// Takes what was loaded.
-    pub(super) fn loaded(&mut self, ticket: Ticket, _outcome: Result<&[u8], StoreError>) {
-        self.answered(ticket);
-    }
-
-    /// Counts a ticket, and all before it, as answered.
-    fn answered(&mut self, ticket: Ticket) {
-        // Those of a place that is gone may still be answered.
-        if ticket.0.wrapping_sub(self.journal.answered) as i32 > 0 {
-            self.journal.answered = ticket.0;
-        }
-        self.let_go(|held| ticket.0.wrapping_sub(held.until) as i32 >= 0);
+    /// A ticket, and all before it, is answered.
+    pub(super) fn tickets_answered(&mut self, ticket: Ticket) {
+        self.let_go(|held| held.until.is_some_and(|until| ticket.0.wrapping_sub(until) as i32 >= 0));
     }
 
     /// Takes a new place for records. What it holds may be old: everything is stored anew.
     pub(super) fn set_storage(&mut self, storage: Storage) {
         self.journal.storage = storage;
-        // What was on its way to the former place is not answered for any more.
-        self.journal.answered = self.journal.issued;
+        if storage != Storage::Disk {
+            self.inbox_gone();
+        }
         if storage == Storage::Absent {
             return self.let_go(|_| true);
         }
         self.registrar.mark_all(&mut self.stack);
         self.presence.mark_all(&mut self.stack);
+        self.settings.mark_all();
+        self.absences.mark_live();
+        self.inbox_changed();
         // An answer that waited for the former place waits for this one.
-        let until = self.journal.issued.wrapping_add(self.registrar.changed() as u32);
+        let until = (self.registrar.changed() == 0).then(|| self.tickets.issued());
         self.journal.held.iter_mut().for_each(|held| held.until = until);
     }
 
     /// Takes back a record that was kept.
-    pub(super) fn restored(&mut self, now: Instant, key: Key, bytes: &[u8], source: Source) {
+    pub(super) fn restored(&mut self, now: Instant, key: Key, bytes: &[u8], source: Source, blob_bytes: u32) {
         // Whatever becomes of the record of a slot, the journal is to hold what the slot holds.
         match key.kind {
             Kind::Subscription => self.presence.watches.changed.mark(key.id as usize),
@@ -219,6 +231,23 @@ impl Core {
                 Ok(verdict) => self.presence.verdicts.restore(key.id as usize, verdict),
                 Err(_) => log::warn!("an answer about a watcher in the journal can't be read and is left out"),
             },
+            Kind::Setting if settings::is_record_id(key.id) => {
+                match postcard::from_bytes::<settings::Kept<'_>>(bytes) {
+                    Ok(kept) => self.settings.restore(&self.stack.random, &self.people, &kept),
+                    Err(_) => log::warn!("a setting in the journal can't be read and is left out"),
+                }
+            }
+            Kind::Absence => match postcard::from_bytes::<absence::Kept>(bytes) {
+                Ok(kept) => {
+                    self.inbox.number_above(kept.told_number);
+                    if let Some(person) = self.person_of_seal(kept.person) {
+                        self.absences.restore(person, &kept);
+                    }
+                }
+                Err(_) => log::warn!("an absence in the journal can't be read and is left out"),
+            },
+            Kind::Text | Kind::Voice | Kind::Call => self.restore_letter(now, key, bytes, blob_bytes),
+            Kind::Greeting => self.restore_greeting(key.id, bytes, blob_bytes),
             Kind::Setting => match postcard::from_bytes::<KeptWord>(bytes) {
                 Ok(kept) => {
                     let (presence, mut around) = self.split_presence();
@@ -227,6 +256,18 @@ impl Core {
                 Err(_) => log::warn!("a setting in the journal can't be read and is left out"),
             },
             _ => {}
+        }
+    }
+
+    fn restore_letter(&mut self, now: Instant, key: Key, bytes: &[u8], blob_bytes: u32) {
+        let Some(kept) = inbox::Kept::read(bytes) else {
+            return log::warn!("a message in the spool can't be read and is left out");
+        };
+        // Whose it was may be back tomorrow: it stays on the disk.
+        let Some(person) = self.person_of_seal(kept.person) else { return };
+        match self.inbox.restore(now, key.id, &kept, person as u16, blob_bytes) {
+            Ok(_) | Err(inbox::Full::Known) => {}
+            Err(full) => log::warn!("a message in the spool is not shown: {full:?}"),
         }
     }
 

@@ -35,6 +35,22 @@ impl Core {
                 }
             }
             Owner::Probe => self.registrar.probed(&mut self.stack, Handle::from_bits(bits), message),
+            Owner::Letter => {
+                if message.and_then(Message::status).is_some_and(|status| (200..300).contains(&status)) {
+                    self.taken_late(Handle::from_bits(bits));
+                }
+            }
+            Owner::Delivery => match message.and_then(Message::status) {
+                Some(100..=199) => {}
+                status => self.delivery_answered(now, bits, status.is_some_and(|status| status < 300)),
+            },
+            Owner::Summary => {
+                if message.and_then(Message::status).is_some_and(|status| (200..300).contains(&status)) {
+                    self.summary_taken(bits as usize);
+                }
+            }
+            // Whatever it says, the call is over.
+            Owner::Call => {}
             Owner::Word => {
                 let device: BindingHandle = Handle::from_bits(bits);
                 match message.and_then(Message::status) {
@@ -50,6 +66,7 @@ impl Core {
     pub(super) fn gather(&mut self, now: Instant) -> Produced<Output> {
         let (presence, mut around) = self.split_presence();
         presence.gather(now, &mut around);
+        self.watch_absences(now);
         self.announce(now);
         Produced::Nothing
     }

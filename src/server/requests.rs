@@ -150,6 +150,9 @@ impl Core {
 
     /// Checks (§16.3), then sends the request to where it belongs.
     fn route(&mut self, now: Instant, incoming: Incoming<'_, '_>) {
+        if self.ask_machine(now, &incoming) {
+            return;
+        }
         let Incoming { message, essentials, method, .. } = incoming;
         let target =
             if incoming.routes.is_strict { proxy::forward::last_route(message).map(|route| route.uri) } else { None };
@@ -241,7 +244,7 @@ impl Core {
     }
 
     /// Where an address leads by itself.
-    fn place_of<'b>(&self, uri: &SipUri<'b>) -> Place<'b> {
+    pub(super) fn place_of<'b>(&self, uri: &SipUri<'b>) -> Place<'b> {
         if self.people.is_domain(uri) || self.stack.network.is_own(uri) {
             return match uri.user {
                 None | Some(b"pcs") => Place::Server,

@@ -1,6 +1,7 @@
 //! Floor 2: SIP's protocol machines. Transport, transactions, digest, and what ties them to one schedule and one store.
 
 pub mod branch;
+pub mod call;
 pub mod dialog;
 pub mod digest;
 pub mod limiter;

@@ -9,8 +9,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use heapless::Vec;
 
-use crate::base::limits::{ADDRESSES, EXTERNALS, LISTENERS, PORTS, STREAMS};
-use crate::base::net::{Flow, Listen, LocalAddress, NOWHERE, Port, Stream, Transport};
+use crate::base::limits::{ADDRESSES, EXTERNALS, LISTENERS, PORTS, STREAMS, WEB_LISTENERS};
+use crate::base::net::{Flow, Listen, LocalAddress, NOWHERE, Port, Stream, Transport, WebListen};
 use crate::base::store::{Bytes, Store};
 use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
@@ -47,6 +47,7 @@ pub fn transport_of(uri: &SipUri<'_>) -> Option<Transport> {
 pub struct Network {
     addresses: Vec<LocalAddress, ADDRESSES>,
     listen: Vec<Listen, LISTENERS>,
+    web: Vec<WebListen, WEB_LISTENERS>,
     external: Vec<Name, EXTERNALS>,
     ports: Vec<PortState, PORTS>,
     streams: Vec<StreamState, STREAMS>,
@@ -59,6 +60,8 @@ pub struct PortState {
     pub transport: Transport,
     /// The address it has, or is to have.
     pub address: SocketAddr,
+    /// Whether it is a listener for the web page, and not for SIP.
+    pub is_web: bool,
     step: PortStep,
 }
 
@@ -101,6 +104,8 @@ pub struct StreamState {
     stalled_since: Option<Instant>,
     /// Bindings that were registered over it.
     pub bindings: u16,
+    /// When it is closed because who reads it has waited long enough.
+    pub patience_ends_at: Option<Instant>,
 }
 
 /// Who reads what comes in on a stream.
@@ -110,6 +115,8 @@ pub enum StreamUser {
     Sip,
     /// A lookup of the resolver.
     Lookup(u8),
+    /// Somebody who looks at the web page.
+    Web,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,7 +143,14 @@ pub enum StreamStep {
 impl Network {
     /// No addresses, no ports.
     pub const fn new() -> Self {
-        Self { addresses: Vec::new(), listen: Vec::new(), external: Vec::new(), ports: Vec::new(), streams: Vec::new() }
+        Self {
+            addresses: Vec::new(),
+            listen: Vec::new(),
+            web: Vec::new(),
+            external: Vec::new(),
+            ports: Vec::new(),
+            streams: Vec::new(),
+        }
     }
 
     /// Takes where to listen, and the names the world knows us by.
@@ -164,23 +178,33 @@ impl Network {
         }
     }
 
+    /// Takes where the web page is served.
+    pub fn configure_web(&mut self, web: &Vec<WebListen, WEB_LISTENERS>) {
+        self.web.clone_from(web);
+    }
+
     /// Works out which ports there shall be; `changed` is told each one that has something to do.
     pub fn plan(&mut self, mut changed: impl FnMut(Port)) {
-        let mut wanted: Vec<(Transport, SocketAddr), PORTS> = Vec::new();
-        for listen in &self.listen {
-            let is_any = listen.address.ip().is_unspecified();
+        let mut wanted: Vec<(Transport, SocketAddr, bool), PORTS> = Vec::new();
+        let sip = self.listen.iter().map(|listen| (listen.transport, listen.address, false));
+        let web = self
+            .web
+            .iter()
+            .map(|listen| (if listen.is_secure { Transport::Tls } else { Transport::Tcp }, listen.address, true));
+        for (transport, listen, is_web) in sip.chain(web) {
+            let is_any = listen.ip().is_unspecified();
             let own = self.addresses.iter().map(|local| local.ip);
-            let fixed = (!is_any).then(|| listen.address.ip());
-            let expanded = own.filter(|ip| is_any && ip.is_ipv4() == listen.address.is_ipv4());
+            let fixed = (!is_any).then(|| listen.ip());
+            let expanded = own.filter(|ip| is_any && ip.is_ipv4() == listen.is_ipv4());
             for ip in fixed.into_iter().chain(expanded) {
-                let address = SocketAddr::new(ip, listen.address.port());
-                if !wanted.contains(&(listen.transport, address)) && wanted.push((listen.transport, address)).is_err() {
-                    log::warn!("not listening on {}:{address}: at most {PORTS} sockets", listen.transport);
+                let port = (transport, SocketAddr::new(ip, listen.port()), is_web);
+                if !wanted.contains(&port) && wanted.push(port).is_err() {
+                    log::warn!("not listening on {transport}:{}: at most {PORTS} sockets", port.1);
                 }
             }
         }
         for (index, port) in self.ports.iter_mut().enumerate() {
-            let is_wanted = wanted.contains(&(port.transport, port.address));
+            let is_wanted = wanted.contains(&(port.transport, port.address, port.is_web));
             match port.step {
                 PortStep::Open | PortStep::Opening if !is_wanted => port.step = PortStep::ToClose,
                 PortStep::ToOpen | PortStep::Failed { .. } if !is_wanted => port.step = PortStep::Vacant,
@@ -189,15 +213,15 @@ impl Network {
             }
             changed(Port(index as u8));
         }
-        for (transport, address) in wanted {
+        for (transport, address, is_web) in wanted {
             let is_there = |port: &PortState| {
                 !matches!(port.step, PortStep::Vacant | PortStep::ToClose)
-                    && (port.transport, port.address) == (transport, address)
+                    && (port.transport, port.address, port.is_web) == (transport, address, is_web)
             };
             if self.ports.iter().any(is_there) {
                 continue;
             }
-            let state = PortState { transport, address, step: PortStep::ToOpen };
+            let state = PortState { transport, address, is_web, step: PortStep::ToOpen };
             let vacant = self.ports.iter().position(|port| port.step == PortStep::Vacant);
             match vacant {
                 Some(index) => self.ports[index] = state,
@@ -232,7 +256,7 @@ impl Network {
             Ok(address) if state.step == PortStep::Opening => {
                 state.address = address;
                 state.step = PortStep::Open;
-                log::info!("listening on {}:{address}", state.transport);
+                log::info!("listening on {}:{address}{}", state.transport, if state.is_web { " (web)" } else { "" });
             }
             Err(error) if state.step == PortStep::Opening => {
                 log::warn!("cannot listen on {}:{}: {error:?}", state.transport, state.address);
@@ -265,10 +289,16 @@ impl Network {
         self.ports.get(usize::from(port.0)).filter(|state| state.step == PortStep::Open)
     }
 
-    /// All open ports.
+    /// All open ports that speak SIP.
     pub fn open_ports(&self) -> impl Iterator<Item = (Port, &PortState)> {
-        let ports = self.ports.iter().enumerate().filter(|(_, state)| state.step == PortStep::Open);
+        let is_sip = |state: &PortState| state.step == PortStep::Open && !state.is_web;
+        let ports = self.ports.iter().enumerate().filter(move |(_, state)| is_sip(state));
         ports.map(|(index, state)| (Port(index as u8), state))
+    }
+
+    /// All open listeners for the web page.
+    pub fn open_web_ports(&self) -> impl Iterator<Item = &PortState> {
+        self.ports.iter().filter(|state| state.step == PortStep::Open && state.is_web)
     }
 
     /// The port from which a peer is best reached: on its network, else where the default route leaves, else any.
@@ -388,9 +418,12 @@ impl Network {
 
     /// Begins a stream that a listener took.
     pub fn accept(&mut self, now: Instant, stream: Stream, listener: Port, remote: SocketAddr) {
-        let Some(PortState { transport, address: local, .. }) = self.port(listener).copied() else { return };
-        let vacant = StreamState::vacant();
-        self.begin(stream, StreamState { phase: Phase::Open, transport, remote, local, active_at: now, ..vacant });
+        let Some(PortState { transport, address: local, is_web, .. }) = self.port(listener).copied() else { return };
+        let (user, vacant) = (if is_web { StreamUser::Web } else { StreamUser::Sip }, StreamState::vacant());
+        self.begin(
+            stream,
+            StreamState { phase: Phase::Open, transport, user, remote, local, active_at: now, ..vacant },
+        );
     }
 
     /// Begins a stream to a peer; over TLS the peer has to prove to be `domain`.
@@ -408,7 +441,7 @@ impl Network {
         let local = match (port, user) {
             (Some(port), _) => self.port(port)?.address,
             (None, StreamUser::Lookup(_)) => NOWHERE,
-            (None, StreamUser::Sip) => return None,
+            (None, StreamUser::Sip | StreamUser::Web) => return None,
         };
         // Only TLS proves one.
         let domain = if transport == Transport::Tls { Name::try_from(domain).ok()? } else { Name::new() };
@@ -474,6 +507,18 @@ impl Network {
                 state.phase = Phase::ToClose;
                 changed(index);
             }
+        }
+    }
+
+    /// Whether the stream in a slot is of somebody who looks at the web page.
+    pub fn is_web(&self, index: usize) -> bool {
+        self.streams.get(index).is_some_and(|state| state.user == StreamUser::Web)
+    }
+
+    /// Says when a stream is closed because who reads it has waited long enough.
+    pub fn set_patience(&mut self, stream: Stream, ends_at: Option<Instant>) {
+        if let Some(state) = self.stream_mut(stream) {
+            state.patience_ends_at = ends_at;
         }
     }
 
@@ -612,7 +657,7 @@ impl Network {
         let idle = (state.bindings == 0).then(|| state.active_at.plus(IDLE_MS));
         let partial = state.partial_since.map(|since| since.plus(STALL_MS));
         let stalled = state.stalled_since.map(|since| since.plus(STALL_MS));
-        earliest(idle, earliest(partial, stalled))
+        earliest(earliest(idle, state.patience_ends_at), earliest(partial, stalled))
     }
 
     /// Closes a stream whose deadline has come; whether it had.
@@ -664,6 +709,7 @@ impl StreamState {
             partial_since: None,
             stalled_since: None,
             bindings: 0,
+            patience_ends_at: None,
         }
     }
 

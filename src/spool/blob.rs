@@ -41,7 +41,7 @@ impl<D: Disk> Spool<'_, D> {
     /// keeps the time when it came.
     ///
     /// Whatever has the key gives way to one that opens its blob. `Unknown`: the kind has no blob, or there is none to be
-    /// closed. When the record is refused after the blob was closed, the former record is still there, with this blob.
+    /// closed. When the record of a blob that is to be closed is refused, the blob stays open, if there is anything in it.
     pub fn store(&mut self, meta: &Meta, payload: &[u8], step: BlobStep) -> Result<(), Problem<D::Error>> {
         self.usable()?;
         if step != BlobStep::None && !meta.key.kind.has_blob() {
@@ -53,10 +53,7 @@ impl<D: Disk> Spool<'_, D> {
         match step {
             BlobStep::None => self.put(&meta, payload),
             BlobStep::Open => self.store_open(&Meta { blob_bytes: 0, ..meta }, payload),
-            BlobStep::Close if self.is_blob_open(meta.key) => {
-                let blob_bytes = self.blob_close(meta.key)?;
-                self.put(&Meta { blob_bytes, ..meta }, payload)
-            }
+            BlobStep::Close if self.is_blob_open(meta.key) => self.store_closed(&meta, payload),
             // It was adopted since.
             BlobStep::Close if old.is_some() => self.put(&meta, payload),
             BlobStep::Close => Err(Problem::Unknown),
@@ -72,6 +69,16 @@ impl<D: Disk> Spool<'_, D> {
         let result = self.put(meta, payload);
         if result.is_err() && self.usable().is_ok() {
             self.blob_drop(meta.key)?;
+        }
+        result
+    }
+
+    fn store_closed(&mut self, meta: &Meta, payload: &[u8]) -> Result<(), Problem<D::Error>> {
+        let open = self.end_blob(meta.key)?;
+        let result = self.put(&Meta { blob_bytes: open.length, ..*meta }, payload);
+        if result.is_err() && open.length > 0 {
+            // There is room: it was there before. What has failed is begun anew by the next mount.
+            let _ = self.open_blobs.push(open);
         }
         result
     }
@@ -162,6 +169,10 @@ impl<D: Disk> Spool<'_, D> {
     /// next.
     pub fn blob_close(&mut self, key: Key) -> Result<u32, Problem<D::Error>> {
         self.usable()?;
+        self.end_blob(key).map(|open| open.length)
+    }
+
+    fn end_blob(&mut self, key: Key) -> Result<Open<D::File>, Problem<D::Error>> {
         let at = self.open_blobs.iter().position(|open| open.key == key).ok_or(Problem::Unknown)?;
         let mut open = self.open_blobs.swap_remove(at);
         let result = match FileName::of_blob(key) {
@@ -170,7 +181,10 @@ impl<D: Disk> Spool<'_, D> {
             _ => open.file.sync(),
         };
         match result {
-            Ok(()) => Ok(open.length),
+            Ok(()) => {
+                open.is_dirty = false;
+                Ok(open)
+            }
             Err(error) => Err(self.fail(error)),
         }
     }

@@ -32,6 +32,8 @@ pub enum Kind {
     Greeting,
     /// A session or a link of the web pages.
     Session,
+    /// How much of what a person missed she was told of.
+    Absence,
     /// A kind of a newer version.
     Other(u8),
 }
@@ -60,6 +62,7 @@ impl Kind {
             Self::Call => 8,
             Self::Greeting => 9,
             Self::Session => 10,
+            Self::Absence => 11,
             Self::Other(byte) => byte,
         }
     }
@@ -77,6 +80,7 @@ impl Kind {
             8 => Self::Call,
             9 => Self::Greeting,
             10 => Self::Session,
+            11 => Self::Absence,
             other => Self::Other(other),
         }
     }

@@ -18,6 +18,7 @@
 //! - [`lists`]: Linphone's friends in one subscription, with the list in its deflated request; the list that has a name.
 //! - [`rtc`]: a client of Microsoft's RTC library, played: asked for its presence, in XPIDF; what it sends straight to a
 //!   watcher is caught; it watches; its message session.
+//! - [`speech`]: sentences spoken by espeak-ng, and found again in recordings.
 //! - [`restart`]: the server is killed in calls and at any moment under registrations, with and without a disk; a disk
 //!   that fills up; a spool checked, backed up and restored.
 //!
@@ -46,6 +47,7 @@ mod registration;
 mod restart;
 mod rtc;
 mod sipp;
+mod speech;
 mod streams;
 mod tls;
 mod tone;

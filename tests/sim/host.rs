@@ -162,21 +162,23 @@ impl World {
     /// Records are kept elsewhere from now on.
     pub fn keep_at(&mut self, index: usize, place: Storage) {
         let left_over = self.servers[index].store.switch(place);
+        // Of the journal the edge may or may not say what became of what the old place had not finished.
+        let is_loose = left_over.iter().all(Job::is_journal);
+        if !is_loose {
+            left_over.iter().for_each(|job| self.tell_answer(index, job, Err(StoreError::NoDisk)));
+        }
         if place == Storage::Disk {
             self.restore(index, Source::Disk);
         }
         self.input(index, Input::Storage(place));
-        // The edge may or may not say what became of what the old place had not finished.
-        if self.random.chance(500) {
-            for Job { ticket, .. } in left_over {
-                self.input(index, Input::Stored { ticket, outcome: Err(StoreError::NoDisk) });
-            }
+        if is_loose && self.random.chance(500) {
+            left_over.iter().for_each(|job| self.tell_answer(index, job, Err(StoreError::NoDisk)));
         }
     }
 
     fn restore(&mut self, index: usize, source: Source) {
-        for (key, bytes) in self.servers[index].store.records(source, &mut self.random) {
-            self.input(index, Input::Restored { key, bytes: &bytes, source, blob_bytes: 0 });
+        for (key, bytes, blob_bytes) in self.servers[index].store.records(source, &mut self.random) {
+            self.input(index, Input::Restored { key, bytes: &bytes, source, blob_bytes });
         }
     }
 

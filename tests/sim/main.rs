@@ -29,6 +29,7 @@ mod presence_load;
 mod presence_restart;
 mod presence_rules;
 mod random;
+mod recordings;
 mod registration;
 mod restart;
 mod routing;

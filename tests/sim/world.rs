@@ -16,7 +16,8 @@ use crate::message::Msg;
 use crate::names::NameServer;
 use crate::phone::{Act, Phone};
 use crate::random::Rng;
-use crate::storage::Job;
+use crate::storage::{Job, What};
+use pcsd::base::limits::BLOB_PART_BYTES;
 use pcsd::base::net::{Port, PortSet, Transport};
 use pcsd::base::time::Instant;
 use pcsd::home::calls::LONGEST_MS;
@@ -104,6 +105,8 @@ pub(crate) enum Event {
     Syn { conn: usize, listener: SocketAddr },
     Up { conn: usize, local: SocketAddr },
     Group { server: usize, life: usize, jobs: usize },
+    Sync { server: usize, life: usize },
+    Look { server: usize, life: usize },
     Bytes { conn: usize, end: usize, bytes: Vec<u8> },
     Fin { conn: usize, end: usize, is_reset: bool },
 }
@@ -244,9 +247,9 @@ impl World {
             assert_eq!(blocks, 0, "blocks are left: {status}");
             assert_eq!(host.server.poll_timeout(), None, "a deadline is left");
             assert_eq!(host.store.waiting(), 0, "records are left on their way");
-            // What people have answered and said of themselves stays.
+            // What people have answered and said of themselves stays; so do messages, greetings and sessions.
             let mut kept = host.store.current(&mut self.random);
-            kept.retain(|(key, _)| !matches!(key.kind, Kind::Authorisation | Kind::Setting));
+            kept.retain(|(key, ..)| matches!(key.kind, Kind::Binding | Kind::Subscription));
             assert!(kept.is_empty() || host.store.has_failed, "records are left: {kept:?}");
         }
     }
@@ -323,6 +326,8 @@ impl World {
             Event::Syn { conn, listener } => self.accept(conn, listener),
             Event::Up { conn, local } => self.established(conn, local),
             Event::Group { server, life, jobs } => self.group_done(server, life, jobs),
+            Event::Sync { server, life } => self.sync_blobs(server, life),
+            Event::Look { server, life } => self.look_for_disk(server, life),
             Event::Bytes { conn, end, bytes } => self.received(conn, end, bytes),
             Event::Fin { conn, end, is_reset } => self.ended(conn, end, is_reset),
         }
@@ -400,12 +405,27 @@ impl World {
                     self.servers[server].ports.insert(port.0, (transport, address));
                     self.servers[server].server.handle(now, Input::Opened(port, Ok(address)));
                 }
-                Output::Store { ticket, key, len, .. } => {
-                    self.store(server, Job { ticket, key, bytes: Some(buffer[..len].to_vec()) });
+                Output::Store { ticket, key, owner, len, blob } => {
+                    let what = What::Put { owner, bytes: buffer[..len].to_vec(), blob };
+                    self.store(server, Job { ticket: Some(ticket), key, what });
                 }
-                Output::Forget { ticket, key } => self.store(server, Job { ticket, key, bytes: None }),
-                Output::Load { .. } | Output::Read { .. } | Output::Amend { .. } | Output::Append { .. } => {
-                    panic!("the simulated storage can't do that yet")
+                Output::Forget { ticket, key } => {
+                    self.store(server, Job { ticket: Some(ticket), key, what: What::Forget });
+                }
+                Output::Load { ticket, key } => {
+                    self.store(server, Job { ticket: Some(ticket), key, what: What::Load });
+                }
+                Output::Read { ticket, key, offset, len } => {
+                    assert!(len as usize <= BLOB_PART_BYTES, "{len} bytes to be read at once");
+                    self.store(server, Job { ticket: Some(ticket), key, what: What::Read { offset, len } });
+                }
+                Output::Amend { ticket, key, state } => {
+                    self.store(server, Job { ticket: Some(ticket), key, what: What::Amend(state) });
+                }
+                Output::Append { ticket, key, len } => {
+                    assert!(len <= BLOB_PART_BYTES, "{len} bytes appended at once");
+                    let what = What::Append(buffer[..len].to_vec());
+                    self.store(server, Job { ticket: Some(ticket), key, what });
                 }
                 Output::ClosePort(port) => {
                     self.servers[server].ports.remove(&port.0);

@@ -143,9 +143,9 @@ impl Model {
         }
         match result {
             Ok(()) | Err(Problem::Disk(_)) => self.note(key, Some(value)),
+            // It is still open, and durable.
+            Err(_) if !value.blob.is_empty() => self.opens[open].synced = value.blob.len(),
             Err(_) => {
-                // The record is as it was, with all of the blob, which is durable.
-                self.opens[open].synced = self.opens[open].bytes.len();
                 let former = self.seen(&(key.kind.to_byte(), key.id));
                 let order = self.order.clone();
                 self.note(key, former);

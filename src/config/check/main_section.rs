@@ -2,11 +2,11 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::base::limits::{BINDINGS_PER_PERSON, EXTERNALS, LISTENERS};
+use crate::base::limits::{BINDINGS_PER_PERSON, EXTERNALS, LISTENERS, WEB_LISTENERS};
 use crate::config::check::section::{Key, Kind, Shape};
 use crate::config::check::{Check, MAIN, add, host, tls};
 use crate::config::fault::Problem;
-use crate::config::model::{Listen, LogLevel, Main, Transport};
+use crate::config::model::{Listen, LogLevel, Main, Transport, WebListen};
 use crate::config::value;
 
 pub(super) const OPTIONS: &[(&str, Shape)] = &[
@@ -28,9 +28,9 @@ pub(super) const OPTIONS: &[(&str, Shape)] = &[
     ("key", Shape::One(Key::PrivateKeyFile)),
     ("ca", Shape::One(Key::CaFile)),
     ("resolv_file", Shape::One(Key::ResolvFile)),
-    ("web", Shape::NotYet("the web page")),
-    ("url", Shape::NotYet("the web page")),
-    ("rtp_ports", Shape::NotYet("the media relay")),
+    ("web", Shape::OneOrMany(Key::Web)),
+    ("url", Shape::One(Key::Url)),
+    ("rtp_ports", Shape::One(Key::RtpPorts)),
 ];
 
 impl Check<'_> {
@@ -59,6 +59,43 @@ impl Check<'_> {
             (false, true) => self.missing("option 'cert' for the key"),
             _ => {}
         }
+        self.check_web();
+    }
+
+    /// Whether the web page and SIP ask for the same socket: known when all of SIP's are.
+    fn check_web(&mut self) {
+        for (index, line) in self.section.web_lines.clone().into_iter().enumerate() {
+            let Main { web, listen, .. } = &self.model.main;
+            let web = web.get(index).map(stream);
+            if listen.iter().any(|listen| web.is_some_and(|web| value::overlap(&web, listen))) {
+                self.fault(line, "web", Problem::ListenerOfSip);
+            }
+        }
+    }
+
+    pub(super) fn web<'v>(&mut self, line: u32, value: &'v str) -> Result<(), Problem<'v>> {
+        let listen = value::web(value).ok_or(Problem::Value { value, expected: WEB })?;
+        if listen.is_secure {
+            tls()?;
+        }
+        let list = &mut self.model.main.web;
+        if list.iter().any(|other| *other != listen && value::overlap(&stream(other), &stream(&listen))) {
+            return Err(Problem::Covered(value));
+        }
+        add(list, listen, value, "WEB_LISTENERS", WEB_LISTENERS)?;
+        // It has the room that the list has.
+        let _ = self.section.web_lines.push(line);
+        Ok(())
+    }
+
+    pub(super) fn url<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
+        self.model.main.url = value::url(value).ok_or(Problem::Value { value, expected: URL })?;
+        Ok(())
+    }
+
+    pub(super) fn rtp_ports<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
+        self.model.main.rtp_ports = value::rtp_ports(value).ok_or(Problem::Value { value, expected: RTP_PORTS })?;
+        Ok(())
     }
 
     pub(super) fn listen<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
@@ -93,6 +130,7 @@ fn set_defaults(main: &mut Main) {
     main.state = "/etc/pcsd".try_into().unwrap_or_default();
     main.run_dir = "/var/run/pcsd".try_into().unwrap_or_default();
     main.resolv_file = "/etc/resolv.conf".try_into().unwrap_or_default();
+    main.rtp_ports = (16_384, 16_483);
 }
 
 /// Not over TLS: a port more that the world can reach is opened when it is asked for.
@@ -105,7 +143,15 @@ fn listen_everywhere(main: &mut Main) {
     }
 }
 
+/// The socket of a listener of the web page, which is one of TCP.
+fn stream(web: &WebListen) -> Listen {
+    Listen { transport: Transport::Tcp, address: web.address }
+}
+
 const LISTEN: &str = "udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT";
+const WEB: &str = "ADDRESS:PORT, http:ADDRESS:PORT or https:ADDRESS:PORT";
+const URL: &str = "http://HOST, http://HOST:PORT, or https likewise";
+const RTP_PORTS: &str = "FIRST-LAST, 16 ports or more from 1024 to 65535, the first even";
 
 const _: () = assert!(LISTENERS >= 4, "UDP and TCP over IPv4 and IPv6 are the default");
 const _: () = assert!(BINDINGS_PER_PERSON <= 65_535, "the number is a u16");

@@ -1,10 +1,10 @@
-//! Sections `person` and `device`: names, secrets, and what a device takes.
+//! Sections `person` and `device`: names, secrets, what becomes of what a person misses, and what a device takes.
 
-use crate::base::limits::{DEVICES, LINE_BYTES, NAME_BYTES, PEOPLE};
+use crate::base::limits::{BUSY_BYTES, DEVICES, LINE_BYTES, NAME_BYTES, PEOPLE};
 use crate::config::check::section::{Key, Kind, Section, Shape};
-use crate::config::check::{Check, section_id};
+use crate::config::check::{Check, SWITCH, choose, number, section_id};
 use crate::config::fault::Problem;
-use crate::config::model::{Device, Model, Secret, Takes};
+use crate::config::model::{BusyText, Device, Language, Missed, Model, Person, Secret, Takes};
 use crate::config::uci::{self, Lines, Statement};
 use crate::config::value;
 
@@ -12,7 +12,12 @@ pub(super) const PERSON_OPTIONS: &[(&str, Shape)] = &[
     ("name", Shape::One(Key::DisplayName)),
     ("password", Shape::One(Key::Password)),
     ("ha1", Shape::One(Key::Ha1)),
-    ("language", Shape::NotYet("the choice of a language")),
+    ("language", Shape::One(Key::Language)),
+    ("busy", Shape::One(Key::Busy)),
+    ("answer_after", Shape::One(Key::AnswerAfter)),
+    ("answering", Shape::One(Key::Answering)),
+    ("record_seconds", Shape::One(Key::RecordSeconds)),
+    ("missed", Shape::One(Key::Missed)),
 ];
 
 pub(super) const DEVICE_OPTIONS: &[(&str, Shape)] = &[
@@ -102,6 +107,45 @@ impl Check<'_> {
             self.begin_text(line, "device", &name);
             self.fault(line, "", Problem::Missing("option 'password' or 'ha1' (its person has only a hash)"));
         }
+    }
+
+    /// Changes the person whose section it is; where the section is refused, there is none.
+    fn set_person<'v>(&mut self, change: impl FnOnce(&mut Person)) -> Result<(), Problem<'v>> {
+        let id = &self.section.id;
+        if let Some(person) = self.model.people.iter_mut().find(|person| person.id == *id) {
+            change(person);
+        }
+        Ok(())
+    }
+
+    pub(super) fn language<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
+        let language = choose(value, &Language::TAGS, "en, sv or zh")?;
+        self.set_person(|person| person.language = language)
+    }
+
+    pub(super) fn busy<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
+        let busy = BusyText::try_from(value).map_err(|_| Problem::TooLong(BUSY_BYTES))?;
+        self.set_person(|person| person.busy = busy)
+    }
+
+    pub(super) fn answer_after<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
+        let seconds = number(value, 5..=120)?;
+        self.set_person(|person| person.answer_after_s = seconds as u8)
+    }
+
+    pub(super) fn answering<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
+        let is_on = choose(value, SWITCH, "0 or 1")?;
+        self.set_person(|person| person.answering = is_on)
+    }
+
+    pub(super) fn record_seconds<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
+        let seconds = number(value, 10..=600)?;
+        self.set_person(|person| person.record_seconds = seconds as u16)
+    }
+
+    pub(super) fn missed<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
+        let missed = choose(value, &[("keep", Missed::Keep), ("deliver", Missed::Deliver)], "keep or deliver")?;
+        self.set_person(|person| person.missed = missed)
     }
 
     fn keep_person(&mut self) {

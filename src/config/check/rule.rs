@@ -140,18 +140,12 @@ impl Check<'_> {
     }
 
     pub(super) fn messages<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
-        if value == "store" {
-            return Err(Problem::NotYet("the store of messages"));
-        }
-        let messages = choose(value, MESSAGES, "deliver or block")?;
+        let messages = choose(value, MESSAGES, "deliver, store or block")?;
         self.set(|rule| rule.messages = Some(messages))
     }
 
     pub(super) fn calls<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
-        if value == "answer" {
-            return Err(Problem::NotYet("the answering machine"));
-        }
-        let calls = choose(value, CALLS, "ring or block")?;
+        let calls = choose(value, CALLS, "ring, answer or block")?;
         self.set(|rule| rule.calls = Some(calls))
     }
 }
@@ -163,5 +157,6 @@ const STATES: &[(&str, State)] =
 const PRESENCE: &[(&str, Presence)] = &[("show", Presence::Show), ("hide", Presence::Hide), ("busy", Presence::Busy)];
 const LOCATIONS: &[(&str, Location)] =
     &[("none", Location::None), ("place", Location::Place), ("coordinates", Location::Coordinates)];
-const MESSAGES: &[(&str, Messages)] = &[("deliver", Messages::Deliver), ("block", Messages::Block)];
-const CALLS: &[(&str, Calls)] = &[("ring", Calls::Ring), ("block", Calls::Block)];
+const MESSAGES: &[(&str, Messages)] =
+    &[("deliver", Messages::Deliver), ("store", Messages::Store), ("block", Messages::Block)];
+const CALLS: &[(&str, Calls)] = &[("ring", Calls::Ring), ("answer", Calls::Answer), ("block", Calls::Block)];

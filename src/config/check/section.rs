@@ -1,5 +1,8 @@
 //! The section being read: what is known of it, and which options it may have.
 
+use heapless::Vec;
+
+use crate::base::limits::WEB_LISTENERS;
 use crate::config::check::{buddy, main_section, peer, people, rule};
 use crate::config::model::{Name, Peer, Secret, Takes};
 
@@ -21,6 +24,8 @@ pub(super) struct Section {
     pub peer: Peer,
     /// Of a buddy or a rule: its index in the model, where the first readings have put it.
     pub index: usize,
+    /// Of `main`: the lines of the entries of its list `web`, in their order.
+    pub web_lines: Vec<u32, WEB_LISTENERS>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,9 +63,18 @@ pub(super) enum Key {
     PrivateKeyFile,
     CaFile,
     ResolvFile,
+    Web,
+    Url,
+    RtpPorts,
     DisplayName,
     Password,
     Ha1,
+    Language,
+    Busy,
+    AnswerAfter,
+    Answering,
+    RecordSeconds,
+    Missed,
     Person,
     Takes,
     PeerDomain,
@@ -106,6 +120,7 @@ impl Section {
         secret: None,
         peer: Peer::NONE,
         index: 0,
+        web_lines: Vec::new(),
     };
 
     /// Whether the option was given, rightly or wrongly.

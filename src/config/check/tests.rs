@@ -7,10 +7,10 @@ use std::vec::Vec;
 
 use super::*;
 use crate::base::limits::{
-    ADDRESSES_PER_BUDDY, BUDDIES, DEVICES, EXTERNALS, LISTENERS, PEERS, PEOPLE, RULES, WHO_PER_RULE,
+    ADDRESSES_PER_BUDDY, BUDDIES, DEVICES, EXTERNALS, LISTENERS, PEERS, PEOPLE, RULES, WEB_LISTENERS, WHO_PER_RULE,
 };
 use crate::config::model::{
-    Calls, Location, Messages, Network, PeerAddress, Presence, Secret, State, Takes, Transport, Who,
+    Calls, Language, Location, Messages, Missed, Network, PeerAddress, Presence, Secret, State, Takes, Transport, Who,
 };
 
 const HOME: &str = "package pcsd\nconfig pcsd 'main'\n\toption domain 'home.example'\n";
@@ -54,6 +54,7 @@ fn defaults() {
     assert_eq!((main.state.as_str(), main.run_dir.as_str()), ("/etc/pcsd", "/var/run/pcsd"));
     assert_eq!((main.cert.as_str(), main.key.as_str(), main.ca.as_str()), ("", "", ""));
     assert_eq!(main.resolv_file.as_str(), "/etc/resolv.conf");
+    assert_eq!((main.web.len(), main.url.as_str(), main.rtp_ports), (0, "", (16_384, 16_483)));
     assert!(model.people.is_empty() && model.devices.is_empty() && model.peers.is_empty());
     assert!(model.buddies.is_empty() && model.rules.is_empty() && model.words.is_empty());
 }
@@ -65,7 +66,8 @@ fn every_option_of_main() {
          list external Alice.Example.net\n list external 2001:DB8::1\n option socket /tmp/s\n list unlimited 192.0.2.9\n\
          option log_level debug\n option syslog 1\n option bindings_per_person 2\n\
          option spool /mnt/usb/pcsd\n option spool_mb 65536\n option quota_mb 1\n option keep_days 0\n\
-         option state /overlay/pcsd\n option run_dir /tmp/pcsd\n option resolv_file /tmp/resolv.conf",
+         option state /overlay/pcsd\n option run_dir /tmp/pcsd\n option resolv_file /tmp/resolv.conf\n\
+         list web 192.0.2.1:5060\n list web http:[::]:8088\n option url http://Router.lan:8088/\n option rtp_ports 20000-20099",
     );
     let main = &model.main;
     assert_eq!((main.domain.as_str(), main.listen.len()), ("home.example", 2));
@@ -77,6 +79,9 @@ fn every_option_of_main() {
     assert_eq!((main.quota_mb, main.keep_days), (1, 0));
     assert_eq!((main.state.as_str(), main.run_dir.as_str()), ("/overlay/pcsd", "/tmp/pcsd"));
     assert_eq!(main.resolv_file.as_str(), "/tmp/resolv.conf");
+    let web: Vec<_> = main.web.iter().map(|web| (web.address.to_string(), web.is_secure)).collect();
+    assert_eq!(web, [("192.0.2.1:5060".into(), false), ("[::]:8088".into(), false)]);
+    assert_eq!((main.url.as_str(), main.rtp_ports), ("http://router.lan:8088", (20_000, 20_099)));
 }
 
 /// Sections in the order that needs most of what stands below.
@@ -190,9 +195,13 @@ fn faults_of_names() {
 fn faults_of_main() {
     let main = |body: &str| fault(body).strip_prefix("line 4: pcsd 'main': option ").unwrap().to_string();
     assert_eq!(main("option webb 1\n"), "'webb': unknown option");
-    assert_eq!(main("option web 1\n"), "'web': the web page is not in this version");
-    assert_eq!(main("option url 1\n"), "'url': the web page is not in this version");
-    assert_eq!(main("option rtp_ports 1\n"), "'rtp_ports': the media relay is not in this version");
+    let web = "ADDRESS:PORT, http:ADDRESS:PORT or https:ADDRESS:PORT";
+    assert_eq!(main("option web 8088\n"), format!("'web': '8088' is not {web}"));
+    let url = "http://HOST, http://HOST:PORT, or https likewise";
+    assert_eq!(main("option url router.lan\n"), format!("'url': 'router.lan' is not {url}"));
+    let ports = "FIRST-LAST, 16 ports or more from 1024 to 65535, the first even";
+    assert_eq!(main("option rtp_ports 16384-16390\n"), format!("'rtp_ports': '16384-16390' is not {ports}"));
+    assert_eq!(main("list url http://a\n"), "'url': it has one value: write 'option' instead of 'list'");
     assert_eq!(main("option domain 'b.example'\n"), "'domain': given twice");
     assert_eq!(main("option listen udp:[::]:5060\n"), "'listen': it is a list: write 'list' instead of 'option'");
     assert_eq!(main("list socket /s\n"), "'socket': it has one value: write 'option' instead of 'list'");
@@ -241,8 +250,72 @@ fn lists_refuse_repetition() {
     assert_eq!(second(listen), "'listen': 'udp:192.0.2.1:5060' is covered by an entry above");
     let listen = "list listen tcp:[::1]:5060\nlist listen tcp:[0::1]:5060\n";
     assert_eq!(second(listen), "'listen': 'tcp:[0::1]:5060' is in the list already");
+    let web = "list web 0.0.0.0:8088\nlist web 192.0.2.1:8088\n";
+    assert_eq!(second(web), "'web': '192.0.2.1:8088' is covered by an entry above");
+    assert_eq!(second("list web [::]:80\nlist web http:[0::0]:80\n"), "'web': 'http:[0::0]:80' is in the list already");
+    assert_eq!(second("option web [::]:80\noption web [::]:81\n"), "'web': given twice");
     assert_eq!(second("list external a.b\nlist external A.b\n"), "'external': 'A.b' is in the list already");
     assert_eq!(second("list unlimited ::1\nlist unlimited 0::1\n"), "'unlimited': '0::1' is in the list already");
+}
+
+#[test]
+fn the_web_page_and_sip_share_no_socket() {
+    // The default listeners of SIP, which are there when nothing is said.
+    let taken = "line 4: pcsd 'main': option 'web': a listener of SIP has this address and port";
+    assert_eq!(fault("option web 0.0.0.0:5060\n"), taken);
+    assert_eq!(fault("list web [::1]:5060\nlist web 0.0.0.0:8088\n"), taken);
+    assert_eq!(fault("list web 0.0.0.0:8088\nlist web [::1]:5060\n"), taken.replace('4', "5"));
+    // Wherever SIP's stand.
+    assert_eq!(fault("list web 192.0.2.1:5070\nlist listen tcp:0.0.0.0:5070\n"), taken);
+    assert_eq!(fault("list listen tcp:0.0.0.0:5070\nlist web 192.0.2.1:5070\n"), taken.replace('4', "5"));
+    let other =
+        good(&format!("{HOME}list web 192.0.2.1:5070\nlist listen udp:0.0.0.0:5070\nlist listen tcp:[::]:5070\n"));
+    assert_eq!(other.main.web.len(), 1);
+    // An entry that is refused has no line of its own to be blamed at.
+    let (_, faults) = check(format!("{HOME}list web 80\nlist web 0.0.0.0:5060\n").as_bytes());
+    assert_eq!((faults.len(), faults[1].as_str()), (2, taken.replace('4', "5").as_str()));
+    let many: String = (0..=WEB_LISTENERS).map(|i| format!("list web 0.0.0.0:{}\n", 8000 + i)).collect();
+    let line = 4 + WEB_LISTENERS;
+    let expected = format!("more than {WEB_LISTENERS} (the limit WEB_LISTENERS)");
+    assert_eq!(fault(&many), format!("line {line}: pcsd 'main': option 'web': {expected}"));
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn the_web_page_over_tls() {
+    let model = good(&format!("{HOME}list web https:0.0.0.0:443\n"));
+    assert!(model.main.web[0].is_secure);
+    let both = "list web https:0.0.0.0:443\nlist web http:0.0.0.0:443\n";
+    assert_eq!(fault(both), "line 5: pcsd 'main': option 'web': 'http:0.0.0.0:443' is covered by an entry above");
+    let taken = "line 4: pcsd 'main': option 'web': a listener of SIP has this address and port";
+    assert_eq!(fault("list web https:0.0.0.0:443\nlist listen tls:0.0.0.0:443\n"), taken);
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn the_web_page_over_tls_is_not_built() {
+    let expected = "line 4: pcsd 'main': option 'web': TLS is not built into this program";
+    assert_eq!(fault("list web https:0.0.0.0:443\n"), expected);
+}
+
+#[test]
+fn what_becomes_of_what_a_person_misses() {
+    let busy = "在开会".repeat(22);
+    let model = good(&format!(
+        "{HOME}{ALICE}config person bob\noption password x\noption language zh\noption busy '{busy}xx'\n\
+         option answer_after 5\noption answering 0\noption record_seconds 600\noption missed deliver\n\
+         config rule\nlist who anyone\noption messages store\noption calls answer\n"
+    ));
+    let [alice, bob] = model.people.as_slice() else { panic!("{:?}", model.people) };
+    assert_eq!((alice.language, alice.busy.as_str(), alice.missed), (Language::En, "", Missed::Keep));
+    assert_eq!((alice.answer_after_s, alice.answering, alice.record_seconds), (20, true, 120));
+    assert_eq!((bob.language, bob.busy.len(), bob.missed), (Language::Zh, 200, Missed::Deliver));
+    assert_eq!((bob.answer_after_s, bob.answering, bob.record_seconds), (5, false, 600));
+    let rule = &model.rules[0];
+    assert_eq!((rule.messages, rule.calls), (Some(Messages::Store), Some(Calls::Answer)));
+    for (tag, language) in Language::TAGS {
+        assert_eq!(language.tag(), tag);
+    }
 }
 
 #[test]
@@ -260,8 +333,17 @@ fn faults_of_people() {
     assert_eq!(person(&both), "line 6 option 'ha1': either a password or ha1, not both");
     let hash = "an MD5 hash of 32 hexadecimal digits, a SHA-256 hash of 64, or both";
     assert_eq!(person("option ha1 5ec2e7\n"), format!("line 5 option 'ha1': the value is not {hash}"));
-    let language = "option password x\noption language en\n";
-    assert_eq!(person(language), "line 6 option 'language': the choice of a language is not in this version");
+    let other = |body: &str| person(&format!("option password x\n{body}\n")).replace("line 6 option ", "");
+    assert_eq!(other("option language sv-FI"), "'language': 'sv-FI' is not en, sv or zh");
+    assert_eq!(other("option answer_after 4"), "'answer_after': '4' is not a number from 5 to 120");
+    assert_eq!(other("option answer_after 121"), "'answer_after': '121' is not a number from 5 to 120");
+    assert_eq!(other("option record_seconds 9"), "'record_seconds': '9' is not a number from 10 to 600");
+    assert_eq!(other("option record_seconds 601"), "'record_seconds': '601' is not a number from 10 to 600");
+    assert_eq!(other("option answering no"), "'answering': 'no' is not 0 or 1");
+    assert_eq!(other("option missed send"), "'missed': 'send' is not keep or deliver");
+    assert_eq!(other("option busy ''"), "'busy': the value is empty");
+    assert_eq!(other(&format!("option busy '{}'", "é".repeat(101))), "'busy': longer than 200 bytes");
+    assert_eq!(other("list busy x"), "'busy': it has one value: write 'option' instead of 'list'");
     let name = format!("option password x\noption name {}\n", "n".repeat(65));
     assert_eq!(person(&name), "line 6 option 'name': longer than 64 bytes");
     let glued = "option password x\noption password'hunter2' # no space\noption ha15ec2e7 x\n";
@@ -634,14 +716,9 @@ fn faults_of_rules() {
     let long = format!("option presence {}\n", "p".repeat(65));
     assert_eq!(about(&long), "line 15 option 'presence': longer than 64 bytes");
     assert_eq!(about("option location map\n"), "line 15 option 'location': 'map' is not none, place or coordinates");
-    assert_eq!(
-        about("option messages store\n"),
-        "line 15 option 'messages': the store of messages is not in this version"
-    );
-    assert_eq!(about("option messages ring\n"), "line 15 option 'messages': 'ring' is not deliver or block");
+    assert_eq!(about("option messages ring\n"), "line 15 option 'messages': 'ring' is not deliver, store or block");
     let calls = |value: &str| rule(&format!("list who anyone\noption calls {value}\n"));
-    assert_eq!(calls("answer"), "line 14 option 'calls': the answering machine is not in this version");
-    assert_eq!(calls("store"), "line 14 option 'calls': 'store' is not ring or block");
+    assert_eq!(calls("store"), "line 14 option 'calls': 'store' is not ring, answer or block");
 }
 
 #[test]
@@ -677,7 +754,9 @@ fn sizes() {
 fn mutations() {
     let ha1 = "0f".repeat(16);
     let seed = format!(
-        "{HOME}list listen 'udp:[::]:5060'\nlist external \"a\\.b\"\n{ALICE}option name 'A'\\''B'\n\
+        "{HOME}list listen 'udp:[::]:5060'\nlist external \"a\\.b\"\nlist web '[::]:80'\n\
+         option url 'http://a.b/'\noption rtp_ports '20000-20099'\n{ALICE}option name 'A'\\''B'\n\
+         option busy 'At sea'\noption answer_after '9'\noption missed deliver\n\
          config device tv\noption person alice\nlist takes text # t\noption ha1 '{ha1}'\n\
          {SMITHS}option transport 'tcp'\nconfig peer j\noption domain j.example\noption address '[::1]:5070'\n\
          config buddy\noption person alice\noption alias c\nlist address 'sip:c@d.example:5070'\noption group g\n\
@@ -714,6 +793,10 @@ fn mutations() {
             clean += 1;
             assert!(!model.main.domain.is_empty() && !model.main.listen.is_empty());
             assert!(model.people.iter().all(|person| person.secret != Secret::NONE));
+            assert!(model.people.iter().all(|person| (5..=120).contains(&person.answer_after_s)));
+            let (first, last) = model.main.rtp_ports;
+            assert!(first % 2 == 0 && last - first >= 15 && !model.main.url.ends_with('/'));
+            assert!(model.main.web.iter().all(|web| web.address.port() != 0));
             assert!(model.peers.iter().all(|peer| !peer.domain.is_empty() && peer.domain != model.main.domain));
             assert!(model.devices.iter().all(|device| usize::from(device.person) < model.people.len()));
             let owners = model.buddies.iter().map(|it| it.person).chain(model.rules.iter().map(|it| it.person));

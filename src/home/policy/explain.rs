@@ -10,8 +10,8 @@ use crate::config::model::{Model, Network, State, Who};
 use crate::home::policy::devices::{self, Facts, Obstacle};
 use crate::home::policy::rules::Relation;
 use crate::home::policy::{
-    Asker, Assurance, Because, ByHand, Decision, Event, Judgement, Kind, LocationView, PresenceView, Snapshot, Target,
-    judge,
+    Asker, Assurance, Because, ByHand, Decision, Event, Judgement, Kind, LocationView, PresenceView, Snapshot, Stage,
+    Target, judge,
 };
 
 /// Appends what is decided about an event, and why. What does not fit is remembered by the writer.
@@ -31,6 +31,7 @@ pub fn explain(event: &Event<'_>, snapshot: &Snapshot<'_>, out: &mut Writer<'_>)
         let event = Event { kind: *kind, ..*event };
         let judgement = judge(&event, snapshot);
         let _ = write!(out, "{}", Line { kind: *kind, judgement: &judgement, snapshot });
+        let _ = write!(out, "{}", Afterwards { event: &event, judgement: &judgement, snapshot });
         let _ = write!(out, "{}", Needed { event: &event, judgement: &judgement, snapshot });
     }
 }
@@ -86,6 +87,7 @@ impl fmt::Display for Line<'_> {
         let aspect = match kind {
             Kind::Presence => "Presence",
             Kind::Message => "Messages",
+            Kind::Sign => "Signs about messages",
             Kind::Call { .. } => "Calls",
             Kind::Events => "Events of devices",
             Kind::Other => "Other requests",
@@ -100,7 +102,11 @@ impl fmt::Display for Line<'_> {
                 };
                 writeln!(f, "Location: {location}: {}.", Reason(*location_because, snapshot))
             }
-            Decision::Deliver(_) | Decision::Refuse(480, _) => LeftOut(snapshot.devices).fmt(f),
+            // A rule did not let it get that far.
+            Decision::Keep | Decision::Answer | Decision::Refuse(..) if matches!(because, Because::Rule(_)) => Ok(()),
+            Decision::Deliver(_) | Decision::Keep | Decision::Answer | Decision::Refuse(480, _) => {
+                LeftOut(snapshot.devices).fmt(f)
+            }
             _ => Ok(()),
         }
     }
@@ -117,6 +123,8 @@ impl fmt::Display for Outcome<'_> {
                 write!(f, "delivered to {} of {}", devices.len(), Count(snapshot.devices.len()))
             }
             Decision::Pass => f.write_str("goes on its way"),
+            Decision::Keep => f.write_str("kept for her"),
+            Decision::Answer => f.write_str("taken by the answering machine"),
             Decision::Pending => f.write_str("not shown yet"),
             Decision::Refuse(status, reason) => write!(f, "refused with {status} {reason}"),
             Decision::Show(view) => match view.presence {
@@ -211,6 +219,35 @@ impl fmt::Display for LeftOut<'_> {
     }
 }
 
+/// What becomes of it when the devices that it goes to do not take it; nothing when their answer goes back.
+struct Afterwards<'a> {
+    event: &'a Event<'a>,
+    judgement: &'a Judgement,
+    snapshot: &'a Snapshot<'a>,
+}
+
+impl fmt::Display for Afterwards<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { event, judgement, snapshot } = self;
+        if !matches!(judgement.decision, Decision::Deliver(_)) {
+            return Ok(());
+        }
+        let at = |stage| judge(&Event { stage, ..**event }, snapshot).decision;
+        if at(Stage::Failed(480)) == Decision::Keep {
+            f.write_str("If none of them takes it: kept for her.\n")?;
+        }
+        if at(Stage::Unanswered) == Decision::Answer {
+            let seconds = snapshot.person.and_then(|person| snapshot.model.people.get(person));
+            let seconds = seconds.map_or(0, |person| person.answer_after_s);
+            writeln!(
+                f,
+                "If nobody answers within {seconds} s, or all are busy or decline: taken by the answering machine."
+            )?;
+        }
+        Ok(())
+    }
+}
+
 /// What would change the decision.
 struct Needed<'a> {
     event: &'a Event<'a>,
@@ -223,6 +260,14 @@ impl fmt::Display for Needed<'_> {
         let Self { event, judgement, snapshot } = self;
         if judgement.decision == Decision::Pending {
             f.write_str("Needed: her answer, with allow or deny, or a rule for the asker.\n")?;
+        }
+        // A rule that leaves it to the house, which can't take it.
+        if let (Decision::Refuse(480, _), Because::Rule(_)) = (judgement.decision, judgement.because) {
+            match event.kind {
+                Kind::Message => f.write_str("Needed: a disk to keep it on.\n")?,
+                Kind::Call { .. } => f.write_str("Needed: the answering machine, a disk, and room for the call.\n")?,
+                _ => {}
+            }
         }
         if event.asker.assurance != Assurance::Claimed {
             return Ok(());

@@ -10,13 +10,16 @@
 //! - *presence*: people of the home see each other as they are. Of somebody else she is asked; until she has answered he
 //!   waits, then he sees her as she is, or offline for good.
 //! - *location*: people of the home see the place, others nothing.
-//! - *messages* and *calls* get through.
+//! - *messages* and *calls* get through to her devices. What these do not take is left to the house: a text is kept, a call
+//!   answered by the machine. So it is asked again at each [`Stage`], and [`delegation`] says which outcomes count.
 //!
-//! She herself is never restricted. Who is hidden from looks at somebody offline, and is not refused. What does not go to
-//! a person is not a matter of rules: dialogs go on, and only the home's own people reach other domains.
+//! She herself is never restricted; what she writes to herself is kept where no other device of hers takes it, and the
+//! machine does not take her own calls. Who is hidden from looks at somebody offline, and is not refused. What does not go
+//! to a person is not a matter of rules: dialogs go on, and only the home's own people reach other domains.
 //!
-//! Left out so far: keeping and answering what did not get through, and states of the line and of the place.
+//! Left out so far: states of the line and of the place.
 
+pub mod delegation;
 pub mod devices;
 pub mod explain;
 pub mod rules;
@@ -24,6 +27,7 @@ pub mod rules;
 mod tests;
 
 pub use crate::config::model::{Location as LocationView, State};
+pub use delegation::{Delegation, Stage, delegates};
 pub use devices::{Devices, Facts, Preference};
 pub use explain::explain;
 
@@ -88,8 +92,11 @@ pub enum Kind {
         /// Whether there is video in it.
         video: bool,
     },
-    /// A message (MESSAGE).
+    /// A text (MESSAGE), which may be kept.
     Message,
+    /// A sign about texts (MESSAGE): that one is being written (isComposing, RFC 3994), that one has arrived or been read
+    /// (IMDN, RFC 5438). Whom texts reach it reaches, too, but it is never kept.
+    Sign,
     /// To see the person's presence (SUBSCRIBE).
     Presence,
     /// To be told by her devices of what they do, or to tell them so (SUBSCRIBE to, or NOTIFY of, what the home itself has
@@ -97,6 +104,13 @@ pub enum Kind {
     Events,
     /// Anything else.
     Other,
+}
+
+impl Kind {
+    /// Whether it comes as a MESSAGE.
+    pub const fn is_message(self) -> bool {
+        matches!(self, Self::Message | Self::Sign)
+    }
 }
 
 /// Where it is to go.
@@ -121,6 +135,8 @@ pub struct Event<'a> {
     pub kind: Kind,
     /// Where to.
     pub target: Target,
+    /// What has become of it so far.
+    pub stage: Stage,
 }
 
 /// Her answer about this very asker, as it is remembered.
@@ -145,6 +161,8 @@ pub struct Snapshot<'a> {
     pub by_hand: Option<ByHand>,
     /// Her devices as far as this request is concerned, at most [`Devices::MAX`].
     pub devices: &'a [Facts],
+    /// What the house can do in her place.
+    pub kept: Delegation,
 }
 
 /// What becomes of it.
@@ -152,8 +170,13 @@ pub struct Snapshot<'a> {
 pub enum Decision {
     /// It goes to these of her devices. Not empty.
     Deliver(Devices),
-    /// It goes on its way.
+    /// It goes on its way. After [`Stage::Arrived`]: nothing is done in her place; of what failed the best answer goes
+    /// back, what rings goes on ringing.
     Pass,
+    /// It is kept for her, and answered 202 when that is durable.
+    Keep,
+    /// The answering machine takes the call.
+    Answer,
     /// The asker sees this of her.
     Show(View),
     /// The asker waits until she has said whether he may see her, and sees her offline so far.
@@ -238,18 +261,23 @@ pub fn decide(event: &Event<'_>, snapshot: &Snapshot<'_>) -> Decision {
 pub fn judge(event: &Event<'_>, snapshot: &Snapshot<'_>) -> Judgement {
     let asker = &event.asker;
     match event.target {
+        Target::Person if event.stage != Stage::Arrived => afterwards(event, snapshot),
         Target::Person => match event.kind {
             Kind::Presence => presence(asker, snapshot),
-            Kind::Message => admit(snapshot, messages(asker, snapshot)),
-            Kind::Call { .. } => admit(snapshot, calls(asker, snapshot)),
+            Kind::Message => text(asker, snapshot),
+            Kind::Sign => sign(asker, snapshot),
+            Kind::Call { .. } => call(asker, snapshot),
             // A phone that tells others of its calls, or obeys who tells it to start anew, does so for anybody who asks.
             Kind::Events if asker.proven_person().is_none() => Judgement::house(
                 Decision::Refuse(403, "Events Are for People of the Home"),
                 "only people of the home are told of what devices do, or tell them",
             ),
-            Kind::Events | Kind::Other => admit(snapshot, (true, Because::House("it is neither a message nor a call"))),
+            Kind::Events | Kind::Other => {
+                reach(snapshot, Because::House("it is neither a message nor a call")).unwrap_or_else(Judgement::nowhere)
+            }
         },
         Target::Dialog => Judgement::house(Decision::Pass, "what belongs to a dialog goes on its way"),
+        Target::Device | Target::Outside if event.stage != Stage::Arrived => Judgement::house(Decision::Pass, LEFT),
         Target::Device | Target::Outside => match asker.assurance {
             Assurance::Digest => Judgement::house(Decision::Pass, "people of the home may write to any address"),
             Assurance::Claimed | Assurance::Peer => {
@@ -270,42 +298,125 @@ pub const fn missed(status: u16) -> Missed {
 }
 
 impl Judgement {
+    const fn new(decision: Decision, because: Because) -> Self {
+        Self { decision, because, location_because: because }
+    }
+
     const fn house(decision: Decision, why: &'static str) -> Self {
-        Self { decision, because: Because::House(why), location_because: Because::House(why) }
+        Self::new(decision, Because::House(why))
+    }
+
+    /// It reaches no device, and nothing is done in her place.
+    const fn nowhere(why: Unreached) -> Self {
+        Self::house(Decision::Refuse(480, why.reason), why.sentence)
     }
 }
 
-/// Whether messages get through, and why.
-fn messages(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> (bool, Because) {
+/// Why something reaches no device: as a reason phrase, and in words for the home.
+#[derive(Clone, Copy)]
+struct Unreached {
+    reason: &'static str,
+    sentence: &'static str,
+}
+
+/// A text that has come in.
+fn text(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> Judgement {
+    let (messages, because) = messages(asker, snapshot);
+    match messages {
+        Messages::Block => Judgement::new(DECLINE, because),
+        Messages::Store if snapshot.kept.texts => Judgement::new(Decision::Keep, because),
+        Messages::Store => Judgement::new(UNAVAILABLE, because),
+        Messages::Deliver => reach(snapshot, because).unwrap_or_else(|why| match snapshot.kept.texts {
+            true => Judgement::house(Decision::Keep, why.sentence),
+            false => Judgement::nowhere(why),
+        }),
+    }
+}
+
+/// A sign that has come in. It tells of now, so it is worth nothing later.
+fn sign(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> Judgement {
+    let (messages, because) = messages(asker, snapshot);
+    match messages {
+        Messages::Block => Judgement::new(DECLINE, because),
+        Messages::Store => Judgement::new(Decision::Refuse(480, "Not Delivered"), because),
+        Messages::Deliver => reach(snapshot, because).unwrap_or_else(Judgement::nowhere),
+    }
+}
+
+/// A call that has come in.
+fn call(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> Judgement {
+    let (calls, because) = calls(asker, snapshot);
+    match calls {
+        Calls::Block => Judgement::new(DECLINE, because),
+        Calls::Answer if snapshot.kept.voice => Judgement::new(Decision::Answer, because),
+        Calls::Answer => Judgement::new(UNAVAILABLE, because),
+        Calls::Ring => reach(snapshot, because).unwrap_or_else(|why| match is_for_machine(asker, snapshot) {
+            true => Judgement::house(Decision::Answer, why.sentence),
+            false => Judgement::nowhere(why),
+        }),
+    }
+}
+
+/// What her devices were to take, and have not. The rules count as they are by now.
+fn afterwards(event: &Event<'_>, snapshot: &Snapshot<'_>) -> Judgement {
+    let Event { asker, kind, .. } = event;
+    let back = Judgement::house(Decision::Pass, LEFT);
+    let why = match event.stage {
+        Stage::Failed(status) if delegates(*kind, status) => "her devices did not take it",
+        Stage::Unanswered if matches!(kind, Kind::Call { .. }) => "nobody has answered for as long as she lets it ring",
+        Stage::Arrived | Stage::Failed(_) | Stage::Unanswered => return back,
+    };
+    let (decision, is_ruled, because) = match kind {
+        Kind::Message if snapshot.kept.texts => match messages(asker, snapshot) {
+            (Messages::Block, _) => return back,
+            (messages, because) => (Decision::Keep, messages == Messages::Store, because),
+        },
+        Kind::Call { .. } if is_for_machine(asker, snapshot) => match calls(asker, snapshot) {
+            (Calls::Block, _) => return back,
+            (calls, because) => (Decision::Answer, calls == Calls::Answer, because),
+        },
+        _ => return back,
+    };
+    Judgement::new(decision, if is_ruled { because } else { Because::House(why) })
+}
+
+/// Whether the machine can take a call, and this one is for it: who calls herself looks for a device of hers.
+fn is_for_machine(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> bool {
+    snapshot.kept.voice && !is_herself(asker, snapshot)
+}
+
+fn is_herself(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> bool {
+    snapshot.person.is_some() && asker.proven_person() == snapshot.person
+}
+
+/// What becomes of messages, and why.
+fn messages(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> (Messages, Because) {
     match aspect(asker, snapshot, |rule| rule.messages) {
-        Aspect::Herself => (true, HERSELF),
-        Aspect::Ruled(Found { value, rule, .. }) => (value == Messages::Deliver, Because::Rule(rule)),
-        Aspect::Unruled => (true, Because::House("messages get through unless a rule blocks them")),
+        Aspect::Herself => (Messages::Deliver, HERSELF),
+        Aspect::Ruled(Found { value, rule, .. }) => (value, Because::Rule(rule)),
+        Aspect::Unruled => (Messages::Deliver, Because::House("messages get through unless a rule says otherwise")),
     }
 }
 
-/// Whether calls get through, and why.
-fn calls(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> (bool, Because) {
+/// What becomes of calls, and why.
+fn calls(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> (Calls, Because) {
     match aspect(asker, snapshot, |rule| rule.calls) {
-        Aspect::Herself => (true, HERSELF),
-        Aspect::Ruled(Found { value, rule, .. }) => (value == Calls::Ring, Because::Rule(rule)),
-        Aspect::Unruled => (true, Because::House("calls get through unless a rule blocks them")),
+        Aspect::Herself => (Calls::Ring, HERSELF),
+        Aspect::Ruled(Found { value, rule, .. }) => (value, Because::Rule(rule)),
+        Aspect::Unruled => (Calls::Ring, Because::House("calls get through unless a rule says otherwise")),
     }
 }
 
 /// Sends what gets through to the devices that can take it.
-fn admit(snapshot: &Snapshot<'_>, (is_admitted, because): (bool, Because)) -> Judgement {
-    if !is_admitted {
-        return Judgement { decision: Decision::Refuse(603, "Decline"), because, location_because: because };
-    }
+fn reach(snapshot: &Snapshot<'_>, because: Because) -> Result<Judgement, Unreached> {
     if snapshot.devices.is_empty() {
-        return Judgement::house(Decision::Refuse(480, "Temporarily Unavailable"), "no device is registered");
+        return Err(Unreached { reason: "Temporarily Unavailable", sentence: "no device is registered" });
     }
     let devices = devices::choose(snapshot.devices);
     if devices.is_empty() {
-        return Judgement::house(Decision::Refuse(480, "No Device Takes This"), "no registered device can take it");
+        return Err(Unreached { reason: "No Device Takes This", sentence: "no registered device can take it" });
     }
-    Judgement { decision: Decision::Deliver(devices), because, location_because: because }
+    Ok(Judgement::new(Decision::Deliver(devices), because))
 }
 
 /// What the asker sees.
@@ -375,7 +486,7 @@ enum Aspect<T> {
 
 fn aspect<T>(asker: &Asker<'_>, snapshot: &Snapshot<'_>, of: impl Fn(&Rule) -> Option<T>) -> Aspect<T> {
     let Some(person) = snapshot.person else { return Aspect::Unruled };
-    if asker.proven_person() == Some(person) {
+    if is_herself(asker, snapshot) {
         return Aspect::Herself;
     }
     let relation = Relation::of(snapshot.model, person, asker);
@@ -386,3 +497,6 @@ fn aspect<T>(asker: &Asker<'_>, snapshot: &Snapshot<'_>, of: impl Fn(&Rule) -> O
 }
 
 const HERSELF: Because = Because::House("it is her own");
+const DECLINE: Decision = Decision::Refuse(603, "Decline");
+const UNAVAILABLE: Decision = Decision::Refuse(480, "Temporarily Unavailable");
+const LEFT: &str = "it is left to her devices";

@@ -26,7 +26,7 @@ fn home(rules: &str) -> Box<Model> {
 }
 
 fn at<'a>(model: &'a Model, state: State) -> Snapshot<'a> {
-    Snapshot { model, person: Some(0), state, by_hand: None, devices: &[Facts::UNKNOWN] }
+    Snapshot { model, person: Some(0), state, by_hand: None, devices: &[Facts::UNKNOWN], kept: Delegation::NONE }
 }
 
 fn peer(address: &str) -> Asker<'_> {
@@ -42,7 +42,7 @@ const ALICE: Asker<'_> = Asker { assurance: Assurance::Digest, person: Some(0), 
 const CALL: Kind = Kind::Call { video: false };
 
 fn to_alice(asker: Asker<'_>, kind: Kind) -> Event<'_> {
-    Event { asker, kind, target: Target::Person }
+    Event { asker, kind, target: Target::Person, stage: Stage::Arrived }
 }
 
 fn asks(asker: Asker<'_>, kind: Kind, snapshot: &Snapshot<'_>) -> Decision {
@@ -70,7 +70,8 @@ fn strangers_reach_people_and_nothing_else() {
     let snapshot = at(&model, State::Available);
     let ask = |assurance, target| {
         let asker = Asker { assurance, ..BOB };
-        decide(&Event { asker, kind: Kind::Message, target }, &snapshot)
+        let kind = Kind::Message;
+        decide(&Event { asker, kind, target, stage: Stage::Arrived }, &snapshot)
     };
     assert_eq!(ask(Assurance::Claimed, Target::Person), delivered(1));
     assert_eq!(ask(Assurance::Claimed, Target::Dialog), Decision::Pass);
@@ -86,7 +87,7 @@ fn strangers_reach_people_and_nothing_else() {
 fn without_rules() {
     let model = home("");
     let snapshot = at(&model, State::Away);
-    for kind in [Kind::Message, CALL, Kind::Call { video: true }, Kind::Other] {
+    for kind in [Kind::Message, Kind::Sign, CALL, Kind::Call { video: true }, Kind::Other] {
         for asker in [claimed("x@y.example"), peer("x@y.example"), BOB, ALICE] {
             assert_eq!(asks(asker, kind, &snapshot), delivered(1));
         }
@@ -299,6 +300,159 @@ fn addresses_of_uris() {
     }
 }
 
+/// What is decided about a request to Alice at a stage, with all that the house can do.
+fn later(asker: Asker<'_>, kind: Kind, stage: Stage, snapshot: &Snapshot<'_>) -> Decision {
+    decide(&Event { stage, ..to_alice(asker, kind) }, &Snapshot { kept: Delegation::ALL, ..*snapshot })
+}
+
+#[test]
+fn what_no_device_takes_is_left_to_the_house() {
+    let model = home("");
+    let carl = claimed("Carl@his.example");
+    let unable = [Facts { takes_method: Some(false), ..Facts::UNKNOWN }];
+    let own = [Facts { is_own: true, ..Facts::UNKNOWN }];
+    for devices in [&[][..], &unable] {
+        let none = Snapshot { devices, ..at(&model, State::Offline) };
+        let arrived = |asker, kind| later(asker, kind, Stage::Arrived, &none);
+        for asker in [carl, peer("Carl@his.example"), BOB] {
+            assert_eq!((arrived(asker, Kind::Message), arrived(asker, CALL)), (Decision::Keep, Decision::Answer));
+            assert_eq!(arrived(asker, Kind::Call { video: true }), Decision::Answer);
+        }
+        for kind in [Kind::Sign, Kind::Other] {
+            assert_eq!(arrived(BOB, kind), asks(BOB, kind, &none));
+            assert!(matches!(arrived(BOB, kind), Decision::Refuse(480, _)));
+        }
+        // Each for itself: one may be possible without the other.
+        let texts = Snapshot { kept: Delegation { texts: true, voice: false }, ..none };
+        let voice = Snapshot { kept: Delegation { texts: false, voice: true }, ..none };
+        assert_eq!((asks(carl, Kind::Message, &texts), asks(carl, CALL, &voice)), (Decision::Keep, Decision::Answer));
+        assert_eq!(asks(carl, CALL, &texts), asks(carl, CALL, &none));
+        assert_eq!(asks(carl, Kind::Message, &voice), asks(carl, Kind::Message, &none));
+    }
+    // To herself: a note is kept where no other device takes it, the machine is not for her.
+    let alone = Snapshot { devices: &own, ..at(&model, State::Available) };
+    assert_eq!(later(ALICE, Kind::Message, Stage::Arrived, &alone), Decision::Keep);
+    assert_eq!(later(ALICE, CALL, Stage::Arrived, &alone), Decision::Refuse(480, "No Device Takes This"));
+    // A stranger who bears her name is a stranger.
+    assert_eq!(later(claimed("alice@home.example"), CALL, Stage::Arrived, &alone), Decision::Answer);
+    // While a device takes it, nothing is left to the house.
+    let one = at(&model, State::Available);
+    for kind in KINDS {
+        assert_eq!(later(BOB, kind, Stage::Arrived, &one), asks(BOB, kind, &one), "{kind:?}");
+    }
+}
+
+#[test]
+fn what_devices_do_not_take_is_left_to_the_house() {
+    let model = home("");
+    let snapshot = at(&model, State::Available);
+    let failed = |asker, kind, status| later(asker, kind, Stage::Failed(status), &snapshot);
+    for status in 300..700 {
+        let (text, call) = match delegates(CALL, status) {
+            true => (Decision::Keep, Decision::Answer),
+            false => (Decision::Pass, Decision::Pass),
+        };
+        for asker in [claimed("x@y.example"), BOB] {
+            assert_eq!((failed(asker, Kind::Message, status), failed(asker, CALL, status)), (text, call), "{status}");
+        }
+        assert_eq!((failed(ALICE, Kind::Message, status), failed(ALICE, CALL, status)), (text, Decision::Pass));
+        for kind in [Kind::Sign, Kind::Presence, Kind::Events, Kind::Other] {
+            assert_eq!(failed(BOB, kind, status), Decision::Pass);
+        }
+        for kind in KINDS {
+            let event = Event { stage: Stage::Failed(status), ..to_alice(BOB, kind) };
+            assert_eq!(decide(&event, &snapshot), Decision::Pass, "nothing can be done in her place");
+            for target in [Target::Dialog, Target::Device, Target::Outside] {
+                assert_eq!(decide(&Event { target, ..event }, &snapshot), Decision::Pass);
+            }
+        }
+    }
+    for kind in KINDS {
+        let expected = if matches!(kind, Kind::Call { .. }) { Decision::Answer } else { Decision::Pass };
+        assert_eq!(later(BOB, kind, Stage::Unanswered, &snapshot), expected);
+        assert_eq!(later(ALICE, kind, Stage::Unanswered, &snapshot), Decision::Pass);
+        let event = Event { stage: Stage::Unanswered, ..to_alice(BOB, kind) };
+        assert_eq!(decide(&event, &snapshot), Decision::Pass);
+    }
+}
+
+#[test]
+fn rules_leave_it_to_the_house() {
+    let model = home(
+        "config rule\noption person alice\nlist who group:friends\noption messages store\noption calls answer\n\
+         config rule\nlist who anyone\noption when busy\noption messages block\noption calls block\n",
+    );
+    let carl = peer("Carl@his.example");
+    let available = at(&model, State::Available);
+    for devices in [&[][..], &[Facts::UNKNOWN]] {
+        let snapshot = Snapshot { devices, ..available };
+        let arrived = |kind| later(carl, kind, Stage::Arrived, &snapshot);
+        assert_eq!((arrived(Kind::Message), arrived(CALL)), (Decision::Keep, Decision::Answer));
+        assert_eq!(arrived(Kind::Sign), Decision::Refuse(480, "Not Delivered"));
+        // Where the house can't, her devices are not disturbed all the same.
+        for kind in [Kind::Message, CALL] {
+            assert_eq!(asks(carl, kind, &snapshot), Decision::Refuse(480, "Temporarily Unavailable"));
+        }
+    }
+    let because = |asker, kind, stage| {
+        let event = Event { stage, ..to_alice(asker, kind) };
+        judge(&event, &Snapshot { kept: Delegation::ALL, ..available }).because
+    };
+    for kind in [Kind::Message, CALL] {
+        assert_eq!(because(carl, kind, Stage::Arrived), Because::Rule(0));
+        assert_eq!(because(carl, kind, Stage::Failed(486)), Because::Rule(0));
+        assert!(matches!(because(BOB, kind, Stage::Failed(486)), Because::House(_)));
+    }
+    // Who is blocked by now gets nothing kept; nor does a status that is the sender's own business.
+    let busy = at(&model, State::Busy);
+    for stage in [Stage::Failed(486), Stage::Unanswered] {
+        assert_eq!(later(BOB, Kind::Message, stage, &busy), Decision::Pass);
+        assert_eq!(later(BOB, CALL, stage, &busy), Decision::Pass);
+    }
+    assert_eq!(later(BOB, Kind::Sign, Stage::Arrived, &busy), DECLINED);
+    assert_eq!(later(carl, Kind::Message, Stage::Failed(407), &available), Decision::Pass);
+    // Her own messages and calls are no matter of rules.
+    assert_eq!(later(ALICE, Kind::Message, Stage::Arrived, &busy), delivered(1));
+}
+
+/// Whatever the rules: a text is kept and a call answered only where that is possible, of somebody who is not blocked, and
+/// neither changes who gets through to the devices.
+#[test]
+fn the_house_takes_what_it_may_and_no_more() {
+    let mut random = Sequence(0x6b65_6570);
+    let stages = [Stage::Arrived, Stage::Failed(408), Stage::Failed(603), Stage::Failed(407), Stage::Unanswered];
+    let askers = [peer("Carl@his.example"), peer("mum@mum.example"), claimed("x@y.example"), BOB, ALICE];
+    let (mut kept, mut answered) = (0, 0);
+    for _ in 0..4_000 {
+        let model = any_home(&mut random);
+        let devices = [Facts::UNKNOWN];
+        let devices = &devices[..random.below(2)];
+        let able = Delegation { texts: random.below(2) == 0, voice: random.below(2) == 0 };
+        let snapshot = Snapshot { devices, kept: able, ..at(&model, random.one(&STATES)) };
+        let (asker, kind, stage) = (random.one(&askers), random.one(&KINDS), random.one(&stages));
+        let arrived = asks(asker, kind, &snapshot);
+        let unable = asks(asker, kind, &Snapshot { kept: Delegation::NONE, ..snapshot });
+        match decide(&Event { stage, ..to_alice(asker, kind) }, &snapshot) {
+            Decision::Keep => {
+                kept += 1;
+                assert!(able.texts && kind == Kind::Message && arrived != DECLINED && stage != Stage::Failed(407));
+            }
+            Decision::Answer => {
+                answered += 1;
+                assert!(able.voice && matches!(kind, Kind::Call { .. }) && asker != ALICE);
+                assert!(arrived != DECLINED && stage != Stage::Failed(407));
+            }
+            Decision::Pass => assert!(stage != Stage::Arrived),
+            decision => assert_eq!((stage, decision), (Stage::Arrived, unable)),
+        }
+        match arrived {
+            Decision::Keep | Decision::Answer => assert!(matches!(unable, Decision::Refuse(480, _))),
+            _ => assert_eq!(arrived, unable),
+        }
+    }
+    assert!(kept > 100 && answered > 200, "{kept} {answered}");
+}
+
 fn words(event: &Event<'_>, snapshot: &Snapshot<'_>) -> String {
     let mut buffer = [0; 2048];
     let mut out = Writer::new(&mut buffer);
@@ -334,7 +488,7 @@ fn explanations() {
          Needed: her answer, with allow or deny, or a rule for the asker.\n\
          If it were proven by a connection over TLS: shown as the text \"At sea\": the rule in line 22 for \
          group:friends, person:bob when away; location: the rule in line 22 for group:friends, person:bob when away.\n\
-         Messages: delivered to 1 of 1 device: messages get through unless a rule blocks them.\n\
+         Messages: delivered to 1 of 1 device: messages get through unless a rule says otherwise.\n\
          If it were proven by a connection over TLS: refused with 603 Decline: the rule in line 22 for \
          group:friends, person:bob when away.\n\
          Calls: refused with 603 Decline: the rule in line 30 for anyone, the family's.\n"
@@ -378,6 +532,46 @@ fn explanations() {
     assert!(out.finish().is_err());
 }
 
+#[test]
+fn explanations_of_what_is_left_to_the_house() {
+    let model =
+        home("config rule\nlist who network:sip\noption when busy\noption messages store\noption calls answer\n");
+    let free = Snapshot { kept: Delegation::ALL, ..at(&model, State::Available) };
+    let told = |event: &Event<'_>, snapshot: &Snapshot<'_>| {
+        words(event, snapshot).split_inclusive('\n').skip(1).collect::<String>()
+    };
+    let (text, call) = (to_alice(BOB, Kind::Message), to_alice(BOB, CALL));
+    assert_eq!(
+        told(&text, &free),
+        "Messages: delivered to 1 of 1 device: messages get through unless a rule says otherwise.\n\
+         If none of them takes it: kept for her.\n"
+    );
+    assert_eq!(
+        told(&call, &free),
+        "Calls: delivered to 1 of 1 device: calls get through unless a rule says otherwise.\n\
+         If nobody answers within 20 s, or all are busy or decline: taken by the answering machine.\n"
+    );
+    let gone = Snapshot { devices: &[], ..free };
+    assert_eq!(told(&text, &gone), "Messages: kept for her: no device is registered.\n");
+    assert_eq!(told(&call, &gone), "Calls: taken by the answering machine: no device is registered.\n");
+    let busy = Snapshot { state: State::Busy, ..free };
+    let rule = "the rule in line 22 for network:sip when busy, the family's.\n";
+    assert_eq!(told(&text, &busy), format!("Messages: kept for her: {rule}"));
+    assert_eq!(told(&call, &busy), format!("Calls: taken by the answering machine: {rule}"));
+    let unable = Snapshot { kept: Delegation::NONE, ..busy };
+    assert_eq!(
+        told(&text, &unable),
+        format!("Messages: refused with 480 Temporarily Unavailable: {rule}Needed: a disk to keep it on.\n")
+    );
+    assert_eq!(
+        told(&call, &unable),
+        format!(
+            "Calls: refused with 480 Temporarily Unavailable: {rule}\
+             Needed: the answering machine, a disk, and room for the call.\n"
+        )
+    );
+}
+
 /// A sequence of numbers from a seed.
 struct Sequence(u64);
 
@@ -409,13 +603,13 @@ fn any_rule(random: &mut Sequence, line: u32, word: u16) -> Rule {
         when: random.one(&states),
         presence: random.one(&presence),
         location: random.one(&[None, Some(Location::None), Some(Location::Place), Some(Location::Coordinates)]),
-        messages: random.one(&[None, Some(Messages::Deliver), Some(Messages::Block)]),
-        calls: random.one(&[None, Some(Calls::Ring), Some(Calls::Block)]),
+        messages: random.one(&[None, Some(Messages::Deliver), Some(Messages::Store), Some(Messages::Block)]),
+        calls: random.one(&[None, Some(Calls::Ring), Some(Calls::Answer), Some(Calls::Block)]),
     }
 }
 
 const STATES: [State; 4] = [State::Available, State::Away, State::Busy, State::Offline];
-const KINDS: [Kind; 5] = [Kind::Presence, Kind::Message, CALL, Kind::Call { video: true }, Kind::Other];
+const KINDS: [Kind; 6] = [Kind::Presence, Kind::Message, Kind::Sign, CALL, Kind::Call { video: true }, Kind::Other];
 
 /// A home with random rules.
 fn any_home(random: &mut Sequence) -> Box<Model> {
@@ -477,7 +671,7 @@ fn a_claim_gets_what_anyone_gets() {
                     }
                     Decision::Refuse(..) => refused += 1,
                     Decision::Deliver(_) => {}
-                    Decision::Pass => panic!(),
+                    Decision::Pass | Decision::Keep | Decision::Answer => panic!(),
                 }
             }
         }

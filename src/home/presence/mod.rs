@@ -31,7 +31,7 @@ use crate::config::model::State;
 use crate::home::binding::{Binding, Text};
 use crate::home::calls::Calls;
 use crate::home::inbox::Waiting;
-use crate::home::policy::{self, Asker, ByHand, Decision, Event, Kind, Snapshot, Target};
+use crate::home::policy::{self, Asker, ByHand, Decision, Delegation, Event, Kind, Snapshot, Stage, Target};
 use crate::home::proxy::Around;
 use crate::home::registrar::Refused;
 use crate::sip::dialog::{Dialog, Part};
@@ -529,8 +529,10 @@ impl Presence {
             state: self.state(person),
             by_hand: self.by_hand(around, asker, from, person),
             devices: &[],
+            kept: Delegation::NONE,
         };
-        policy::decide(&Event { asker: *asker, kind: Kind::Presence, target: Target::Person }, &snapshot)
+        let event = Event { asker: *asker, kind: Kind::Presence, target: Target::Person, stage: Stage::Arrived };
+        policy::decide(&event, &snapshot)
     }
 
     /// Her answer about somebody.

@@ -7,7 +7,7 @@ use crate::base::net::Flow;
 use crate::base::store::Bytes;
 use crate::base::text::Name;
 use crate::base::time::Instant;
-use crate::home::policy::Kind;
+use crate::home::policy::{Assurance, Kind, Stage};
 use crate::home::proxy::veil::Crossing;
 use crate::home::registrar::BindingHandle;
 use crate::sip::resolver::{Candidate, Candidates, LookupHandle};
@@ -42,6 +42,41 @@ pub struct Context {
     pub is_cancelled: bool,
     /// When the branches of this group have had their time, or the whole request.
     pub deadline: Option<Instant>,
+    /// When it came.
+    pub began_at: Instant,
+    /// How sure it is who asks.
+    pub assurance: Assurance,
+    /// What becomes of it when no device takes it.
+    pub delegation: Delegation,
+}
+
+/// What becomes of a request to a person that none of her devices takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delegation {
+    /// Nothing: it is answered with what there is.
+    None,
+    /// Her devices are asked; after so many milliseconds of ringing somebody else may answer a call.
+    Open {
+        /// So long a call rings.
+        patience_ms: u32,
+    },
+    /// The front door is to be asked again.
+    Asked(Stage),
+    /// It is being kept: the letter in the inbox, as handle bits, and whether it was handed to the disk.
+    Keeping(u32, bool),
+    /// The answering machine is about to answer, or has done so.
+    Machine,
+    /// A call that rings on, and is missed if nobody takes it.
+    Missed,
+    /// A call that was missed, which is to be noted.
+    Noting,
+}
+
+impl Delegation {
+    /// Whether the request waits for somebody who is no device.
+    pub const fn is_under_way(self) -> bool {
+        matches!(self, Self::Asked(_) | Self::Keeping(..) | Self::Machine)
+    }
 }
 
 /// What all branches of a request have in common.
@@ -152,6 +187,16 @@ impl Context {
             Progress::Trying(client) => Some(client),
             _ => None,
         })
+    }
+
+    /// Whether it waits for what is no device: it is being kept, or answered by the machine, or that is being decided.
+    pub fn waits_for_delegate(&self) -> bool {
+        self.delegation.is_under_way() && !self.is_answered && !self.is_cancelled
+    }
+
+    /// The best status so far; 408 when nobody has said anything.
+    pub fn best_status(&self) -> u16 {
+        self.best.as_ref().map_or(408, |(status, _)| *status)
     }
 
     /// Whether somebody waits to be tried who is not just another way to one that is being tried.

@@ -20,7 +20,7 @@ use crate::base::text::Name;
 use crate::base::time::Instant;
 use crate::home::binding::{Binding, Text};
 use crate::home::people::People;
-use crate::home::policy::{self, Kind, Missed};
+use crate::home::policy::{self, Assurance, Kind, Missed, Stage};
 use crate::home::registrar::Registrar;
 use crate::sip::branch::{Branch, Kind as BranchKind};
 use crate::sip::mask::{self, Use};
@@ -32,7 +32,7 @@ use crate::sip::transaction::client::ClientTransaction;
 use crate::sip::transport::{port_of, transport_of};
 use crate::wire::sip::edit::Edits;
 use crate::wire::sip::{Fault, Message, Name as Field, Uri};
-use context::{Context, Passage, Progress, Retarget, Size, Target, To, rank};
+use context::{Context, Delegation, Passage, Progress, Retarget, Size, Target, To, rank};
 use forward::{Border, Forward, Own};
 use veil::{Crossing, Veil};
 
@@ -59,6 +59,9 @@ const DATAGRAM_BYTES: usize = 1_300;
 const GROWTH_BYTES: usize = 160;
 /// What Record-Route adds, both sides.
 const RECORD_BYTES: usize = 200;
+
+/// The disk takes longer than any sender waits.
+const SLOW_DISK: Fault = Fault { status: 480, reason: "Not Kept: the Disk Is Slow" };
 
 const ELSEWHERE: &[u8] = b"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
 const DECLINED: &[u8] = b"Reason: SIP;cause=603;text=\"Declined\"\r\n";
@@ -98,6 +101,10 @@ pub struct Job<'a, 'b> {
     pub lookup: Option<LookupHandle>,
     /// The domain it goes to, when that is another's.
     pub domain: Name,
+    /// How sure it is who asks.
+    pub assurance: Assurance,
+    /// What becomes of it when no device takes it.
+    pub delegation: Delegation,
 }
 
 /// Bytes of a buddy's address as a URI.
@@ -139,6 +146,9 @@ impl Proxy {
             is_closed: false,
             is_cancelled: false,
             deadline: (!is_invite).then(|| now.plus(ANSWER_MS)),
+            began_at: now,
+            assurance: job.assurance,
+            delegation: job.delegation,
         };
         match self.contexts.insert(context) {
             Ok(handle) => {
@@ -186,6 +196,9 @@ impl Proxy {
             around.registrar.heard(now, Handle::from_bits(binding));
         }
         let Some(context) = self.contexts.get_mut(handle) else {
+            if !around.stack.client(client).is_some_and(|tx| tx.is_invite) {
+                return;
+            }
             // The request is settled; a further 2xx to INVITE still has to reach the caller (§16.7 step 5).
             let server = Handle::from_bits(server);
             if (200..300).contains(&status) && around.stack.server(server).is_some_and(|tx| tx.is_accepted()) {
@@ -212,7 +225,7 @@ impl Proxy {
                     context.skip_flows(instance, status);
                 }
                 // Every device gets a message; anything else is done when one has taken it (§16.7 step 10).
-                context.is_closed |= context.kind != Kind::Message;
+                context.is_closed |= !context.kind.is_message();
                 if is_first || context.is_invite {
                     answer::forward(now, around, client, server, status, message);
                 }
@@ -281,6 +294,12 @@ impl Proxy {
         let Some(handle) = self.contexts.handle_at(index) else { return };
         let Some(context) = self.contexts.get_mut(handle) else { return };
         context.deadline = None;
+        if context.is_invite && matches!(context.delegation, Delegation::Open { .. }) && !context.has_other_waiting() {
+            // The devices go on ringing until somebody has answered.
+            context.delegation = Delegation::Asked(Stage::Unanswered);
+            around.stack.schedule.wake(Task::Context(index).id());
+            return;
+        }
         if context.is_invite {
             // This group has rung long enough: its end brings the next. Who has not even said 100 is not waited for; if
             // it shows up after all it is cancelled, or its 2xx passes while nobody else has answered.
@@ -297,6 +316,10 @@ impl Proxy {
             return;
         }
         context.is_closed = true;
+        if context.delegation.is_under_way() {
+            // Its sender gives up in a moment: what is not on the disk by now was not kept.
+            return self.refuse(now, around, handle, SLOW_DISK);
+        }
         let late: Vec<ClientHandle, BRANCHES> = context.pending().collect();
         for client in late {
             around.stack.abandon(now, client);
@@ -408,20 +431,32 @@ impl Proxy {
             }
             let group = next_group(context);
             if group.is_empty() {
-                if context.pending().next().is_none() {
-                    self.settle(now, around, handle);
-                    return;
+                if context.pending().next().is_some() {
+                    break;
                 }
-                break;
+                let is_open = matches!(context.delegation, Delegation::Open { .. });
+                if is_open && !context.is_answered && !context.is_cancelled {
+                    context.delegation = Delegation::Asked(Stage::Failed(context.best_status()));
+                }
+                if context.waits_for_delegate() {
+                    if matches!(context.delegation, Delegation::Asked(_)) {
+                        around.stack.schedule.wake(Task::Context(handle.index()).id());
+                    }
+                    break;
+                }
+                self.settle(now, around, handle);
+                return;
             }
             let breadth = context.passage.breadth / group.len() as u32;
             for index in group {
                 start_branch(now, around, handle, context, request, (index, breadth), &mut self.edit_text);
             }
-            if context.is_invite && context.has_other_waiting() {
-                context.deadline = Some(now.plus(GROUP_RING_MS));
-            } else if context.is_invite {
-                context.deadline = None;
+            if context.is_invite {
+                context.deadline = match context.delegation {
+                    _ if context.has_other_waiting() => Some(now.plus(GROUP_RING_MS)),
+                    Delegation::Open { patience_ms } => Some(now.plus(patience_ms.into())),
+                    _ => None,
+                };
             }
             if context.pending().next().is_some() {
                 break;
@@ -433,10 +468,18 @@ impl Proxy {
 
     /// Every branch is done: the best answer goes back, unless one has gone already.
     fn settle(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle) {
-        let Some(context) = self.contexts.remove(handle) else { return };
+        let Some(context) = self.contexts.get_mut(handle) else { return };
         let stack = &mut *around.stack;
         stack.schedule.set_deadline(Task::Context(handle.index()).id(), None);
-        let Context { server, request, best, is_answered, is_cancelled, is_invite, .. } = context;
+        let Context { server, is_answered, is_cancelled, is_invite, .. } = *context;
+        let (best, request) = (context.best.take(), stack.store.share(&context.request));
+        if context.is_invite && !is_answered && context.delegation != Delegation::None {
+            // It stays until it is noted.
+            context.delegation = Delegation::Noting;
+            stack.schedule.wake(Task::Context(handle.index()).id());
+        } else {
+            self.remove(stack, handle);
+        }
         match best {
             Some((_, bytes)) if is_answered => stack.store.release(bytes),
             Some((503, bytes)) => {
@@ -467,6 +510,82 @@ impl Proxy {
             }
         }
         stack.store.release(request);
+    }
+
+    /// Forgets a context.
+    pub fn remove(&mut self, stack: &mut Stack, handle: ContextHandle) {
+        let Some(context) = self.contexts.remove(handle) else { return };
+        stack.schedule.set_deadline(Task::Context(handle.index()).id(), None);
+        stack.store.release(context.request);
+        context.best.into_iter().for_each(|(_, bytes)| stack.store.release(bytes));
+    }
+}
+
+/// What is no device: the inbox and the answering machine.
+impl Proxy {
+    /// The context in a slot.
+    pub fn at(&self, index: usize) -> Option<(ContextHandle, &Context)> {
+        let handle = self.contexts.handle_at(index)?;
+        Some((handle, self.contexts.get(handle)?))
+    }
+
+    /// A context.
+    pub fn get(&self, handle: ContextHandle) -> Option<&Context> {
+        self.contexts.get(handle)
+    }
+
+    /// The first context that `is_it` says of.
+    pub fn find(&self, is_it: impl Fn(&Context) -> bool) -> Option<ContextHandle> {
+        self.contexts.iter().find(|(_, context)| is_it(context)).map(|(handle, _)| handle)
+    }
+
+    /// Says who works on a request that no device has taken.
+    pub fn delegate(&mut self, handle: ContextHandle, delegation: Delegation) {
+        if let Some(context) = self.contexts.get_mut(handle) {
+            context.delegation = delegation;
+        }
+    }
+
+    /// Nobody takes it either: what rings goes on ringing, else the caller is answered.
+    pub fn undelegated(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle) {
+        if let Some(context) = self.contexts.get_mut(handle) {
+            context.delegation = if context.is_invite { Delegation::Missed } else { Delegation::None };
+            self.advance(now, around, handle);
+        }
+    }
+
+    /// Refuses what nobody takes with a status that says why.
+    pub fn refuse(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle, fault: Fault) {
+        let Some(context) = self.contexts.get_mut(handle) else { return };
+        if !context.is_answered
+            && let Some(bytes) = refusal(around.stack, context, fault)
+        {
+            let old = context.best.replace((fault.status, bytes));
+            old.into_iter().for_each(|(_, bytes)| around.stack.store.release(bytes));
+        }
+        self.undelegated(now, around, handle);
+    }
+
+    /// It was kept, and its sender is told so: 202 (RFC 3428 §7).
+    pub fn kept(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle, letter: u32) {
+        let Some(context) = self.contexts.get_mut(handle) else { return };
+        if !context.is_answered {
+            context.is_answered = true;
+            let (server, request) = (context.server, around.stack.store.share(&context.request));
+            around.stack.respond_from_request(now, server, &request, 202, "Accepted", "");
+            around.stack.store.release(request);
+        }
+        // A device that takes it after all takes the letter back.
+        around.stack.hand_late_answers(handle.to_bits(), letter);
+        self.undelegated(now, around, handle);
+    }
+
+    /// The answering machine has answered: no other is to, but a 2xx that is on its way still passes (§16.7).
+    pub fn taken(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle) {
+        let Some(context) = self.contexts.get_mut(handle) else { return };
+        (context.is_answered, context.delegation) = (true, Delegation::None);
+        self.close(now, around, handle, ELSEWHERE);
+        self.advance(now, around, handle);
     }
 }
 
@@ -667,7 +786,7 @@ fn try_branch(
     let patient_ms = match (context.is_invite, context.kind) {
         (true, _) => T64_MS,
         // Another home waits for its devices as long as we do for ours.
-        (false, Kind::Message) if !matches!(to, To::Server(_)) => MESSAGE_MS,
+        (false, kind) if kind.is_message() && !matches!(to, To::Server(_)) => MESSAGE_MS,
         (false, _) => REQUEST_MS,
     };
     let limit_ms = if is_one_of_many { FAILOVER_MS } else { patient_ms };
@@ -681,6 +800,8 @@ fn try_branch(
     // Its answers get back what the request had, To with the session's tag among it.
     tx.is_masked = matches!(passage.crossing, Crossing::Out { .. }) || passage.retarget == Retarget::Session;
     tx.patient_until = is_one_of_many.then(|| now.plus(patient_ms));
+    // Another home keeps it, too: what its answer says comes in time or counts no more.
+    tx.hears_late = context.kind == Kind::Message && binding.is_some();
     Ok((stack.start_client(client, tx).ok_or(503u16)?, size))
 }
 

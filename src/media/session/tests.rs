@@ -270,7 +270,7 @@ fn only_one_address_is_heard() {
 fn another_stream_takes_over_with_its_second_packet() {
     let mut call = Call::recording(&setup(Codec::Alaw));
     call.talk(10, LOUD);
-    let mut stray = |call: &mut Call, sequence: u16, byte: u8| {
+    let stray = |call: &mut Call, sequence: u16, byte: u8| {
         let mut bytes = [0; 200];
         let mut out = Writer::new(&mut bytes);
         let (timestamp, payload) = (u32::from(sequence) * 160, &[byte; 160][..]);

@@ -2,6 +2,7 @@
 //! the ACK that belong to them.
 
 use super::{Answered, ClientHandle, Due, Stack, Task};
+use crate::base::limits::CLIENT_TRANSACTIONS;
 use crate::base::net::{Flow, Stream};
 use crate::base::store::{Bytes, Store};
 use crate::base::text::Writer;
@@ -174,6 +175,17 @@ impl Stack {
         client.abandon(now);
         self.finish_client(handle);
         self.reschedule_client(handle);
+    }
+
+    /// A message was kept for devices that were given up: what they answer late is for the inbox, which knows it by `letter`.
+    pub fn hand_late_answers(&mut self, context: u32, letter: u32) {
+        for index in 0..CLIENT_TRANSACTIONS {
+            let Some(handle) = self.clients.handle_at(index) else { continue };
+            let Some(client) = self.clients.get_mut(handle) else { continue };
+            if client.hears_late && client.owner == Owner::Proxy && client.context == context && client.is_finished() {
+                (client.owner, client.context) = (Owner::Letter, letter);
+            }
+        }
     }
 
     /// The branches that depend on a stream and have no final answer.

@@ -13,8 +13,8 @@ mod servers;
 use core::net::SocketAddr;
 
 use crate::base::limits::{
-    BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, LOOKUPS, MESSAGE_BYTES, PORTS, PUBLICATIONS, SERVER_TRANSACTIONS,
-    STATELESS_BYTES, STREAMS, WATCHED, WATCHES,
+    BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, LOOKUPS, MESSAGE_BYTES, PORTS, PUBLICATIONS, RECORDINGS,
+    SERVER_TRANSACTIONS, STATELESS_BYTES, STREAMS, WATCHED, WATCHES,
 };
 use crate::base::net::{NOWHERE, Port, Stream, Transport};
 use crate::base::random::{Purpose, Random};
@@ -121,6 +121,10 @@ pub enum Task {
     Watch(usize),
     /// A slot of what the home itself watches.
     Watched(usize),
+    /// What is kept for people, and who is away or back.
+    Inbox,
+    /// A slot of the answering machine.
+    Machine(usize),
 }
 
 const CLIENTS: usize = SERVER_TRANSACTIONS;
@@ -135,8 +139,10 @@ const CALLS: usize = PEOPLE + 1;
 const PUBLICATIONS_FROM: usize = CALLS + 1;
 const WATCHES_FROM: usize = PUBLICATIONS_FROM + PUBLICATIONS;
 const WATCHED_FROM: usize = WATCHES_FROM + WATCHES;
+const INBOX: usize = WATCHED_FROM + WATCHED;
+const MACHINES_FROM: usize = INBOX + 1;
 /// Number of tasks.
-pub const TASKS: usize = WATCHED_FROM + WATCHED;
+pub const TASKS: usize = MACHINES_FROM + RECORDINGS;
 
 impl Task {
     /// The task's number in the schedule.
@@ -155,6 +161,8 @@ impl Task {
             Self::Publication(index) => PUBLICATIONS_FROM + index,
             Self::Watch(index) => WATCHES_FROM + index,
             Self::Watched(index) => WATCHED_FROM + index,
+            Self::Inbox => INBOX,
+            Self::Machine(index) => MACHINES_FROM + index,
         }
     }
 
@@ -173,7 +181,9 @@ impl Task {
             CALLS => Self::Calls,
             id if id < WATCHES_FROM => Self::Publication(id - PUBLICATIONS_FROM),
             id if id < WATCHED_FROM => Self::Watch(id - WATCHES_FROM),
-            id => Self::Watched(id - WATCHED_FROM),
+            id if id < INBOX => Self::Watched(id - WATCHED_FROM),
+            INBOX => Self::Inbox,
+            id => Self::Machine(id - MACHINES_FROM),
         }
     }
 }

@@ -217,6 +217,19 @@ impl Stack {
         }
     }
 
+    /// Queues bytes on a stream that has room for them. Without memory it is closed: half a message is none.
+    pub fn queue(&mut self, now: Instant, stream: Stream, bytes: &[u8]) {
+        while !self.network.queue(now, stream, bytes, &mut self.store) {
+            if !self.evict_server() && !self.evict_client() {
+                log::warn!("no memory to send on a stream: it is closed");
+                self.counters.overloaded += 1;
+                self.network.close(stream);
+                break;
+            }
+        }
+        self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+    }
+
     fn way(&self, flow: Flow, len: usize, credits: PortSet) -> Way {
         match flow {
             Flow::Datagram { port, .. } if self.network.port(port).is_none() => Way::Gone,
@@ -236,15 +249,7 @@ impl Stack {
                 Produced::Output(Sending::Datagram(port, remote, bytes.len()))
             }
             Flow::Stream(stream) if way == Way::Free => {
-                while !self.network.queue(now, stream, bytes, &mut self.store) {
-                    if !self.evict_server() && !self.evict_client() {
-                        log::warn!("no memory to send on a stream: it is closed");
-                        self.counters.overloaded += 1;
-                        self.network.close(stream);
-                        break;
-                    }
-                }
-                self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+                self.queue(now, stream, bytes);
                 Produced::Nothing
             }
             _ => Produced::Nothing,

@@ -196,7 +196,7 @@ impl Stack {
         let was_finished = tx.is_finished();
         tx.responded(now, status);
         let replaced = tx.response.replace(bytes);
-        tx.is_unsent = true;
+        tx.is_unsent = !tx.is_mute;
         let is_accepted = tx.is_accepted();
         // Further 2xx may come.
         let is_done = tx.is_finished() && !(tx.keeps_request && is_accepted);
@@ -216,6 +216,13 @@ impl Stack {
     pub fn hold(&mut self, handle: ServerHandle) {
         if let Some(tx) = self.servers.get_mut(handle) {
             tx.is_held = true;
+        }
+    }
+
+    /// Has the answers of a transaction go nowhere: the request came from within the house.
+    pub fn mute(&mut self, handle: ServerHandle) {
+        if let Some(tx) = self.servers.get_mut(handle) {
+            (tx.is_mute, tx.is_unsent) = (true, false);
         }
     }
 

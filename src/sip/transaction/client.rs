@@ -35,6 +35,8 @@ pub struct ClientTransaction {
     pub unsent: Unsent,
     /// Where somebody else is tried when nothing is heard within the limit: how long it is waited for one that was heard.
     pub patient_until: Option<Instant>,
+    /// Whether a 2xx still means something after the request was given up.
+    pub hears_late: bool,
     state: State,
     cancel: Cancel,
 }
@@ -52,6 +54,14 @@ pub enum Owner {
     Probe,
     /// The home itself: a message to one of its people.
     Word,
+    /// The inbox: a message that was kept, as its device may take it after all.
+    Letter,
+    /// The home itself: a kept message that is delivered.
+    Delivery,
+    /// The home itself: what a person missed in a line.
+    Summary,
+    /// The home itself: a request in a dialog of the answering machine's.
+    Call,
 }
 
 /// What a client transaction has to send.
@@ -137,6 +147,7 @@ impl ClientTransaction {
             is_masked: false,
             unsent: Unsent { request: true, companion: false },
             patient_until: None,
+            hears_late: false,
             state: State::Calling { retransmit, ends_at: now.plus(limit_ms) },
             cancel: Cancel::No,
         }
@@ -171,6 +182,7 @@ impl ClientTransaction {
                     (false, false) => T4_MS,
                 };
                 self.state = State::Completed { ends_at: now.plus(linger_ms) };
+                self.hears_late = false;
                 if matches!(self.cancel, Cancel::Wanted) {
                     self.cancel = Cancel::Done;
                 }
@@ -178,6 +190,8 @@ impl ClientTransaction {
             }
             (State::Accepted { .. }, 200..=299) => Received::Final,
             (State::Completed { .. }, 300..=699) if self.is_invite => Received::Acknowledge,
+            // Once: what comes again tells nothing new.
+            (State::Completed { .. }, 200..=299) if core::mem::take(&mut self.hears_late) => Received::Final,
             _ => Received::Absorbed,
         }
     }
@@ -197,7 +211,7 @@ impl ClientTransaction {
 
     /// Ends the transaction from outside: its way is gone, or it has timed out.
     pub fn abandon(&mut self, now: Instant) {
-        self.state = State::Completed { ends_at: now };
+        self.state = State::Completed { ends_at: now.plus(if self.hears_late { T64_MS } else { 0 }) };
         self.cancel = Cancel::Done;
         self.unsent = Unsent::default();
     }

@@ -27,6 +27,8 @@ pub struct ServerTransaction {
     pub is_unsent: bool,
     /// Whether it has to wait until what it promises is durable.
     pub is_held: bool,
+    /// Whether nobody waits for its answers.
+    pub is_mute: bool,
     /// Whether who asks is outside the home, and does not get to see where its devices are.
     pub is_outside: bool,
     /// Whether every answer takes from the request what was hidden in it.
@@ -74,6 +76,7 @@ impl ServerTransaction {
             response: None,
             is_unsent: false,
             is_held: false,
+            is_mute: false,
             is_outside: false,
             keeps_request: false,
             context: None,

@@ -81,6 +81,7 @@ names! {
     RequestDisposition = "Request-Disposition",
     ContentId = "Content-ID",
     ContentDisposition = "Content-Disposition",
+    AutoSubmitted = "Auto-Submitted",
 }
 
 impl Name {

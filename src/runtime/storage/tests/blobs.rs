@@ -213,7 +213,8 @@ fn without_a_disk_only_sessions_are_kept() {
 #[test]
 fn when_the_disk_goes_everything_is_answered_in_order() {
     let place = Place::new("gone");
-    let spool = place.make("spool");
+    let spool = place.0.join("spool");
+    begin_spool(&spool, &[]);
     let mut server = Loop::start(&place, Some(spool.clone()));
     server.until(Event::Moved(Storage::Disk));
     let ticket = server.ticket();

@@ -1,6 +1,24 @@
-//! SDP (RFC 8866), as far as signalling looks into it: which media a description offers.
+//! SDP (RFC 8866): which media a description offers, as far as the proxy looks into it; and, for what the server answers by
+//! itself, one side of the offer/answer model (RFC 3264): an [`Offer`] is read, a plain RTP audio stream is chosen from it
+//! ([`choose`]), and the answer written. Where the other side makes the answer, the server's own offer is written and the
+//! answer read.
+//!
+//! Left out: SRTP, ICE, BUNDLE, capability negotiation (RFC 5939), multicast, names in c=, and any medium but audio: all
+//! that an answer without them refuses as RFC 3264 says.
 
-use core::net::SocketAddr;
+mod answer;
+mod choose;
+mod fuzz;
+mod offer;
+#[cfg(test)]
+mod tests;
+
+use core::net::{IpAddr, SocketAddr};
+
+pub use answer::{write_answer, write_offer};
+pub use choose::{AnswerFault, Audio, Chosen, NoCommon, RtcpWay, choose, choose_again, choose_answer};
+pub use fuzz::fuzz;
+pub use offer::{Direction, LINES, Offer, STREAMS, SdpFault};
 
 use crate::base::text::Writer;
 
@@ -27,29 +45,17 @@ pub fn is_message_session(body: &[u8]) -> bool {
 
 /// Writes the description that accepts one, at an address of ours.
 pub fn write_message_session(own: SocketAddr, out: &mut Writer<'_>) {
-    let family = if own.is_ipv6() { "IN IP6 " } else { "IN IP4 " };
     out.text("v=0\r\no=- 0 0 ");
-    out.text(family);
-    out.ip(own.ip());
+    address(own.ip(), out);
     out.text("\r\ns=session\r\nc=");
-    out.text(family);
-    out.ip(own.ip());
+    address(own.ip(), out);
     out.text("\r\nt=0 0\r\nm=x-ms-message ");
     out.number(own.port().into());
     out.text(" sip null\r\n");
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kinds() {
-        let body = b"v=0\r\nm=audio 40000 RTP/AVP 0\r\nm=video 0 RTP/AVP 96\r\nm=video\r\nm=text 9/2 RTP/AVP 98\n";
-        let seen: std::vec::Vec<_> = media(body).collect();
-        assert_eq!(seen, [(&b"audio"[..], 40000), (b"video", 0), (b"text", 9)]);
-        assert!(!is_message_session(body) && is_message_session(b"v=0\r\nm=x-ms-message 5060 sip sip:a@b\r\n"));
-        assert!(!is_message_session(b"v=0\r\n"));
-        assert!(!offers_video(body) && offers_video(b"m=video 4 RTP/AVP 96"));
-    }
+/// An address as o= and c= have it.
+fn address(ip: IpAddr, out: &mut Writer<'_>) {
+    out.text(if ip.is_ipv6() { "IN IP6 " } else { "IN IP4 " });
+    out.ip(ip);
 }

@@ -1,0 +1,340 @@
+//! What is for a person whom no device of hers takes it for: the front door is asked again ([`Stage`]), and then it is kept
+//! (RFC 3428 §7: 202, and only once it is durable), answered by the machine, or noted as a missed call.
+//!
+//! The record is written from the request as it came, straight into the edge's buffer, when there is room for it; until it
+//! is durable the response context keeps the request. A letter is named by who sent it to whom (From, Call-ID, CSeq): one
+//! that is sent again, by whatever way, is the same.
+
+use super::Core;
+use super::contract::{BlobStep, Output, StoreError};
+use super::machine;
+use super::tickets::Waiter;
+use crate::base::random::Purpose;
+use crate::base::time::Instant;
+use crate::home::inbox::{Category, Full, LetterHandle, What};
+use crate::home::machine::Caller;
+use crate::home::policy::{
+    self, Asker, Assurance, Decision, Delegation as Possible, Event, Kind, Snapshot, Stage, Target as Goal,
+};
+use crate::home::proxy::ContextHandle;
+use crate::home::proxy::context::{Context, Delegation};
+use crate::sip::stack::{Produced, Task};
+use crate::spool::{Key, Kind as Record};
+use crate::wire::sip::{Essentials, Fault, Message, Name, Uri};
+
+impl Core {
+    /// What a response context has to do that is no device's business.
+    pub(super) fn produce_context(
+        &mut self,
+        now: Instant,
+        index: usize,
+        has_credit: bool,
+        buffer: &mut [u8],
+    ) -> Produced<Output> {
+        let Some((handle, context)) = self.proxy.at(index) else { return Produced::Nothing };
+        match context.delegation {
+            Delegation::Asked(stage) => {
+                self.ask_again(now, handle, stage);
+                Produced::Nothing
+            }
+            Delegation::Keeping(..) | Delegation::Noting if !self.can_store(has_credit) => Produced::Blocked,
+            Delegation::Keeping(letter, false) => self.store_text(now, handle, LetterHandle::from_bits(letter), buffer),
+            Delegation::Noting => self.note_call(now, handle, buffer),
+            _ => Produced::Nothing,
+        }
+    }
+
+    /// Asks the front door what becomes of a request now, and has it done.
+    fn ask_again(&mut self, now: Instant, handle: ContextHandle, stage: Stage) {
+        let Some(context) = self.proxy.get(handle) else { return };
+        let Some(person) = self.callee(context) else { return self.nobody_takes(now, handle) };
+        let kind = context.kind;
+        let Ok(message) = Message::parse(self.stack.store.get(&context.request)) else { return };
+        let address = message.essentials().map_or(&b""[..], from_address);
+        let asker = Asker { assurance: context.assurance, person: self.caller(context), address };
+        let possible = self.possible(person, kind);
+        let state = self.presence.state(person);
+        let snapshot = Snapshot {
+            model: &self.people.model,
+            person: Some(person),
+            state,
+            by_hand: None,
+            devices: &[],
+            kept: possible,
+        };
+        match policy::decide(&Event { asker, kind, target: Goal::Person, stage }, &snapshot) {
+            Decision::Keep => self.keep(now, handle, person),
+            Decision::Answer => self.answer_by_machine(now, handle, person),
+            Decision::Refuse(status, reason) if context.best.is_none() && context.pending().next().is_none() => {
+                self.nobody_takes_because(now, handle, Fault { status, reason });
+            }
+            _ => self.nobody_takes(now, handle),
+        }
+    }
+
+    /// What could be done with a request for a person.
+    pub(super) fn possible(&self, person: usize, kind: Kind) -> Possible {
+        let has_disk = self.has_disk();
+        let is_answering = self.people.model.people.get(person).is_some_and(|person| person.answering);
+        let voice = matches!(kind, Kind::Call { .. }) && has_disk && is_answering && self.machines.has_room();
+        Possible { texts: has_disk, voice }
+    }
+
+    /// The person of the home that a request is for; `None` when she is not of it any more.
+    fn callee(&self, context: &Context) -> Option<usize> {
+        self.person_of_seal(context.passage.callee)
+    }
+
+    fn caller(&self, context: &Context) -> Option<usize> {
+        self.person_of_seal(context.passage.caller)
+    }
+
+    /// The person with a seal.
+    pub(super) fn person_of_seal(&self, seal: u32) -> Option<usize> {
+        let people = 0..self.people.model.people.len();
+        people.into_iter().find(|person| seal != 0 && self.people.seal(&self.stack.random, *person) == seal)
+    }
+
+    pub(super) fn nobody_takes(&mut self, now: Instant, handle: ContextHandle) {
+        let (proxy, mut around) = self.split();
+        proxy.undelegated(now, &mut around, handle);
+    }
+
+    pub(super) fn nobody_takes_because(&mut self, now: Instant, handle: ContextHandle, fault: Fault) {
+        let (proxy, mut around) = self.split();
+        proxy.refuse(now, &mut around, handle, fault);
+    }
+}
+
+/// Texts.
+impl Core {
+    /// Keeps a text for a person.
+    fn keep(&mut self, now: Instant, handle: ContextHandle, person: usize) {
+        let at = self.unix_time(now);
+        let Some(context) = self.proxy.get(handle) else { return };
+        let is_stranger = context.assurance == Assurance::Claimed;
+        let seal = context.passage.callee;
+        let Ok(message) = Message::parse(self.stack.store.get(&context.request)) else { return };
+        let Some(essentials) = message.essentials() else { return };
+        let id = self.letter_id(seal, essentials);
+        if let Some(letter) = self.inbox.find(id) {
+            // It was sent again: by another way while it is being written, or because the first answer was lost.
+            if self.inbox.get(letter).is_some_and(|letter| letter.is_settled()) {
+                let (proxy, mut around) = self.split();
+                return proxy.kept(now, &mut around, handle, letter.to_bits());
+            }
+            return self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits(), true));
+        }
+        let mut name = [0; NAME_BYTES];
+        let name = display_name(essentials, &mut name);
+        let sender = (from_address(essentials), name);
+        match self.inbox.admit(person as u16, sender, is_stranger, Category::Text, id, at) {
+            Ok(letter) => {
+                self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits(), false));
+                self.stack.schedule.wake(Task::Context(handle.index()).id());
+            }
+            Err(full) => {
+                log::warn!("a text for {} is refused: {full:?}", self.people.model.people[person].id);
+                self.nobody_takes_because(now, handle, full_fault(full));
+            }
+        }
+    }
+
+    /// Hands a text to the disk.
+    fn store_text(
+        &mut self,
+        now: Instant,
+        handle: ContextHandle,
+        letter: LetterHandle,
+        buffer: &mut [u8],
+    ) -> Produced<Output> {
+        let Some(context) = self.proxy.get(handle) else { return Produced::Nothing };
+        let owner = context.passage.callee;
+        let written = Message::parse(self.stack.store.get(&context.request)).ok().and_then(|message| {
+            let field = |name| message.field(name).map_or(&b""[..], |field| field.value);
+            let (content_type, encoding) = (field(Name::ContentType), field(Name::ContentEncoding));
+            let what = What::Text { content_type, encoding, body: message.body() };
+            let id = self.inbox.get(letter)?.id;
+            let len = self.inbox.keep(letter, owner, what)?.write(buffer)?;
+            Some((id, len, message.body().len()))
+        });
+        let Some((id, len, size)) = written else {
+            self.inbox.withdraw(letter);
+            self.nobody_takes_because(now, handle, Fault { status: 413, reason: "Too Large to Be Kept" });
+            return Produced::Nothing;
+        };
+        self.inbox.measure(letter, size as u32, 0);
+        self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits(), true));
+        let ticket = self.tickets.issue(Waiter::Text(letter.to_bits()));
+        let key = Key { kind: Record::Text, id };
+        Produced::Output(Output::Store { ticket, key, owner, len, blob: BlobStep::None })
+    }
+
+    /// A text is on the disk, or will not be: its sender is told.
+    pub(super) fn text_stored(&mut self, now: Instant, letter: LetterHandle, outcome: Result<(), StoreError>) {
+        let waits = |context: &Context| {
+            matches!(context.delegation, Delegation::Keeping(bits, _) if bits == letter.to_bits())
+                && context.waits_for_delegate()
+        };
+        if let Err(error) = outcome {
+            log::warn!("a text could not be kept: {error:?}");
+            self.inbox.withdraw(letter);
+            while let Some(handle) = self.proxy.find(waits) {
+                self.nobody_takes_because(now, handle, store_fault(error));
+            }
+            return;
+        }
+        let Some(first) = self.proxy.find(waits) else {
+            // A device has taken it meanwhile, or its sender was told that it failed.
+            self.inbox.remove(letter);
+            return self.inbox_changed();
+        };
+        self.inbox.settled(letter);
+        self.inbox_changed();
+        self.answer_for_her(now, first, letter);
+        while let Some(handle) = self.proxy.find(waits) {
+            let (proxy, mut around) = self.split();
+            proxy.kept(now, &mut around, handle, letter.to_bits());
+        }
+    }
+
+    /// A device has taken a text after all that was kept meanwhile.
+    pub(super) fn taken_late(&mut self, letter: LetterHandle) {
+        log::info!("a device took a text late: it is not kept");
+        self.inbox.remove(letter);
+        self.inbox_changed();
+    }
+
+    /// The name of a text.
+    fn letter_id(&self, person: u32, essentials: &Essentials<'_>) -> u64 {
+        let mut hash = self.stack.random.hash(Purpose::Journal);
+        hash.put(b"text");
+        hash.put(&person.to_le_bytes());
+        for part in [from_address(essentials), essentials.from.tag().unwrap_or_default(), essentials.call_id] {
+            hash.put(&(part.len() as u32).to_le_bytes());
+            hash.put(part);
+        }
+        hash.put(&essentials.cseq.number.to_le_bytes());
+        hash.finish()
+    }
+}
+
+/// Missed calls.
+impl Core {
+    /// Notes a call that nobody took.
+    fn note_call(&mut self, now: Instant, handle: ContextHandle, buffer: &mut [u8]) -> Produced<Output> {
+        let Some(context) = self.proxy.get(handle) else { return Produced::Nothing };
+        let rang_seconds = (now.since(context.began_at) / 1000).min(u64::from(u16::MAX)) as u16;
+        let (owner, is_stranger) = (context.passage.callee, context.assurance == Assurance::Claimed);
+        let message = Message::parse(self.stack.store.get(&context.request)).ok();
+        let caller = message.as_ref().and_then(Message::essentials).map(|it| machine::caller(it, is_stranger));
+        let noted = self.person_of_seal(owner).zip(caller).and_then(|(person, caller)| {
+            let missed = Missed { person, owner, caller: &caller, at: self.unix_time(now), rang_seconds };
+            self.write_missed(&missed, buffer)
+        });
+        let Self { proxy, stack, .. } = self;
+        proxy.remove(stack, handle);
+        noted.map_or(Produced::Nothing, Produced::Output)
+    }
+
+    /// Writes the record of a missed call.
+    pub(super) fn write_missed(&mut self, missed: &Missed<'_>, buffer: &mut [u8]) -> Option<Output> {
+        let Missed { person, owner, caller, at, rang_seconds } = *missed;
+        let (sender, is_stranger) = ((caller.address.as_slice(), caller.name.as_slice()), caller.is_stranger);
+        if !self.has_disk() {
+            return None;
+        }
+        let id = self.stack.random.number();
+        let letter = self.inbox.admit(person as u16, sender, is_stranger, Category::Call, id, at);
+        let letter = letter.inspect_err(|full| log::warn!("a missed call is not noted: {full:?}")).ok()?;
+        self.inbox.measure(letter, 0, u32::from(rang_seconds) * 1000);
+        let what = What::Call { rang_seconds };
+        let Some(len) = self.inbox.keep(letter, owner, what).and_then(|kept| kept.write(buffer)) else {
+            self.inbox.withdraw(letter);
+            return None;
+        };
+        let ticket = self.tickets.issue(Waiter::Noted(letter.to_bits()));
+        let key = Key { kind: Record::Call, id };
+        Some(Output::Store { ticket, key, owner, len, blob: BlobStep::None })
+    }
+
+    /// A missed call is on the disk, or will not be.
+    pub(super) fn call_noted(&mut self, letter: LetterHandle, outcome: Result<(), StoreError>) {
+        match outcome {
+            Ok(()) => self.inbox.settled(letter),
+            Err(error) => {
+                log::warn!("a missed call could not be noted: {error:?}");
+                self.inbox.withdraw(letter);
+            }
+        }
+        self.inbox_changed();
+    }
+}
+
+/// A call that nobody took.
+pub(super) struct Missed<'a> {
+    /// For whom it was.
+    pub person: usize,
+    /// The same, as a seal.
+    pub owner: u32,
+    /// Who called.
+    pub caller: &'a Caller,
+    /// When, seconds since 1970 or 0.
+    pub at: u32,
+    /// How long it rang.
+    pub rang_seconds: u16,
+}
+
+/// The display name in From, as it is read out; empty without one.
+pub(super) fn display_name<'o>(essentials: &Essentials<'_>, out: &'o mut [u8; NAME_BYTES]) -> &'o [u8] {
+    let shown = essentials.from.display.unwrap_or_default();
+    let content = shown.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(shown);
+    let mut len = 0;
+    let mut is_escaped = false;
+    for byte in content.iter().copied() {
+        if byte == b'\\' && !is_escaped {
+            is_escaped = true;
+            continue;
+        }
+        is_escaped = false;
+        let Some(place) = out.get_mut(len) else { break };
+        *place = byte;
+        len += 1;
+    }
+    let whole = match core::str::from_utf8(&out[..len]) {
+        Ok(text) => text.len(),
+        Err(error) => error.valid_up_to(),
+    };
+    &out[..whole]
+}
+
+/// Bytes of a sender's name at most.
+pub(super) const NAME_BYTES: usize = 48;
+
+/// The `USER@HOST` of From; the URI as it is where that is no SIP URI.
+pub(super) fn from_address<'b>(essentials: &Essentials<'b>) -> &'b [u8] {
+    match essentials.from.parsed_uri() {
+        Ok(Uri::Sip(uri)) => policy::address_of(&uri),
+        _ => essentials.from.uri,
+    }
+}
+
+/// What a sender is told when there is no room for his letter.
+const fn full_fault(full: Full) -> Fault {
+    match full {
+        Full::Sender => Fault { status: 480, reason: "Not Kept: Too Many Messages From You Wait" },
+        _ => Fault { status: 480, reason: "Not Kept: the Inbox Is Full" },
+    }
+}
+
+/// What a sender is told when his letter could not be written.
+const fn store_fault(error: StoreError) -> Fault {
+    match error {
+        StoreError::Full => Fault { status: 480, reason: "Not Kept: the Disk Is Full" },
+        StoreError::Quota => Fault { status: 480, reason: "Not Kept: the Inbox Is Full" },
+        StoreError::TooLarge => Fault { status: 413, reason: "Too Large to Be Kept" },
+        StoreError::NoDisk | StoreError::Failed | StoreError::Unknown => {
+            Fault { status: 480, reason: "Not Kept: No Disk" }
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! The web page's connections, and what the page needs of the house ([`House`]): the inbox, who may log in, settings,
+//! greetings, and texts that are sent from it.
+
+use core::net::SocketAddr;
+
+use super::contract::{BlobStep, Output, StoreError};
+use super::requests::{Incoming, Place};
+use super::tickets::Waiter;
+use super::{Core, Server};
+use crate::base::limits::STREAMS;
+use crate::base::net::{Flow, NOWHERE, Stream, Transport};
+use crate::base::secret::Secret;
+use crate::base::text::{Writer, same_secret};
+use crate::base::time::{Instant, UnixTime};
+use crate::config::model::{Missed, Model};
+use crate::home::inbox::{Inbox, LetterHandle, State};
+use crate::home::machine::{Greeting, KeptGreeting};
+use crate::home::policy::{Asker, Assurance};
+use crate::home::presence::list::URI_BYTES;
+use crate::home::proxy::context::Retarget;
+use crate::home::word::{self, WORD_BYTES};
+use crate::sip::branch;
+use crate::sip::route::Routes;
+use crate::sip::stack::{Produced, Task};
+use crate::sip::transport::StreamUser;
+use crate::spool::{Key, Kind};
+use crate::web::{GREETING_PIECE_BYTES, GreetingStep, House, Progress, Settings, Step, Unavailable};
+use crate::wire::sip::{Message, Method, Uri};
+
+/// Bytes of a page that are made at once.
+const PIECE_BYTES: usize = 8 * 1024;
+/// Bytes of a greeting at most: half a minute.
+const GREETING_BYTES: u32 = 30 * 8_000;
+/// Bytes of the head of a text that is sent from the page.
+const HEAD_BYTES: usize = 1_024;
+/// Bytes of such a text at most.
+const REPLY_BYTES: usize = 4_096;
+/// Bytes of `sip:`.
+const SCHEME: usize = 4;
+/// An upload of which nothing is heard any more gives way to another after so long.
+const UPLOAD_MS: u64 = 60_000;
+
+/// Connections.
+impl Server {
+    /// A listener of the page took a connection.
+    pub(super) fn page_opened(&mut self, now: Instant, stream: Stream, from: SocketAddr) {
+        let network = &mut self.core.stack.network;
+        let Some(state) = network.stream(stream).filter(|state| state.user == StreamUser::Web) else { return };
+        let is_secure = state.transport == Transport::Tls;
+        if !self.web.opened(now, stream, from, is_secure) {
+            network.close(stream);
+            self.core.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+        }
+        self.await_page(stream);
+    }
+
+    /// A connection is gone.
+    pub(super) fn page_closed(&mut self, now: Instant, stream: Stream) {
+        self.web.closed(now, &mut self.core, stream);
+    }
+
+    /// What a page has waited for is there.
+    pub(super) fn page_loaded(&mut self, stream: Stream, outcome: Result<&[u8], StoreError>) {
+        self.web.loaded(stream, outcome.map_err(|_| Unavailable));
+        self.core.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+    }
+
+    /// The next of a connection: what came in is read, and a piece of the answer goes out.
+    pub(super) fn produce_page(
+        &mut self,
+        now: Instant,
+        index: usize,
+        has_credit: bool,
+        buffer: &mut [u8],
+    ) -> Produced<Output> {
+        let Some(stream) = self.core.stack.network.stream_at(index) else { return Produced::Nothing };
+        let task = Task::Stream(index).id();
+        let waiting = self.inbound.waiting(stream);
+        if !waiting.is_empty() {
+            let taken = self.web.received(now, &mut self.core, stream, waiting);
+            self.inbound.consume(stream, taken);
+        }
+        let core = &mut self.core;
+        // A piece is made when the one before is on its way.
+        if !core.stack.network.transmit_window(stream, &core.stack.store).is_empty() {
+            self.await_page(stream);
+            return Produced::Nothing;
+        }
+        if !core.can_store(has_credit) && core.has_disk() {
+            return Produced::Blocked;
+        }
+        let step = self.web.produce(now, &mut self.core, stream, &mut buffer[..PIECE_BYTES]);
+        let core = &mut self.core;
+        let output = match step {
+            Step::Bytes(len) => {
+                core.stack.queue(now, stream, &buffer[..len]);
+                core.stack.schedule.wake(task);
+                None
+            }
+            Step::Load { key } if core.has_disk() => {
+                let ticket = core.tickets.issue(Waiter::Page(stream));
+                Some(Output::Load { ticket, key })
+            }
+            Step::Read { key, offset, len } if core.has_disk() => {
+                let ticket = core.tickets.issue(Waiter::Page(stream));
+                Some(Output::Read { ticket, key, offset, len })
+            }
+            Step::Load { .. } | Step::Read { .. } => {
+                self.web.loaded(stream, Err(Unavailable));
+                self.core.stack.schedule.wake(task);
+                None
+            }
+            Step::Close => {
+                core.stack.network.close(stream);
+                core.stack.schedule.wake(task);
+                None
+            }
+            Step::Wait | Step::Nothing => None,
+        };
+        self.await_page(stream);
+        output.map_or(Produced::Nothing, Produced::Output)
+    }
+
+    /// Sets when the page has waited long enough for somebody.
+    fn await_page(&mut self, stream: Stream) {
+        let deadline = self.web.deadline(stream);
+        let stack = &mut self.core.stack;
+        stack.network.set_patience(stream, deadline);
+        stack.reschedule_stream(usize::from(stream.index));
+    }
+
+    /// The next record of who is logged in.
+    pub(super) fn produce_sessions(&mut self, has_credit: bool, buffer: &mut [u8]) -> Produced<Output> {
+        let _ = (has_credit, buffer);
+        Produced::Nothing
+    }
+
+    /// A step of replacing or removing a person's greeting, for who does not come by the page.
+    pub fn greeting(&mut self, now: Instant, person: usize, step: GreetingStep<'_>) -> Progress {
+        self.core.greeting(now, person, step)
+    }
+}
+
+/// A greeting on its way to the disk, one at a time.
+pub(super) struct Upload {
+    /// Whose; a seal, 0 for none.
+    person: u32,
+    id: u64,
+    step: UploadStep,
+    bytes: u32,
+    piece: [u8; GREETING_PIECE_BYTES],
+    heard_at: Instant,
+    /// A greeting that nobody has any more: its record, 0 for none.
+    forgotten: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum UploadStep {
+    None,
+    /// Its record is to be begun.
+    Begin,
+    /// So many bytes are to be appended.
+    Append(usize),
+    /// It is to be closed.
+    Close,
+    /// The disk is asked.
+    Asked,
+    /// The end is asked for.
+    Closing,
+    /// More may come.
+    Idle,
+    Done,
+    Failed,
+}
+
+impl Upload {
+    pub const fn new() -> Self {
+        Self {
+            person: 0,
+            id: 0,
+            step: UploadStep::None,
+            bytes: 0,
+            piece: [0; GREETING_PIECE_BYTES],
+            heard_at: Instant::ZERO,
+            forgotten: 0,
+        }
+    }
+
+    /// Whether there is something for the disk.
+    pub fn has_work(&self) -> bool {
+        self.forgotten != 0 || matches!(self.step, UploadStep::Begin | UploadStep::Append(_) | UploadStep::Close)
+    }
+
+    /// The disk has gone: what was on its way is lost.
+    pub fn fail(&mut self) {
+        if self.step != UploadStep::None {
+            self.step = UploadStep::Failed;
+        }
+        self.forgotten = 0;
+    }
+}
+
+impl Core {
+    /// The next request to the storage about a greeting.
+    pub(super) fn produce_upload(&mut self, buffer: &mut [u8]) -> Option<Output> {
+        let upload = &mut self.upload;
+        if upload.forgotten != 0 {
+            let key = greeting_key(core::mem::take(&mut upload.forgotten));
+            let ticket = self.tickets.issue(Waiter::Journal);
+            return Some(Output::Forget { ticket, key });
+        }
+        let key = greeting_key(upload.id);
+        let kept = KeptGreeting { person: upload.person };
+        let step = upload.step;
+        let blob = match step {
+            UploadStep::Append(len) => {
+                upload.step = UploadStep::Asked;
+                buffer[..len].copy_from_slice(&upload.piece[..len]);
+                let ticket = self.tickets.issue(Waiter::Upload);
+                return Some(Output::Append { ticket, key, len });
+            }
+            UploadStep::Begin => BlobStep::Open,
+            UploadStep::Close => BlobStep::Close,
+            _ => return None,
+        };
+        upload.step = if step == UploadStep::Close { UploadStep::Closing } else { UploadStep::Asked };
+        let len = postcard::to_slice(&kept, buffer).map_or(0, |bytes| bytes.len());
+        let ticket = self.tickets.issue(Waiter::Upload);
+        Some(Output::Store { ticket, key, owner: kept.person, len, blob })
+    }
+
+    /// A step of an upload is done.
+    pub(super) fn upload_stored(&mut self, outcome: Result<(), StoreError>) {
+        let upload = &mut self.upload;
+        upload.step = match (upload.step, outcome) {
+            (UploadStep::Asked, Ok(())) => UploadStep::Idle,
+            (UploadStep::Closing, Ok(())) => {
+                let greeting = Greeting { person: upload.person, id: upload.id, bytes: upload.bytes };
+                let old = self.machines.set_greeting(greeting);
+                upload.forgotten = old.map_or(0, |old| old.id);
+                UploadStep::Done
+            }
+            (UploadStep::Asked | UploadStep::Closing, Err(error)) => {
+                log::warn!("a greeting could not be written: {error:?}");
+                upload.forgotten = upload.id;
+                UploadStep::Failed
+            }
+            // It was given up meanwhile.
+            (step, _) => step,
+        };
+        self.inbox_changed();
+        for index in 0..STREAMS {
+            if self.stack.network.is_web(index) {
+                self.stack.schedule.wake(Task::Stream(index).id());
+            }
+        }
+    }
+
+    /// Takes a greeting back from its record.
+    pub(super) fn restore_greeting(&mut self, id: u64, bytes: &[u8], blob_bytes: u32) {
+        let Ok(KeptGreeting { person }) = postcard::from_bytes(bytes) else {
+            return log::warn!("a greeting in the spool can't be read and is left out");
+        };
+        // One whose upload was cut off is none.
+        let is_whole = blob_bytes > 0 && self.person_of_seal(person).is_some() && self.upload.id != id;
+        if is_whole {
+            let _ = self.machines.set_greeting(Greeting { person, id, bytes: blob_bytes });
+        }
+    }
+
+    /// Sends a text as if a device of hers had: the front door is asked, devices ring, and what nobody takes is kept. Whether
+    /// it is on its way.
+    pub(super) fn send_as(&mut self, now: Instant, person: usize, to: &[u8], text: &[u8]) -> bool {
+        let Some(from) = word::address(&self.people, person) else { return false };
+        let Some((port, address)) = self.stack.network.open_ports().map(|(port, state)| (port, state.address)).next()
+        else {
+            return false;
+        };
+        let mut room = [0; HEAD_BYTES + REPLY_BYTES];
+        let mut out = Writer::new(&mut room);
+        let (branch, tag) = (self.stack.random.number(), self.stack.random.number());
+        for part in [&b"MESSAGE sip:"[..], to, b" SIP/2.0\r\nVia: SIP/2.0/UDP "] {
+            out.put(part);
+        }
+        out.socket_address(address);
+        out.text(";branch=z9hG4bK");
+        out.hex(branch, 16);
+        out.text("\r\nMax-Forwards: 70\r\nFrom: <");
+        out.text(&from);
+        out.text(">;tag=");
+        out.hex(tag, 16);
+        out.text("\r\nTo: <sip:");
+        out.put(to);
+        out.text(">\r\nCall-ID: ");
+        out.hex(branch.rotate_left(32) ^ tag, 16);
+        out.text("\r\nCSeq: 1 MESSAGE\r\nContent-Type: ");
+        out.text(word::PLAIN);
+        out.text("\r\nContent-Length: ");
+        out.number(text.len() as u64);
+        out.text("\r\n\r\n");
+        out.put(text);
+        let Ok(len) = out.finish() else { return false };
+        let Ok(message) = Message::parse(&room[..len]) else { return false };
+        let (Some(essentials), Some(keys), None) = (message.essentials(), self.stack.keys(&message), message.fault())
+        else {
+            return false;
+        };
+        let Ok(Uri::Sip(mut uri)) = essentials.to.parsed_uri() else { return false };
+        let (mut retarget, address_of_buddy);
+        retarget = Retarget::None;
+        if matches!(self.place_of(&uri), Place::Nobody) {
+            let buddy = uri.user.and_then(|user| self.people.buddy(person, user));
+            let Some(buddy) = buddy else { return false };
+            address_of_buddy = self.people.buddy_uri::<URI_BYTES>(buddy);
+            let Some(Ok(Uri::Sip(address))) = address_of_buddy.as_ref().map(|it| Uri::parse(it.as_bytes())) else {
+                return false;
+            };
+            (uri, retarget) = (address, Retarget::Buddy(buddy as u16));
+        }
+        let place = self.place_of(&uri);
+        if matches!(place, Place::Server | Place::Nobody | Place::Unreachable(_)) {
+            return false;
+        }
+        // Nobody waits for the answer on any way: it stays within the house.
+        let flow = Flow::Datagram { port, remote: NOWHERE };
+        let (method, routes) = (Method::Message, Routes::default());
+        let incoming = Incoming { message: &message, essentials, method, flow, from: address, keys, routes };
+        let asker = Asker { assurance: Assurance::Digest, person: Some(person), address: &from.as_bytes()[SCHEME..] };
+        let routing = branch::routing_hash(&self.stack.random, &message);
+        self.admit_and_send(now, incoming, place, asker, (routing, retarget));
+        self.silence(&incoming)
+    }
+
+    /// Keeps the answers of a request of the house's own within the house. Whether it is on its way.
+    fn silence(&mut self, incoming: &Incoming<'_, '_>) -> bool {
+        let Some(server) = self.stack.find_server(incoming.keys.transaction) else { return false };
+        self.stack.mute(server);
+        self.stack.server(server).is_some_and(|tx| !tx.is_finished())
+    }
+}
+
+const fn greeting_key(id: u64) -> Key {
+    Key { kind: Kind::Greeting, id }
+}
+
+impl House for Core {
+    fn model(&self) -> &Model {
+        &self.people.model
+    }
+
+    fn time(&self) -> Option<UnixTime> {
+        Some(UnixTime(self.unix_time(self.now).into())).filter(|time| time.0 != 0)
+    }
+
+    fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
+    fn random(&mut self) -> u64 {
+        self.stack.random.number()
+    }
+
+    fn check_password(&self, person: &[u8], password: &[u8]) -> Option<usize> {
+        let model = &self.people.model;
+        let found = model.person(person);
+        // Who is not known costs the same time.
+        let id =
+            found.and_then(|person| model.people.get(person)).map_or(&b"nobody"[..], |person| person.id.as_bytes());
+        let given = Secret::from_password(id, model.main.domain.as_bytes(), password);
+        let kept = found.and_then(|person| model.people.get(person)).map_or(&Secret::NONE, |person| &person.secret);
+        let is_right = match (&kept.sha256, &kept.md5, &given.sha256, &given.md5) {
+            (Some(kept), _, Some(given), _) => same_secret(kept, given),
+            (None, Some(kept), _, Some(given)) => same_secret(kept, given),
+            _ => false,
+        };
+        found.filter(|_| is_right)
+    }
+
+    fn set_state(&mut self, now: Instant, letter: LetterHandle, state: State) -> bool {
+        let is_there = self.inbox.get(letter).is_some();
+        self.inbox.set_state(now, letter, state);
+        self.inbox_changed();
+        is_there
+    }
+
+    fn reply(&mut self, now: Instant, person: usize, to: &[u8], text: &[u8]) -> bool {
+        self.send_as(now, person, to, text)
+    }
+
+    fn settings(&self, person: usize) -> Settings<'_> {
+        let effective = self.settings.get(&self.people.model, person);
+        let greeting = self.machines.greeting(self.people.seal(&self.stack.random, person));
+        let presence = "";
+        Settings {
+            busy_text: effective.busy,
+            greeting: greeting.map(|greeting| (greeting_key(greeting.id), greeting.bytes)),
+            presence,
+            missed: if effective.missed == Missed::Keep {
+                crate::web::Missed::Keep
+            } else {
+                crate::web::Missed::Deliver
+            },
+        }
+    }
+
+    fn set_busy_text(&mut self, _: Instant, person: usize, text: &str) -> bool {
+        let is_set = self.settings.set_busy(&self.people.model, person, text).is_ok();
+        self.stack.schedule.wake(Task::Journal.id());
+        is_set
+    }
+
+    fn set_presence(&mut self, now: Instant, person: usize, words: &str) -> bool {
+        let mut room = [0; WORD_BYTES];
+        self.command(now, person, words, &mut Writer::new(&mut room));
+        true
+    }
+
+    fn set_missed(&mut self, _: Instant, person: usize, missed: crate::web::Missed) -> bool {
+        let missed = if missed == crate::web::Missed::Keep { Missed::Keep } else { Missed::Deliver };
+        self.settings.set_missed(&self.people.model, person, missed);
+        self.stack.schedule.wake(Task::Journal.id());
+        true
+    }
+
+    fn greeting(&mut self, now: Instant, person: usize, step: GreetingStep<'_>) -> Progress {
+        let seal = self.people.seal(&self.stack.random, person);
+        if !self.has_disk() {
+            return Progress::Failed("there is no disk");
+        }
+        self.inbox_changed();
+        let is_own = self.upload.person == seal;
+        let is_idle = self.upload.step == UploadStep::None || now.since(self.upload.heard_at) > UPLOAD_MS;
+        match step {
+            GreetingStep::Remove => {
+                if self.upload.forgotten != 0 {
+                    return Progress::Wait;
+                }
+                if let Some(greeting) = self.machines.remove_greeting(seal) {
+                    self.upload.forgotten = greeting.id;
+                }
+                return Progress::Done;
+            }
+            GreetingStep::Begin if !is_idle && !is_own => return Progress::Failed("another greeting is being stored"),
+            GreetingStep::Begin => {
+                if self.upload.forgotten != 0 {
+                    return Progress::Wait;
+                }
+                if !matches!(self.upload.step, UploadStep::None | UploadStep::Done) {
+                    self.upload.forgotten = self.upload.id;
+                }
+                (self.upload.person, self.upload.id) = (seal, self.stack.random.number() | 1);
+                (self.upload.step, self.upload.bytes, self.upload.heard_at) = (UploadStep::Begin, 0, now);
+                return Progress::Done;
+            }
+            _ if !is_own => return Progress::Failed("it gave way to another"),
+            _ => {}
+        }
+        self.upload.heard_at = now;
+        let upload = &mut self.upload;
+        match (step, upload.step) {
+            (GreetingStep::Abort, _) => {
+                upload.forgotten = upload.id;
+                (upload.person, upload.step) = (0, UploadStep::None);
+                Progress::Done
+            }
+            (_, UploadStep::Failed) => Progress::Failed("the disk could not take it"),
+            (GreetingStep::Data(bytes), UploadStep::Idle) => {
+                let Some(room) = upload.piece.get_mut(..bytes.len()) else {
+                    return Progress::Failed("too much at once");
+                };
+                room.copy_from_slice(bytes);
+                upload.bytes += bytes.len() as u32;
+                if upload.bytes > GREETING_BYTES {
+                    return Progress::Failed("it is too long");
+                }
+                upload.step = UploadStep::Append(bytes.len());
+                Progress::Done
+            }
+            (GreetingStep::Commit, UploadStep::Idle) => {
+                upload.step = UploadStep::Close;
+                Progress::Wait
+            }
+            (GreetingStep::Commit, UploadStep::Done) => {
+                (upload.person, upload.step) = (0, UploadStep::None);
+                Progress::Done
+            }
+            _ => Progress::Wait,
+        }
+    }
+}
