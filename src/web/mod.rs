@@ -255,6 +255,9 @@ fn write_base(model: &Model, out: &mut Writer<'_>) -> bool {
     true
 }
 
+/// What it costs on a small router: most of it is buffers that nobody touches before somebody connects.
+const _: () = assert!(WEB_CONNECTIONS > 16 || SESSIONS > 32 || size_of::<Web>() <= 192 * 1024);
+
 impl Default for Web {
     fn default() -> Self {
         Self::new()
