@@ -299,8 +299,8 @@ impl Core {
     /// Sends a text to all devices of a person; to how many.
     fn deliver(&mut self, now: Instant, person: usize, letter: u32, text: &Delivered<'_>) -> usize {
         let clock = self.time(now);
-        let offset_s = 0;
         let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
+        let zone = self.people.model.main.timezone;
         let (_, mut around) = self.split_presence();
         let Some(to) = word::address(around.people, person) else { return 0 };
         let mut from: String<FROM_BYTES> = String::new();
@@ -319,7 +319,7 @@ impl Core {
                 &b"message/cpim"[..]
             } else {
                 if text.is_plain() {
-                    phrases::time_prefix(language, text.at, clock, offset_s, &mut out);
+                    phrases::time_prefix(language, text.at, clock, &zone, &mut out);
                 }
                 out.put(text.body);
                 if text.content_type.is_empty() { b"text/plain" } else { text.content_type }
