@@ -191,10 +191,13 @@ impl Core {
         };
         self.inbox.settled(letter);
         self.inbox_changed();
-        self.answer_for_her(now, first, letter);
+        let reply = self.reply_for(now, first);
         while let Some(handle) = self.proxy.find(waits) {
             let (proxy, mut around) = self.split();
             proxy.kept(now, &mut around, handle, letter.to_bits());
+        }
+        if let Some(reply) = reply {
+            self.send_reply(now, &reply);
         }
     }
 
