@@ -124,6 +124,9 @@ impl Proxy {
     pub fn start(&mut self, now: Instant, around: &mut Around<'_>, job: Job<'_, '_>) -> Result<(), Overloaded> {
         let is_invite = job.message.method() == Some(crate::wire::sip::Method::Invite);
         if self.contexts.is_full() {
+            self.make_room(around.stack);
+        }
+        if self.contexts.is_full() {
             around.stack.counters.overloaded += 1;
             return Err(Overloaded);
         }
@@ -195,7 +198,9 @@ impl Proxy {
         if let Some(binding) = binding {
             around.registrar.heard(now, Handle::from_bits(binding));
         }
-        let Some(context) = self.contexts.get_mut(handle) else {
+        // One that only waits to be noted as missed was answered, too.
+        let open = self.contexts.get_mut(handle).filter(|context| context.delegation != Delegation::Noting);
+        let Some(context) = open else {
             if !around.stack.client(client).is_some_and(|tx| tx.is_invite) {
                 return;
             }
@@ -512,6 +517,14 @@ impl Proxy {
         stack.store.release(request);
     }
 
+    /// A missed call that the disk has no time for gives way to a request that somebody waits for.
+    fn make_room(&mut self, stack: &mut Stack) {
+        if let Some(handle) = self.find(|context| context.delegation == Delegation::Noting) {
+            log::warn!("a missed call is not noted: the disk is slow");
+            self.remove(stack, handle);
+        }
+    }
+
     /// Forgets a context.
     pub fn remove(&mut self, stack: &mut Stack, handle: ContextHandle) {
         let Some(context) = self.contexts.remove(handle) else { return };
@@ -548,7 +561,8 @@ impl Proxy {
 
     /// Nobody takes it either: what rings goes on ringing, else the caller is answered.
     pub fn undelegated(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle) {
-        if let Some(context) = self.contexts.get_mut(handle) {
+        // What was answered meanwhile, and only waits to be noted, stays as it is.
+        if let Some(context) = self.contexts.get_mut(handle).filter(|context| context.delegation.is_under_way()) {
             context.delegation = if context.is_invite { Delegation::Missed } else { Delegation::None };
             self.advance(now, around, handle);
         }
@@ -556,7 +570,7 @@ impl Proxy {
 
     /// Refuses what nobody takes with a status that says why.
     pub fn refuse(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle, fault: Fault) {
-        let Some(context) = self.contexts.get_mut(handle) else { return };
+        let Some(context) = self.contexts.get_mut(handle).filter(|it| it.delegation.is_under_way()) else { return };
         if !context.is_answered
             && let Some(bytes) = refusal(around.stack, context, fault)
         {
