@@ -1,7 +1,43 @@
 //! One branch of a request (RFC 3261 §16.6): the way it takes, the edits that make it of what came, and the client transaction
 //! that sends it.
 
-use core::net::SocketAddr;
+use super::context::{Context, Progress, Retarget, Size, Target, To};
+use super::forward::{self, Border, Forward, Own};
+use super::veil::{Crossing, Veil};
+use super::{Around, ContextHandle, refusal};
+use crate::base::limits::EDIT_BYTES;
+use crate::base::net::{Flow, Transport};
+use crate::base::table::Handle;
+use crate::base::time::Instant;
+use crate::home::binding::{Binding, Text};
+use crate::home::policy::Kind;
+use crate::home::registrar::Registrar;
+use crate::sip::branch::{Branch, Kind as BranchKind};
+use crate::sip::mask;
+use crate::sip::stack::{ClientHandle, Stack};
+use crate::sip::token::{Side, Token};
+use crate::sip::transaction::T64_MS;
+use crate::sip::transaction::client::ClientTransaction;
+use crate::sip::transport::{port_of, transport_of};
+use crate::wire::sip::edit::Edits;
+use crate::wire::sip::{Fault, Message, Uri};
+
+/// A device that has not taken a message after so long counts as not there.
+const MESSAGE_MS: u64 = 8_000;
+/// Any other request that is not an INVITE.
+const REQUEST_MS: u64 = 20_000;
+/// A server of another domain that has said nothing after so long is given up where there is another to try. RFC 3263 §4.3
+/// would wait for the whole transaction, which is longer than anybody waits.
+const FAILOVER_MS: u64 = 6_000;
+/// A larger request goes on a stream where there can be one (§18.1.1).
+const DATAGRAM_BYTES: usize = 1_300;
+/// What forwarding adds to a request at most, without its Record-Route and Route: Via, Max-Breadth, Max-Forwards.
+const GROWTH_BYTES: usize = 160;
+/// What Record-Route adds, both sides.
+const RECORD_BYTES: usize = 200;
+
+/// Bytes of a buddy's address as a URI.
+const RETARGET_BYTES: usize = 160;
 
 /// Sends one branch with its breadth, or marks its target as failed.
 pub(super) fn start_branch(

@@ -6,6 +6,7 @@
 //! Large requests go on a stream where there can be one (§18.1.1). Leaves out: recursion on 3xx, which the caller gets.
 
 mod answer;
+mod branch;
 pub mod context;
 pub mod forward;
 pub mod veil;
@@ -13,52 +14,31 @@ pub mod veil;
 use heapless::Vec;
 
 use crate::base::limits::{BRANCHES, CONTEXTS, EDIT_BYTES};
-use crate::base::net::{Flow, Transport};
+use crate::base::net::Flow;
 use crate::base::store::Bytes;
 use crate::base::table::{Handle, Table};
 use crate::base::text::Name;
 use crate::base::time::Instant;
-use crate::home::binding::{Binding, Text};
 use crate::home::people::People;
 use crate::home::policy::{self, Assurance, Kind, Missed, Stage};
 use crate::home::registrar::Registrar;
-use crate::sip::branch::{Branch, Kind as BranchKind};
 use crate::sip::mask::{self, Use};
 use crate::sip::resolver::{Candidates, LookupHandle};
 use crate::sip::stack::{ClientHandle, Keys, Stack, Task, tag_of};
-use crate::sip::token::{Side, Token};
-use crate::sip::transaction::T64_MS;
-use crate::sip::transaction::client::ClientTransaction;
-use crate::sip::transport::{port_of, transport_of};
-use crate::wire::sip::edit::Edits;
-use crate::wire::sip::{Fault, Message, Name as Field, Uri};
-use context::{Context, Delegation, Passage, Progress, Retarget, Size, Target, To, rank};
-use forward::{Border, Forward, Own};
-use veil::{Crossing, Veil};
+use crate::wire::sip::{Fault, Message, Name as Field};
+pub use branch::flow_of;
+use context::{Context, Delegation, Passage, Progress, Size, Target, To, rank};
+use veil::Crossing;
 
 /// A context's handle.
 pub type ContextHandle = Handle<Context>;
 
 /// A request that is not an INVITE is answered after so long at the latest.
 const ANSWER_MS: u64 = 25_000;
-/// A device that has not taken a message after so long counts as not there.
-const MESSAGE_MS: u64 = 8_000;
-/// Any other request that is not an INVITE.
-const REQUEST_MS: u64 = 20_000;
-/// A server of another domain that has said nothing after so long is given up where there is another to try. RFC 3263 §4.3
-/// would wait for the whole transaction, which is longer than anybody waits.
-const FAILOVER_MS: u64 = 6_000;
 /// A group of devices rings for so long when there is another to try.
 const GROUP_RING_MS: u64 = 20_000;
 /// Breadth of a request that says none (RFC 5393 §5.3.3).
 pub const MAX_BREADTH: u32 = 60;
-
-/// A larger request goes on a stream where there can be one (§18.1.1).
-const DATAGRAM_BYTES: usize = 1_300;
-/// What forwarding adds to a request at most, without its Record-Route and Route: Via, Max-Breadth, Max-Forwards.
-const GROWTH_BYTES: usize = 160;
-/// What Record-Route adds, both sides.
-const RECORD_BYTES: usize = 200;
 
 /// The disk takes longer than any sender waits.
 const SLOW_DISK: Fault = Fault { status: 480, reason: "Not Kept: the Disk Is Slow" };
@@ -106,9 +86,6 @@ pub struct Job<'a, 'b> {
     /// What becomes of it when no device takes it.
     pub delegation: Delegation,
 }
-
-/// Bytes of a buddy's address as a URI.
-const RETARGET_BYTES: usize = 160;
 
 /// Why a request can't be started on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -454,7 +431,7 @@ impl Proxy {
             }
             let breadth = context.passage.breadth / group.len() as u32;
             for index in group {
-                start_branch(now, around, handle, context, request, (index, breadth), &mut self.edit_text);
+                branch::start_branch(now, around, handle, context, request, (index, breadth), &mut self.edit_text);
             }
             if context.is_invite {
                 context.deadline = match context.delegation {
