@@ -200,6 +200,8 @@ const _: () = {
     );
     assert!(STRANGER_LETTERS < LETTERS && STRANGER_SENDERS < SENDERS, "strangers never take all");
     assert!(LETTERS_PER_SENDER <= LETTERS && LETTERS_PER_STRANGER <= STRANGER_LETTERS);
+    assert!(WEB_CONNECTIONS_PER_SOURCE <= WEB_CONNECTIONS && WEB_CONNECTIONS < 65_535);
+    assert!(SESSIONS >= 1 && SESSIONS < 65_535 && FAILED_LOGINS >= 1);
     assert!(LIST_ENTRIES <= 64, "what of a list is to be told is one 64-bit set");
     assert!(SPOOL_RECORDS >= 1 && SPOOL_RECORDS < 32_768, "the index counts in 16 bits and has two cells for each");
     assert!(SPOOL_OWNERS >= 1 && SPOOL_OWNERS < 32_768);

@@ -1,5 +1,6 @@
 //! Floor 0: limits, time, tables, timers, message store, text and random numbers. Knows no protocol.
 
+pub mod calendar;
 pub mod changed;
 pub mod limits;
 pub mod net;
@@ -10,3 +11,4 @@ pub mod store;
 pub mod table;
 pub mod text;
 pub mod time;
+pub mod zone;

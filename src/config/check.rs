@@ -273,6 +273,7 @@ impl Check<'_> {
             Key::Web => self.web(line, value),
             Key::Url => self.url(value),
             Key::RtpPorts => self.rtp_ports(value),
+            Key::Timezone => self.timezone(value),
             Key::DisplayName => bounded(value).map(|name| self.section.display = name),
             Key::Password | Key::Ha1 => self.secret(key, value),
             Key::Language => self.language(value),

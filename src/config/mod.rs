@@ -25,6 +25,7 @@
 //! | list `web` | where the web page is served: `ADDRESS:PORT` or `http:ADDRESS:PORT`, over TLS `https:ADDRESS:PORT`; up to 4, IPv6 in brackets, and no socket that `listen` asks for. One may be written as an option | none: no page |
 //! | `url` | what links to the page begin with: `http://HOST` or `http://HOST:PORT`, `https` likewise, without a path | follows from the first `web` |
 //! | `rtp_ports` | `FIRST-LAST`: UDP ports for voice, 16 or more from 1024 on, the first even | `16384-16483` |
+//! | `timezone` | what clocks show, as a rule of POSIX: `CET-1CEST,M3.5.0,M10.5.0/3` | the machine's: `TZ` or `/etc/TZ`, else UTC |
 //!
 //! Every path begins at the root. `spool`, `cert`, `key`, `ca` and `resolv_file` have at most 200 bytes, `socket`, `state`
 //! and `run_dir` 104.

@@ -13,6 +13,7 @@ use crate::base::limits::{
     ADDRESS_BYTES, ADDRESSES_PER_BUDDY, BUDDIES, BUSY_BYTES, DEVICES, EXTERNALS, LISTENERS, PATH_BYTES, PEERS, PEOPLE,
     PINS, RULES, SOCKET_PATH_BYTES, UNLIMITED, URL_BYTES, WEB_LISTENERS, WHO_PER_RULE, WORDS,
 };
+use crate::base::zone::Zone;
 use crate::config::check;
 use crate::config::fault::Fault;
 
@@ -189,6 +190,9 @@ pub struct Main {
     pub url: Url,
     /// The first and the last UDP port for media (RTP, RTCP); the first is even, and there are at least 16.
     pub rtp_ports: (u16, u16),
+    /// What clocks in the home show. Where the file does not say so, it is unknown until the edge puts that of the machine
+    /// here.
+    pub timezone: Zone,
 }
 
 impl Main {
@@ -216,6 +220,7 @@ impl Main {
             web: Vec::new(),
             url: String::new(),
             rtp_ports: (0, 0),
+            timezone: Zone::UNKNOWN,
         }
     }
 }

@@ -4,11 +4,12 @@
 //! A language is one [`Catalogue`], so that a phrase that is missing does not compile. Left out: languages with more forms
 //! than one and many.
 
+use crate::base::calendar::{DAY_S, civil};
 use crate::base::text::Writer;
 use crate::base::time::UnixTime;
+use crate::base::zone::Zone;
 use crate::config::model::Language;
 use crate::home::word::WORD_BYTES;
-use crate::wire::sip::date::civil;
 
 /// What one sender left, as the summary says it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +29,14 @@ pub fn busy_reply(language: Language, name: &str, out: &mut Writer<'_>) {
     let (before, after) = catalogue(language).away;
     out.text(before);
     out.text(name);
+    out.text(after);
+}
+
+/// Tells somebody that what was written to this address on the page did not arrive.
+pub fn undelivered(language: Language, to: &[u8], out: &mut Writer<'_>) {
+    let (before, after) = catalogue(language).undelivered;
+    out.text(before);
+    out.put(to);
     out.text(after);
 }
 
@@ -71,14 +80,14 @@ pub fn summary<'a>(
 }
 
 /// Writes when a text came before it: `[21:04] `, `[yesterday 21:04] `, `[3 May 21:04] `, and with the year when that is
-/// another. `at` is in seconds since 1970, 0 when the clock was not sure: `[earlier] `. `offset_s` is how far local time is
-/// ahead of UTC now; what came before summer time began or ended is an hour off.
-pub fn time_prefix(language: Language, at: u32, now: Option<UnixTime>, offset_s: i32, out: &mut Writer<'_>) {
+/// another. `at` is in seconds since 1970, 0 when the clock was not sure: `[earlier] `. Times are those
+/// that clocks in `zone` showed and show.
+pub fn time_prefix(language: Language, at: u32, now: Option<UnixTime>, zone: &Zone, out: &mut Writer<'_>) {
     let words = catalogue(language);
     out.text("[");
     match at {
         0 => out.text(words.earlier),
-        _ => put_time(words, local(u64::from(at), offset_s), now.map(|now| local(now.0, offset_s)), out),
+        _ => put_time(words, zone.local(UnixTime(at.into())).0, now.map(|now| zone.local(now).0), out),
     }
     out.text("] ");
 }
@@ -102,16 +111,12 @@ fn put_time(words: &Catalogue, at_s: u64, now_s: Option<u64>, out: &mut Writer<'
     }
 }
 
-fn local(at_s: u64, offset_s: i32) -> u64 {
-    at_s.saturating_add_signed(i64::from(offset_s))
-}
-
-const DAY_S: u64 = 86_400;
-
 /// The words of one language.
 struct Catalogue {
     /// Before and after the name of who is away.
     away: (&'static str, &'static str),
+    /// Before and after the address of who did not get a text.
+    undelivered: (&'static str, &'static str),
     /// One text, and many: what stands after the number.
     text: [&'static str; 2],
     voice: [&'static str; 2],
@@ -181,6 +186,7 @@ const fn catalogue(language: Language) -> &'static Catalogue {
 
 const ENGLISH: Catalogue = Catalogue {
     away: ("", " is away; your message is kept."),
+    undelivered: ("Your message to ", " could not be delivered."),
     text: [" missed IM", " missed IMs"],
     voice: [" voice message", " voice messages"],
     call: [" missed call", " missed calls"],
@@ -196,6 +202,7 @@ const ENGLISH: Catalogue = Catalogue {
 
 const SWEDISH: Catalogue = Catalogue {
     away: ("", " är inte här; ditt meddelande är sparat."),
+    undelivered: ("Ditt meddelande till ", " kunde inte levereras."),
     text: [" missat meddelande", " missade meddelanden"],
     voice: [" röstmeddelande", " röstmeddelanden"],
     call: [" missat samtal", " missade samtal"],
@@ -211,6 +218,7 @@ const SWEDISH: Catalogue = Catalogue {
 
 const CHINESE: Catalogue = Catalogue {
     away: ("", " 现在不在，您的消息已保存。"),
+    undelivered: ("您发给 ", " 的消息未能送达。"),
     text: ["条未读消息", "条未读消息"],
     voice: ["条语音留言", "条语音留言"],
     call: ["个未接来电", "个未接来电"],
@@ -361,8 +369,9 @@ mod tests {
     fn times() {
         // 2026-05-04 10:00 UTC.
         const NOW: u64 = 1_777_888_800;
-        let prefix = |language, at: u64, now: Option<u64>, offset_s| {
-            said(|out| time_prefix(language, at as u32, now.map(UnixTime), offset_s, out))
+        let prefix = |language, at: u64, now: Option<u64>, rule: &str| {
+            let zone = Zone::parse(rule.as_bytes()).unwrap();
+            said(|out| time_prefix(language, at as u32, now.map(UnixTime), &zone, out))
         };
         for (at, english, swedish, chinese) in [
             (NOW - 3_600, "[09:00] ", "[09:00] ", "[09:00] "),
@@ -372,12 +381,16 @@ mod tests {
             (NOW + 86_400, "[5 May 10:00] ", "[5 maj 10:00] ", "[5月5日 10:00] "),
             (0, "[earlier] ", "[tidigare] ", "[此前] "),
         ] {
-            let all = Language::TAGS.map(|(_, language)| prefix(language, at, Some(NOW), 0));
+            let all = Language::TAGS.map(|(_, language)| prefix(language, at, Some(NOW), "UTC0"));
             assert_eq!(all, [english, swedish, chinese]);
         }
-        assert_eq!(prefix(Language::En, NOW, None, 0), "[4 May 2026 10:00] ");
-        assert_eq!(prefix(Language::En, NOW - 11 * 3_600, Some(NOW), 7_200), "[01:00] ");
-        assert_eq!(prefix(Language::En, NOW - 3_600, Some(NOW), -36_000), "[yesterday 23:00] ");
-        assert_eq!(prefix(Language::En, 60, Some(60), -3_600), "[00:00] ", "not before 1970");
+        assert_eq!(prefix(Language::En, NOW, None, "UTC0"), "[4 May 2026 10:00] ");
+        assert_eq!(prefix(Language::En, NOW - 11 * 3_600, Some(NOW), "EET-2"), "[01:00] ");
+        assert_eq!(prefix(Language::En, NOW - 3_600, Some(NOW), "HST10"), "[yesterday 23:00] ");
+        assert_eq!(prefix(Language::En, 60, Some(60), "<-01>1"), "[00:00] ", "not before 1970");
+        // On both sides of 2026-03-29 01:00 UTC.
+        let rule = "CET-1CEST,M3.5.0,M10.5.0/3";
+        assert_eq!(prefix(Language::En, 1_774_744_200, Some(1_774_747_800), rule), "[01:30] ");
+        assert_eq!(prefix(Language::En, 1_774_747_800, Some(1_774_747_800), rule), "[03:30] ");
     }
 }

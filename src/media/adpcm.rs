@@ -66,6 +66,7 @@ const STEPS: [u16; 89] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::tone;
 
     #[test]
     fn first_codes() {
@@ -80,7 +81,7 @@ mod tests {
         let (mut encoder, mut decoder) = (State::new(), State::new());
         let (mut noise, mut signal) = (0i64, 0i64);
         for at in 0..8000u32 {
-            let tone = super::super::tone::sample(super::super::tone::REFUSAL, at).unwrap();
+            let tone = tone::sample(tone::REFUSAL, at).unwrap();
             let code = encoder.encode(tone);
             assert!(code < 16);
             let back = decoder.decode(code);

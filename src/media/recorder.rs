@@ -240,9 +240,9 @@ const TOC: u8 = 0x08;
 
 #[cfg(test)]
 mod tests {
-    use super::super::g711::Law;
-    use super::super::ogg::{PRE_SKIP, Page};
     use super::*;
+    use crate::media::g711::Law;
+    use crate::media::ogg::{PRE_SKIP, Page};
     use std::vec::Vec;
 
     fn chunk(recorder: &mut Recorder, file: &mut Vec<u8>, is_last: bool) -> usize {

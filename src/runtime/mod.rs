@@ -31,3 +31,4 @@ pub mod tls;
 mod tls;
 mod turnstile;
 mod udp;
+pub mod zone;

@@ -1,5 +1,6 @@
 //! The configuration file: read at start and on SIGHUP, and printed fault by fault.
 
+use super::zone;
 use crate::config::model::{LogLevel, Model};
 use core::fmt;
 use log::LevelFilter;
@@ -20,7 +21,8 @@ pub enum Refusal {
     Faulty(usize),
 }
 
-/// Reads the file into `model`, which is usable when there is no error. `report` gets each fault as text.
+/// Reads the file into `model`, which is usable when there is no error; where the file names no time zone, it is the
+/// machine's. `report` gets each fault as text.
 ///
 /// # Errors
 /// See [`Refusal`].
@@ -33,7 +35,12 @@ pub fn read(path: &Path, model: &mut Model, report: &mut dyn FnMut(fmt::Argument
     }
     *model = Model::new();
     match model.read(&text, &mut |fault| report(format_args!("{fault}"))) {
-        0 => Ok(()),
+        0 => {
+            if !model.main.timezone.is_known() {
+                model.main.timezone = zone::of_machine();
+            }
+            Ok(())
+        }
         faults => Err(Refusal::Faulty(faults)),
     }
 }

@@ -6,18 +6,22 @@
 //! that is sent again, by whatever way, is the same.
 
 use super::Core;
+use super::chat::text_of;
 use super::contract::{BlobStep, Output, StoreError};
 use super::machine;
 use super::tickets::Waiter;
 use crate::base::random::Purpose;
+use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::home::inbox::{Category, Full, LetterHandle, What};
 use crate::home::machine::Caller;
+use crate::home::phrases;
 use crate::home::policy::{
     self, Asker, Assurance, Decision, Delegation as Possible, Event, Kind, Snapshot, Stage, Target as Goal,
 };
 use crate::home::proxy::ContextHandle;
 use crate::home::proxy::context::{Context, Delegation};
+use crate::home::word::{self, WORD_BYTES};
 use crate::sip::stack::{Produced, Task};
 use crate::spool::{Key, Kind as Record};
 use crate::wire::sip::{Essentials, Fault, Message, Name, Uri};
@@ -40,6 +44,10 @@ impl Core {
             Delegation::Keeping(..) | Delegation::Noting if !self.can_store(has_credit) => Produced::Blocked,
             Delegation::Keeping(letter, false) => self.store_text(now, handle, LetterHandle::from_bits(letter), buffer),
             Delegation::Noting => self.note_call(now, handle, buffer),
+            Delegation::Undelivered => {
+                self.tell_undelivered(now, handle);
+                Produced::Nothing
+            }
             _ => Produced::Nothing,
         }
     }
@@ -191,10 +199,13 @@ impl Core {
         };
         self.inbox.settled(letter);
         self.inbox_changed();
-        self.answer_for_her(now, first, letter);
+        let reply = self.reply_for(now, first);
         while let Some(handle) = self.proxy.find(waits) {
             let (proxy, mut around) = self.split();
             proxy.kept(now, &mut around, handle, letter.to_bits());
+        }
+        if let Some(reply) = reply {
+            self.send_reply(now, &reply);
         }
     }
 
@@ -203,6 +214,26 @@ impl Core {
         log::info!("a device took a text late: it is not kept");
         self.inbox.remove(letter);
         self.inbox_changed();
+    }
+
+    /// Tells a person that what she wrote on the page did not arrive.
+    fn tell_undelivered(&mut self, now: Instant, handle: ContextHandle) {
+        let mut room = [0; WORD_BYTES];
+        let mut out = Writer::new(&mut room);
+        let person = self.proxy.get(handle).and_then(|context| {
+            let person = self.caller(context)?;
+            let message = Message::parse(self.stack.store.get(&context.request)).ok()?;
+            let to = message.essentials()?.to.parsed_uri().ok()?;
+            let language = self.people.model.people.get(person)?.language;
+            phrases::undelivered(language, policy::address_of(to.sip()?), &mut out);
+            Some(person)
+        });
+        let Self { proxy, stack, .. } = self;
+        proxy.remove(stack, handle);
+        if let Some(person) = person {
+            let (_, mut around) = self.split_presence();
+            word::tell(now, &mut around, person, None, text_of(&out));
+        }
     }
 
     /// The name of a text.

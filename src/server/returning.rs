@@ -10,6 +10,7 @@ use super::delegation::from_address;
 use super::tickets::Waiter;
 use super::{Core, Server};
 use crate::base::limits::{PEOPLE, SENDERS};
+use crate::base::net::Flow;
 use crate::base::random::Purpose;
 use crate::base::text::Writer;
 use crate::base::time::{Instant, UnixTime, earliest};
@@ -298,8 +299,8 @@ impl Core {
     /// Sends a text to all devices of a person; to how many.
     fn deliver(&mut self, now: Instant, person: usize, letter: u32, text: &Delivered<'_>) -> usize {
         let clock = self.time(now);
-        let offset_s = 0;
         let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
+        let zone = self.people.model.main.timezone;
         let (_, mut around) = self.split_presence();
         let Some(to) = word::address(around.people, person) else { return 0 };
         let mut from: String<FROM_BYTES> = String::new();
@@ -318,7 +319,7 @@ impl Core {
                 &b"message/cpim"[..]
             } else {
                 if text.is_plain() {
-                    phrases::time_prefix(language, text.at, clock, offset_s, &mut out);
+                    phrases::time_prefix(language, text.at, clock, &zone, &mut out);
                 }
                 out.put(text.body);
                 if text.content_type.is_empty() { b"text/plain" } else { text.content_type }
@@ -353,42 +354,27 @@ impl Core {
 
 /// The answer in her name.
 impl Core {
-    /// Tells who has sent a text that it is kept: once in an absence, never a program, and only on the way that it came.
-    pub(super) fn answer_for_her(&mut self, now: Instant, context: ContextHandle, letter: LetterHandle) {
-        let Some(context) = self.proxy.get(context) else { return };
-        let (server, assurance) = (context.server, context.assurance);
-        let (callee, caller) = (context.passage.callee, context.passage.caller);
-        let request = self.stack.store.share(&context.request);
-        if let Some(person) = self.person_of_seal(callee) {
-            let caller = self.person_of_seal(caller).filter(|_| assurance == Assurance::Digest);
-            if caller != Some(person)
-                && let Some(flow) = self.stack.server(server).map(|tx| tx.flow)
-            {
-                let _ = letter;
-                let mut from: Vec<u8, FROM_BYTES> = Vec::new();
-                let mut who = self.stack.random.hash(Purpose::Table);
-                let message = Message::parse(self.stack.store.get(&request)).ok();
-                let is_for_people = message.is_some_and(|message| {
-                    let Some(essentials) = message.essentials() else { return false };
-                    who.put_lower(from_address(essentials));
-                    from.extend_from_slice(essentials.from.uri).is_ok() && !is_automatic(&message)
-                });
-                if is_for_people && self.absences.replied(now, person, who.finish()) {
-                    self.send_reply(now, person, caller, flow, &from);
-                }
-            }
+    /// Whether who has sent a text is to be told that it is kept, and by whom: once in an absence, never a program.
+    pub(super) fn reply_for(&mut self, now: Instant, context: ContextHandle) -> Option<Reply> {
+        let context = self.proxy.get(context)?;
+        let person = self.person_of_seal(context.passage.callee)?;
+        let caller = self.person_of_seal(context.passage.caller).filter(|_| context.assurance == Assurance::Digest);
+        let flow = self.stack.server(context.server).map(|tx| tx.flow)?;
+        let message = Message::parse(self.stack.store.get(&context.request)).ok()?;
+        let essentials = message.essentials()?;
+        if caller == Some(person) || is_automatic(&message) {
+            return None;
         }
-        self.stack.store.release(request);
+        let asker = Vec::from_slice(essentials.from.uri).ok()?;
+        let mut who = self.stack.random.hash(Purpose::Table);
+        who.put_lower(from_address(essentials));
+        let who = who.finish();
+        self.absences.replied(now, person, who).then_some(Reply { person, caller, flow, asker })
     }
 
-    fn send_reply(
-        &mut self,
-        now: Instant,
-        person: usize,
-        caller: Option<usize>,
-        flow: crate::base::net::Flow,
-        asker: &[u8],
-    ) {
+    /// Says in a person's name that what was sent to her is kept, only on the way that it came.
+    pub(super) fn send_reply(&mut self, now: Instant, reply: &Reply) {
+        let Reply { person, caller, flow, ref asker } = *reply;
         let mut room = [0; WORD_BYTES];
         let mut out = Writer::new(&mut room);
         let model = &self.people.model;
@@ -416,6 +402,16 @@ impl Core {
             }
         }
     }
+}
+
+/// An answer in somebody's name.
+pub(super) struct Reply {
+    person: usize,
+    /// Who is answered, when it is somebody of the home.
+    caller: Option<usize>,
+    flow: Flow,
+    /// The address that is answered, a URI.
+    asker: Vec<u8, FROM_BYTES>,
 }
 
 /// A text as it is delivered.

@@ -271,11 +271,10 @@ impl Connection {
             Phase::Head(_) | Phase::Form(..) => Step::Nothing,
             // The house may have room by now.
             Phase::Upload(body) => {
-                if body.left > 0 {
-                    Step::Nothing
-                } else {
-                    Step::Wait
-                }
+                let is_complete = body.left == 0;
+                let upload = tools.upload().and_then(|at| tools.uploads.get_mut(at));
+                let is_stuck = upload.is_some_and(|upload| upload.is_stuck(now, tools.desk.house));
+                if is_complete || is_stuck { Step::Wait } else { Step::Nothing }
             }
             Phase::Respond(response) => {
                 let step = response.produce(&*tools.desk.house, &tools.buffer[..], out);

@@ -85,7 +85,8 @@ pub enum Step {
         /// How many bytes at most.
         len: u32,
     },
-    /// Something was asked for and has not come yet.
+    /// What was asked for has not come yet, or the house said [`Progress::Wait`]: to be asked again after
+    /// [`Web::loaded`], or when the house can go on.
     Wait,
     /// Nothing is to be sent: the connection is read on.
     Nothing,
@@ -253,6 +254,9 @@ fn write_base(model: &Model, out: &mut Writer<'_>) -> bool {
     }
     true
 }
+
+/// What it costs on a small router: most of it is buffers that nobody touches before somebody connects.
+const _: () = assert!(WEB_CONNECTIONS > 16 || SESSIONS > 32 || size_of::<Web>() <= 192 * 1024);
 
 impl Default for Web {
     fn default() -> Self {

@@ -91,6 +91,7 @@ impl Sessions {
         person: u16,
         scope: Scope,
     ) -> Token {
+        self.sweep(now, time);
         if self.table.is_full() {
             let order = |session: &Session| (!matches!(session.scope, Scope::Link(..)), session.ends_at);
             let first = self.table.iter().min_by_key(|(_, session)| order(session)).map(|(handle, _)| handle);

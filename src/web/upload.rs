@@ -89,6 +89,11 @@ impl Upload {
         bytes.len() - if is_waiting { rest.len() } else { 0 }
     }
 
+    /// Whether nothing more can be taken before the house has taken what there is.
+    pub fn is_stuck(&mut self, now: Instant, house: &mut dyn House) -> bool {
+        self.fault.is_none() && self.len > GREETING_PIECE_BYTES / 2 && !self.flush(now, house) && self.fault.is_none()
+    }
+
     fn take(&mut self, input: &mut &[u8]) {
         let Self { parts, field, token, wav, piece, len, stage, fault, viewer, .. } = self;
         while let Some(event) = parts.next(input) {

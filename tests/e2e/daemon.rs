@@ -45,6 +45,8 @@ pub enum Person<'a> {
     Modern(&'a str),
     /// With an MD5 hash only: baresip 1.0 and SIPp 3.6 give up at a challenge for any other algorithm.
     Md5(&'a str),
+    /// The same, with options of the section, each a line.
+    With(&'a str, &'a str),
 }
 
 /// One line of `pcsctl devices --json`.
@@ -277,10 +279,11 @@ fn configure(directory: &Path, listen: &[std::string::String], people: &[Person<
     for person in people {
         let _ = match person {
             Person::Modern(name) => writeln!(text, "\nconfig person '{name}'\n\toption password '{PASSWORD}'"),
-            Person::Md5(name) => {
+            Person::Md5(name) | Person::With(name, _) => {
+                let options = if let Person::With(_, options) = person { options } else { "" };
                 let hash = Md5::digest(format!("{name}:{DOMAIN}:{PASSWORD}"));
                 let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect::<std::string::String>();
-                writeln!(text, "\nconfig person '{name}'\n\toption ha1 '{hash}'")
+                writeln!(text, "\nconfig person '{name}'\n\toption ha1 '{hash}'\n{options}")
             }
         };
     }

@@ -28,20 +28,25 @@
 //! skipped with a line, or fails if `E2E_STRICT` is set. Left out: IPv6 between domains; disks that are unplugged.
 
 mod baresip;
+mod browser;
 mod calls;
 mod certificates;
+mod chromium;
 mod client;
 mod daemon;
 mod dns;
 mod harness;
+mod inbox;
 mod kamailio;
 mod linphone;
 mod lists;
+mod machine;
 mod messages;
 mod nat;
 mod network;
 mod noise;
 mod outside;
+mod page;
 mod presence;
 mod registration;
 mod restart;

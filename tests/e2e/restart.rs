@@ -349,7 +349,7 @@ fn fields() -> String {
 }
 
 /// Makes a directory a spool, as an administrator does.
-fn new_spool(place: &Place, name: &str) -> PathBuf {
+pub fn new_spool(place: &Place, name: &str) -> PathBuf {
     let directory = place.directory(name);
     let output = spool("init", &directory);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -362,7 +362,7 @@ fn spool(word: &str, directory: &Path) -> Output {
     command.args(["spool", word]).arg(directory).output().expect("pcsd runs")
 }
 
-fn spool_option(directory: &Path) -> String {
+pub fn spool_option(directory: &Path) -> String {
     format!("\toption spool '{}'\n", directory.display())
 }
 

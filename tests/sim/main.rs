@@ -6,6 +6,7 @@
 
 mod calls;
 mod conns;
+mod delegation;
 mod dialogs;
 mod digest;
 #[path = "../spool/disk.rs"]
@@ -14,9 +15,11 @@ mod disk;
 mod full;
 mod hiding;
 mod host;
+mod kept;
 mod ledger;
 mod lists;
 mod load;
+mod machine;
 mod message;
 mod messages;
 mod moving;
@@ -32,6 +35,7 @@ mod random;
 mod recordings;
 mod registration;
 mod restart;
+mod returning;
 mod routing;
 mod rtc;
 mod script;

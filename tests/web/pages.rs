@@ -56,6 +56,7 @@ fn a_whole_page_is_small() {
         let again = world.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\r\n"));
         assert_eq!((again.status, again.body.len()), (304, 0));
     }
+    println!("the machine: {} bytes", size_of::<pcsd::web::Web>());
     println!("a page with ten letters and all files: {total} bytes");
     assert!(total <= 40 * 1024, "{total}");
 }

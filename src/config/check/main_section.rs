@@ -3,6 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::base::limits::{BINDINGS_PER_PERSON, EXTERNALS, LISTENERS, WEB_LISTENERS};
+use crate::base::zone::Zone;
 use crate::config::check::section::{Key, Kind, Shape};
 use crate::config::check::{Check, MAIN, add, host, tls};
 use crate::config::fault::Problem;
@@ -31,6 +32,7 @@ pub(super) const OPTIONS: &[(&str, Shape)] = &[
     ("web", Shape::OneOrMany(Key::Web)),
     ("url", Shape::One(Key::Url)),
     ("rtp_ports", Shape::One(Key::RtpPorts)),
+    ("timezone", Shape::One(Key::Timezone)),
 ];
 
 impl Check<'_> {
@@ -98,6 +100,11 @@ impl Check<'_> {
         Ok(())
     }
 
+    pub(super) fn timezone<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
+        self.model.main.timezone = Zone::parse(value.as_bytes()).ok_or(Problem::Value { value, expected: TIMEZONE })?;
+        Ok(())
+    }
+
     pub(super) fn listen<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
         let listen = value::listen(value).ok_or(Problem::Value { value, expected: LISTEN })?;
         if listen.transport == Transport::Tls {
@@ -151,6 +158,7 @@ fn stream(web: &WebListen) -> Listen {
 const LISTEN: &str = "udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT";
 const WEB: &str = "ADDRESS:PORT, http:ADDRESS:PORT or https:ADDRESS:PORT";
 const URL: &str = "http://HOST, http://HOST:PORT, or https likewise";
+const TIMEZONE: &str = "a rule such as CET-1CEST,M3.5.0,M10.5.0/3 or <+03>-3";
 const RTP_PORTS: &str = "FIRST-LAST, 16 ports or more from 1024 to 65535, the first even";
 
 const _: () = assert!(LISTENERS >= 4, "UDP and TCP over IPv4 and IPv6 are the default");

@@ -66,6 +66,7 @@ pub(super) enum Key {
     Web,
     Url,
     RtpPorts,
+    Timezone,
     DisplayName,
     Password,
     Ha1,

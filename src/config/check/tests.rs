@@ -9,6 +9,7 @@ use super::*;
 use crate::base::limits::{
     ADDRESSES_PER_BUDDY, BUDDIES, DEVICES, EXTERNALS, LISTENERS, PEERS, PEOPLE, RULES, WEB_LISTENERS, WHO_PER_RULE,
 };
+use crate::base::time::UnixTime;
 use crate::config::model::{
     Calls, Language, Location, Messages, Missed, Network, PeerAddress, Presence, Secret, State, Takes, Transport, Who,
 };
@@ -55,6 +56,7 @@ fn defaults() {
     assert_eq!((main.cert.as_str(), main.key.as_str(), main.ca.as_str()), ("", "", ""));
     assert_eq!(main.resolv_file.as_str(), "/etc/resolv.conf");
     assert_eq!((main.web.len(), main.url.as_str(), main.rtp_ports), (0, "", (16_384, 16_483)));
+    assert!(!main.timezone.is_known());
     assert!(model.people.is_empty() && model.devices.is_empty() && model.peers.is_empty());
     assert!(model.buddies.is_empty() && model.rules.is_empty() && model.words.is_empty());
 }
@@ -67,7 +69,8 @@ fn every_option_of_main() {
          option log_level debug\n option syslog 1\n option bindings_per_person 2\n\
          option spool /mnt/usb/pcsd\n option spool_mb 65536\n option quota_mb 1\n option keep_days 0\n\
          option state /overlay/pcsd\n option run_dir /tmp/pcsd\n option resolv_file /tmp/resolv.conf\n\
-         list web 192.0.2.1:5060\n list web http:[::]:8088\n option url http://Router.lan:8088/\n option rtp_ports 20000-20099",
+         list web 192.0.2.1:5060\n list web http:[::]:8088\n option url http://Router.lan:8088/\n option rtp_ports 20000-20099\n\
+         option timezone CET-1CEST,M3.5.0,M10.5.0/3",
     );
     let main = &model.main;
     assert_eq!((main.domain.as_str(), main.listen.len()), ("home.example", 2));
@@ -82,6 +85,8 @@ fn every_option_of_main() {
     let web: Vec<_> = main.web.iter().map(|web| (web.address.to_string(), web.is_secure)).collect();
     assert_eq!(web, [("192.0.2.1:5060".into(), false), ("[::]:8088".into(), false)]);
     assert_eq!((main.url.as_str(), main.rtp_ports), ("http://router.lan:8088", (20_000, 20_099)));
+    // 2026-07-01 00:00 UTC.
+    assert_eq!(main.timezone.offset_s(UnixTime(1_782_864_000)), 7_200);
 }
 
 /// Sections in the order that needs most of what stands below.
@@ -201,6 +206,8 @@ fn faults_of_main() {
     assert_eq!(main("option url router.lan\n"), format!("'url': 'router.lan' is not {url}"));
     let ports = "FIRST-LAST, 16 ports or more from 1024 to 65535, the first even";
     assert_eq!(main("option rtp_ports 16384-16390\n"), format!("'rtp_ports': '16384-16390' is not {ports}"));
+    let zone = "a rule such as CET-1CEST,M3.5.0,M10.5.0/3 or <+03>-3";
+    assert_eq!(main("option timezone Europe/Rome\n"), format!("'timezone': 'Europe/Rome' is not {zone}"));
     assert_eq!(main("list url http://a\n"), "'url': it has one value: write 'option' instead of 'list'");
     assert_eq!(main("option domain 'b.example'\n"), "'domain': given twice");
     assert_eq!(main("option listen udp:[::]:5060\n"), "'listen': it is a list: write 'list' instead of 'option'");
@@ -755,7 +762,7 @@ fn mutations() {
     let ha1 = "0f".repeat(16);
     let seed = format!(
         "{HOME}list listen 'udp:[::]:5060'\nlist external \"a\\.b\"\nlist web '[::]:80'\n\
-         option url 'http://a.b/'\noption rtp_ports '20000-20099'\n{ALICE}option name 'A'\\''B'\n\
+         option url 'http://a.b/'\noption rtp_ports '20000-20099'\noption timezone 'CET-1CEST,M3.5.0,J300/3'\n{ALICE}option name 'A'\\''B'\n\
          option busy 'At sea'\noption answer_after '9'\noption missed deliver\n\
          config device tv\noption person alice\nlist takes text # t\noption ha1 '{ha1}'\n\
          {SMITHS}option transport 'tcp'\nconfig peer j\noption domain j.example\noption address '[::1]:5070'\n\
@@ -795,6 +802,7 @@ fn mutations() {
             assert!(model.people.iter().all(|person| person.secret != Secret::NONE));
             assert!(model.people.iter().all(|person| (5..=120).contains(&person.answer_after_s)));
             let (first, last) = model.main.rtp_ports;
+            assert!(model.main.timezone.offset_s(UnixTime(1_780_000_000)).abs() <= 26 * 3600);
             assert!(first % 2 == 0 && last - first >= 15 && !model.main.url.ends_with('/'));
             assert!(model.main.web.iter().all(|web| web.address.port() != 0));
             assert!(model.peers.iter().all(|peer| !peer.domain.is_empty() && peer.domain != model.main.domain));

@@ -70,6 +70,8 @@ pub enum Delegation {
     Missed,
     /// A call that was missed, which is to be noted.
     Noting,
+    /// A text from the page that nobody took, of which its sender is to be told.
+    Undelivered,
 }
 
 impl Delegation {

@@ -1,9 +1,9 @@
 //! Whole conversations: datagrams in, datagrams and the file out.
 
-use super::super::g711::Law;
-use super::super::ogg;
-use super::super::opus::UNITS_PER_MS;
 use super::*;
+use crate::media::g711::Law;
+use crate::media::ogg;
+use crate::media::opus::UNITS_PER_MS;
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -161,7 +161,7 @@ fn greeting_beep_recording() {
         assert_eq!(packet.timestamp, (u32::MAX - 200).wrapping_add(3000 * 8).wrapping_add(160 * i as u32));
         assert_eq!((packet.is_marked, packet.payload_type, packet.payload.len()), (i == 0, 8, 160));
     }
-    let mut state = super::super::adpcm::State::new();
+    let mut state = crate::media::adpcm::State::new();
     let expected: Vec<u8> =
         ADPCM.iter().flat_map(|byte| [*byte, byte >> 4]).map(|code| Law::A.encode(state.decode(code))).collect();
     assert_eq!(rtp[..20].iter().flat_map(|(_, packet)| packet.payload).copied().collect::<Vec<u8>>(), expected);
@@ -573,6 +573,6 @@ fn any_bytes() {
             script.extend((0..len).map(|_| random() as u8));
         }
         (0..2).for_each(|_| script.push(0));
-        super::super::fuzz::fuzz_session(&script);
+        crate::media::fuzz::fuzz_session(&script);
     }
 }

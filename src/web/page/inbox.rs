@@ -658,7 +658,7 @@ fn reply(around: &Around<'_>, sender: Option<&Sender>, letter: &Letter, out: &mu
 /// Characters of an answer.
 const REPLY_CHARACTERS: u64 = 1000;
 
-/// When something came: how long ago, or the date; for programs the exact moment.
+/// When something came: how long ago, or what clocks in the home showed; for programs the exact moment.
 fn moment(around: &Around<'_>, at: u32, out: &mut Writer<'_>) {
     let words = around.words;
     if at == 0 {
@@ -677,12 +677,13 @@ fn moment(around: &Around<'_>, at: u32, out: &mut Writer<'_>) {
         _ => {
             let mut room = [0; 32];
             let mut text = Writer::new(&mut room);
-            date::write_internet(time, &mut text);
+            let zone = &around.house.model().main.timezone;
+            date::write_internet(zone.local(time), &mut text);
             // `2010-11-13T23:29:00Z` without the seconds.
             out.put(text.written().get(..10).unwrap_or_default());
             out.text(" ");
             out.put(text.written().get(11..16).unwrap_or_default());
-            out.text(" UTC");
+            out.text(if zone.is_known() { "" } else { " UTC" });
         }
     }
     out.text("</time>");

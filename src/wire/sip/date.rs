@@ -5,6 +5,7 @@
 //! is wrong be ignored. Of RFC 3339, fractions of a second are skipped.
 
 use super::lex;
+use crate::base::calendar::{DAY_S, civil, days_of_month, days_since_1970};
 use crate::base::text::Writer;
 use crate::base::time::UnixTime;
 
@@ -27,12 +28,12 @@ pub fn parse(value: &[u8]) -> Option<UnixTime> {
     if !(1970..=9999).contains(&year) || day < 1 || day > days_of_month(year, month) {
         return None;
     }
-    Some(UnixTime(days_since_1970(year, month, day) * DAY + time))
+    Some(UnixTime(days_since_1970(year, month, day) * DAY_S + time))
 }
 
 /// Writes a moment as a SIP-date.
 pub fn write(time: UnixTime, out: &mut Writer<'_>) {
-    let (days, seconds) = (time.0 / DAY, time.0 % DAY);
+    let (days, seconds) = (time.0 / DAY_S, time.0 % DAY_S);
     let (year, month, day) = civil(days);
     // 1970-01-01 was a Thursday.
     out.text(WEEKDAYS[((days + 4) % 7) as usize]);
@@ -51,7 +52,7 @@ pub fn write(time: UnixTime, out: &mut Writer<'_>) {
 
 /// Writes a moment as documents have it: `2010-11-13T23:29:00Z` (RFC 3339 §5.6).
 pub fn write_internet(time: UnixTime, out: &mut Writer<'_>) {
-    let (days, seconds) = (time.0 / DAY, time.0 % DAY);
+    let (days, seconds) = (time.0 / DAY_S, time.0 % DAY_S);
     let (year, month, day) = civil(days);
     out.number(year);
     let parts = [month, day, seconds / 3600, seconds / 60 % 60, seconds % 60];
@@ -73,7 +74,7 @@ pub fn parse_internet(value: &[u8]) -> Option<UnixTime> {
     }
     let rest = rest.strip_prefix(b"T").or(rest.strip_prefix(b"t")).or(rest.strip_prefix(b" "))?;
     let (time, rest) = rest.split_at_checked(8)?;
-    let local = days_since_1970(year, month, day) * DAY + seconds_of_day(time)?;
+    let local = days_since_1970(year, month, day) * DAY_S + seconds_of_day(time)?;
     let zone = match rest.strip_prefix(b".") {
         Some(fraction) => {
             let zone = fraction.iter().position(|byte| !byte.is_ascii_digit()).filter(|digits| *digits > 0)?;
@@ -95,7 +96,7 @@ pub fn parse_internet(value: &[u8]) -> Option<UnixTime> {
         _ => None,
     };
     // What is read can be written again: a year has four digits.
-    time.filter(|time| *time < days_since_1970(10_000, 1, 1) * DAY).map(UnixTime)
+    time.filter(|time| *time < days_since_1970(10_000, 1, 1) * DAY_S).map(UnixTime)
 }
 
 fn seconds_of_day(text: &[u8]) -> Option<u64> {
@@ -121,52 +122,6 @@ fn two_digits(value: u64, out: &mut Writer<'_>) {
     out.put(&[b'0' + (value / 10 % 10) as u8, b'0' + (value % 10) as u8]);
 }
 
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn days_of_month(year: u64, month: u64) -> u64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days of the years before `year`, counted from year 1.
-fn days_before_year(year: u64) -> u64 {
-    let past = year - 1;
-    past * 365 + past / 4 - past / 100 + past / 400
-}
-
-fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
-    days_before_year(year) - days_before_year(1970)
-        + (1..month).map(|month| days_of_month(year, month)).sum::<u64>()
-        + day
-        - 1
-}
-
-/// Year, month (from 1) and day of the month of the day that is `days` after 1970-01-01.
-pub fn civil(days: u64) -> (u64, u64, u64) {
-    let absolute = days.saturating_add(days_before_year(1970));
-    // 400 years have 146,097 days, so this is at most one year late; the next line takes that back.
-    let mut year = (u128::from(absolute) * 400 / 146_097) as u64 + 1;
-    if days_before_year(year) > absolute {
-        year -= 1;
-    } else if days_before_year(year + 1) <= absolute {
-        year += 1;
-    }
-    let mut rest = absolute - days_before_year(year);
-    let mut month = 1;
-    while rest >= days_of_month(year, month) {
-        rest -= days_of_month(year, month);
-        month += 1;
-    }
-    (year, month, rest + 1)
-}
-
-const DAY: u64 = 86_400;
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -238,7 +193,7 @@ mod tests {
     #[test]
     fn every_day_round_trips() {
         for day in 0..200_000 {
-            let time = day * DAY + day % DAY;
+            let time = day * DAY_S + day % DAY_S;
             assert_eq!(parse(&written(time)), Some(UnixTime(time)));
         }
         assert!(!written(u64::MAX).is_empty());
