@@ -110,14 +110,14 @@ class Phone:
     def register(self, expires):
         return self.ask("REGISTER", f"sip:{self.domain}", self.aor, [f"Expires: {expires}"])[0]
 
-    def ask(self, method, uri, to, more=()):
+    def ask(self, method, uri, to, more=(), body=""):
         """One request, and the same with credentials if it is challenged: status and text of the final response."""
         status, response, answer = 0, "", []
         for _ in range(2):
             self.cseq += 1
             lines = [f"From: <{self.aor}>;tag={self.tag}", f"To: {to if '<' in to else f'<{to}>'}",
                      f"Call-ID: {self.call_id}", f"CSeq: {self.cseq} {method}", f"Contact: <{self.contact}>"]
-            status, response = self.exchange(method, uri, lines + list(more) + answer)
+            status, response = self.exchange(method, uri, lines + list(more) + answer, body)
             if status not in (401, 407):
                 break
             answer = [self.credentials(method, uri, status, response)]
@@ -133,10 +133,10 @@ class Phone:
         return (f'{name}: Digest username="{self.user}", realm="{challenge["realm"]}", nonce="{challenge["nonce"]}", '
                 f'uri="{uri}", response="{digest}", algorithm={algorithm}, qop=auth, nc=00000001, cnonce="{cnonce}"')
 
-    def exchange(self, method, uri, lines):
+    def exchange(self, method, uri, lines, body=""):
         branch = "z9hG4bK" + secrets.token_hex(8)
         lines = [f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/UDP {self.local};branch={branch};rport",
-                 "Max-Forwards: 70", *lines, "Content-Length: 0", "", ""]
+                 "Max-Forwards: 70", *lines, f"Content-Length: {len(body.encode())}", "", body]
         end, interval, repeat_at = time.monotonic() + 32, 0.5, 0.0
         while (now := time.monotonic()) < end:
             if now >= repeat_at:
