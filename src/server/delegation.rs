@@ -37,8 +37,12 @@ impl Core {
                 self.ask_again(now, handle, stage);
                 Produced::Nothing
             }
-            Delegation::Keeping(..) | Delegation::Noting if !self.can_store(has_credit) => Produced::Blocked,
-            Delegation::Keeping(letter, false) => self.store_text(now, handle, LetterHandle::from_bits(letter), buffer),
+            Delegation::Keep if !self.has_disk() => {
+                self.nobody_takes_because(now, handle, store_fault(StoreError::NoDisk));
+                Produced::Nothing
+            }
+            Delegation::Keep | Delegation::Noting if !self.can_store(has_credit) => Produced::Blocked,
+            Delegation::Keep => self.keep(now, handle, buffer),
             Delegation::Noting => self.note_call(now, handle, buffer),
             _ => Produced::Nothing,
         }
@@ -63,7 +67,10 @@ impl Core {
             kept: possible,
         };
         match policy::decide(&Event { asker, kind, target: Goal::Person, stage }, &snapshot) {
-            Decision::Keep => self.keep(now, handle, person),
+            Decision::Keep => {
+                self.proxy.delegate(handle, Delegation::Keep);
+                self.stack.schedule.wake(Task::Context(handle.index()).id());
+            }
             Decision::Answer => self.answer_by_machine(now, handle, person),
             Decision::Refuse(status, reason) if context.best.is_none() && context.pending().next().is_none() => {
                 self.nobody_takes_because(now, handle, Fault { status, reason });
@@ -108,72 +115,62 @@ impl Core {
 
 /// Texts.
 impl Core {
-    /// Keeps a text for a person.
-    fn keep(&mut self, now: Instant, handle: ContextHandle, person: usize) {
-        let at = self.unix_time(now);
-        let Some(context) = self.proxy.get(handle) else { return };
-        let is_stranger = context.assurance == Assurance::Claimed;
-        let seal = context.passage.callee;
-        let Ok(message) = Message::parse(self.stack.store.get(&context.request)) else { return };
-        let Some(essentials) = message.essentials() else { return };
-        let id = self.letter_id(seal, essentials);
-        if let Some(letter) = self.inbox.find(id) {
-            // It was sent again: by another way while it is being written, or because the first answer was lost.
-            if self.inbox.get(letter).is_some_and(|letter| letter.is_settled()) {
-                let (proxy, mut around) = self.split();
-                return proxy.kept(now, &mut around, handle, letter.to_bits());
+    /// Hands a text to the disk. Only now it has a place in the inbox: who gave up before has taken none.
+    fn keep(&mut self, now: Instant, handle: ContextHandle, buffer: &mut [u8]) -> Produced<Output> {
+        match self.write_text(now, handle, buffer) {
+            Ok(output) => return Produced::Output(output),
+            Err(Unwritten::Known(letter)) => {
+                // It was sent again: by another way while it is being written, or because the first answer was lost.
+                if self.inbox.get(letter).is_some_and(|letter| letter.is_settled()) {
+                    let (proxy, mut around) = self.split();
+                    proxy.kept(now, &mut around, handle, letter.to_bits());
+                } else {
+                    self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits()));
+                }
             }
-            return self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits(), true));
+            Err(Unwritten::Refused(fault)) => self.nobody_takes_because(now, handle, fault),
+        }
+        Produced::Nothing
+    }
+
+    fn write_text(&mut self, now: Instant, handle: ContextHandle, buffer: &mut [u8]) -> Result<Output, Unwritten> {
+        let at = self.unix_time(now);
+        let context = self.proxy.get(handle).ok_or(GONE)?;
+        let (is_stranger, owner) = (context.assurance == Assurance::Claimed, context.passage.callee);
+        let person = self.callee(context).ok_or(GONE)?;
+        let message = Message::parse(self.stack.store.get(&context.request)).map_err(|_| GONE)?;
+        let essentials = message.essentials().ok_or(GONE)?;
+        let id = self.letter_id(owner, essentials);
+        if let Some(letter) = self.inbox.find(id) {
+            return Err(Unwritten::Known(letter));
         }
         let mut name = [0; NAME_BYTES];
         let name = display_name(essentials, &mut name);
         let sender = (from_address(essentials), name);
-        match self.inbox.admit(person as u16, sender, is_stranger, Category::Text, id, at) {
-            Ok(letter) => {
-                self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits(), false));
-                self.stack.schedule.wake(Task::Context(handle.index()).id());
-            }
-            Err(full) => {
-                log::warn!("a text for {} is refused: {full:?}", self.people.model.people[person].id);
-                self.nobody_takes_because(now, handle, full_fault(full));
-            }
-        }
-    }
-
-    /// Hands a text to the disk.
-    fn store_text(
-        &mut self,
-        now: Instant,
-        handle: ContextHandle,
-        letter: LetterHandle,
-        buffer: &mut [u8],
-    ) -> Produced<Output> {
-        let Some(context) = self.proxy.get(handle) else { return Produced::Nothing };
-        let owner = context.passage.callee;
-        let written = Message::parse(self.stack.store.get(&context.request)).ok().and_then(|message| {
-            let field = |name| message.field(name).map_or(&b""[..], |field| field.value);
-            let (content_type, encoding) = (field(Name::ContentType), field(Name::ContentEncoding));
-            let what = What::Text { content_type, encoding, body: message.body() };
-            let id = self.inbox.get(letter)?.id;
-            let len = self.inbox.keep(letter, owner, what)?.write(buffer)?;
-            Some((id, len, message.body().len()))
-        });
-        let Some((id, len, size)) = written else {
+        let admitted = self.inbox.admit(person as u16, sender, is_stranger, Category::Text, id, at);
+        let letter = admitted.map_err(|full| {
+            log::warn!("a text for {} is refused: {full:?}", self.people.model.people[person].id);
+            Unwritten::Refused(full_fault(full))
+        })?;
+        let field = |name| message.field(name).map_or(&b""[..], |field| field.value);
+        let (content_type, encoding) = (field(Name::ContentType), field(Name::ContentEncoding));
+        let (body, size) = (message.body(), message.body().len() as u32);
+        let what = What::Text { content_type, encoding, body };
+        let Some(len) = self.inbox.keep(letter, owner, what).and_then(|kept| kept.write(buffer)) else {
             self.inbox.withdraw(letter);
-            self.nobody_takes_because(now, handle, Fault { status: 413, reason: "Too Large to Be Kept" });
-            return Produced::Nothing;
+            return Err(Unwritten::Refused(store_fault(StoreError::TooLarge)));
         };
-        self.inbox.measure(letter, size as u32, 0);
-        self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits(), true));
+        self.inbox.measure(letter, size, 0);
+        self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits()));
         let ticket = self.tickets.issue(Waiter::Text(letter.to_bits()));
         let key = Key { kind: Record::Text, id };
-        Produced::Output(Output::Store { ticket, key, owner, len, blob: BlobStep::None })
+        Ok(Output::Store { ticket, key, owner, len, blob: BlobStep::None })
     }
 
     /// A text is on the disk, or will not be: its sender is told.
     pub(super) fn text_stored(&mut self, now: Instant, letter: LetterHandle, outcome: Result<(), StoreError>) {
         let waits = |context: &Context| {
-            matches!(context.delegation, Delegation::Keeping(bits, _) if bits == letter.to_bits())
+            matches!(context.delegation, Delegation::Keeping(bits) if bits == letter.to_bits())
                 && context.waits_for_delegate()
         };
         if let Err(error) = outcome {
@@ -273,6 +270,17 @@ impl Core {
         self.inbox_changed();
     }
 }
+
+/// Why a text is not handed to the disk.
+enum Unwritten {
+    /// It is there, or on its way.
+    Known(LetterHandle),
+    /// It can't be kept.
+    Refused(Fault),
+}
+
+/// Whom it was for is no person of the home any more.
+const GONE: Unwritten = Unwritten::Refused(Fault { status: 480, reason: "Temporarily Unavailable" });
 
 /// A call that nobody took.
 pub(super) struct Missed<'a> {
