@@ -31,7 +31,7 @@ use crate::wire::sip::{Essentials, Fault, Message, Method};
 
 use super::agent::refused;
 
-/// A recording that is shorter is none.
+/// A recording in which less than this was heard is none.
 const SHORTEST_MS: u64 = 500;
 /// Bytes of a session description of ours.
 const DESCRIPTION_BYTES: usize = 1_024;
@@ -511,7 +511,7 @@ impl Core {
             return None;
         }
         let (recorded_ms, lost_ms) = (session.recorded_ms(), session.lost_ms());
-        if recorded_ms < SHORTEST_MS {
+        if session.heard_ms() < SHORTEST_MS {
             // Nothing was said: it is forgotten, and noted as a missed call.
             machine.record = Record::Failed;
             inbox.remove(letter);
