@@ -8,9 +8,11 @@
 //! [`RecordStore`] is the loop thread's side. It never blocks: the disk is asked through [`exchange`], whose room is a
 //! credit of the core; memory is written at once. Answers come in the order of the tickets, whatever they went to.
 //!
-//! When a disk comes, its journal is told to the core, then its messages; the core then stores anew what it knows. What has reached the disk is
-//! removed from memory, record by record, so that memory holds what the disk does not. When the disk is lost, everything
-//! in flight is answered with an error before the core is told; it writes its journal to memory then.
+//! When a disk comes, its journal is told to the core, then its messages; the core then stores anew what it knows. What has
+//! reached the disk is removed from memory, so that memory holds what the disk does not: record by record, but bindings and
+//! subscriptions only when the disk has all of that kind. A start that finds one of them in memory takes all from there.
+//! When the disk is lost, everything in flight is answered with an error before the core is told; it writes its journal to
+//! memory then.
 
 pub mod exchange;
 pub mod job;
@@ -74,6 +76,8 @@ pub struct RecordStore {
     reports_done: (usize, usize),
     /// What was forgotten while there was no disk: a disk that comes may still have it.
     forgotten: Vec<Key>,
+    /// What in memory the disk has taken or forgotten, of the kinds that leave memory as a whole.
+    taken: Vec<Key>,
     /// At a start, until when the rest of what the disk holds is waited for.
     patient_until: Option<std::time::Instant>,
     /// To be told next.
@@ -145,6 +149,7 @@ impl RecordStore {
             reports: Reports::default(),
             reports_done: (0, 0),
             forgotten: Vec::new(),
+            taken: Vec::new(),
             patient_until: None,
             has_moved: false,
         }
@@ -432,8 +437,25 @@ impl RecordStore {
         let key = pending.key;
         let is_durable = outcome.is_ok() && !pending.is_load;
         if is_durable && self.memory.as_ref().is_some_and(|spool| spool.find(key).is_some()) {
-            // The disk has it, or is to have it no more: what memory says of it is out of date.
+            self.leave_memory(key);
+        }
+    }
+
+    /// The disk has a record, or is to have it no more: what memory says of it is out of date.
+    fn leave_memory(&mut self, key: Key) {
+        if !is_moved_whole(key.kind) {
             let _ = self.in_memory(|spool| spool.remove(key).map(drop));
+            return;
+        }
+        if !self.taken.contains(&key) {
+            self.taken.push(key);
+        }
+        let Some(spool) = &self.memory else { return };
+        let mut of_kind = Vec::new();
+        spool.list(&Filter { kind: Some(key.kind), ..Filter::default() }, &mut |meta| of_kind.push(meta.key));
+        if of_kind.iter().all(|key| self.taken.contains(key)) {
+            self.taken.retain(|taken| taken.kind != key.kind);
+            let _ = self.in_memory(|spool| of_kind.iter().try_for_each(|key| spool.remove(*key).map(drop)));
         }
     }
 }
@@ -481,6 +503,8 @@ impl RecordStore {
     fn move_to_memory(&mut self) {
         self.place = if self.memory.is_some() { Storage::Memory } else { Storage::Absent };
         self.has_moved = true;
+        // What memory gets now the next disk has to take.
+        self.taken.clear();
     }
 
     /// Does something in memory and makes it last.
@@ -516,6 +540,12 @@ type MemoryProblem = Problem<disk::DiskError>;
 /// Whether memory may keep it: what it holds is lost with the power.
 fn is_journal(kind: Kind) -> bool {
     !kind.is_message() && !kind.has_blob()
+}
+
+/// Whether a start takes all records of a kind from memory when one is there ([`Source::Memory`] is the newer). So none of
+/// them may leave before the disk has the last.
+fn is_moved_whole(kind: Kind) -> bool {
+    matches!(kind, Kind::Binding | Kind::Subscription)
 }
 
 /// What the core is told of a problem.

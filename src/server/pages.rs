@@ -83,9 +83,11 @@ impl Server {
         let Some(stream) = self.core.stack.network.stream_at(index) else { return Produced::Nothing };
         let task = Task::Stream(index).id();
         let waiting = self.inbound.waiting(stream);
+        let mut is_refused = false;
         if !waiting.is_empty() {
             let taken = self.web.received(now, &mut self.core, stream, waiting);
             self.inbound.consume(stream, taken);
+            is_refused = taken == 0;
         }
         let core = &mut self.core;
         // A piece is made when the one before is on its way.
@@ -119,6 +121,11 @@ impl Server {
             }
             Step::Close => {
                 core.stack.network.close(stream);
+                core.stack.schedule.wake(task);
+                None
+            }
+            Step::Nothing if is_refused => {
+                // The request before it has been answered by now.
                 core.stack.schedule.wake(task);
                 None
             }

@@ -1,7 +1,7 @@
 //! A machine with a server on it: how the server starts, ends and starts again, as the runtime has it, and what the
 //! machine tells it of its addresses, its name servers and its storage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::storage::{Job, Store};
@@ -20,6 +20,10 @@ pub struct Host {
     pub ports: BTreeMap<u8, (Transport, SocketAddr)>,
     /// Its addresses.
     pub ips: Vec<IpAddr>,
+    /// Port numbers that other programs have.
+    pub busy_ports: BTreeSet<u16>,
+    /// How long it takes to open a port for media, ms.
+    pub port_ms: u64,
     /// Sockets that can be written.
     pub credits: PortSet,
     /// What it keeps records in.
@@ -57,6 +61,8 @@ impl World {
             server: Box::new(Server::new()),
             ports: BTreeMap::new(),
             ips: locals.iter().map(|local| local.ip).collect(),
+            busy_ports: BTreeSet::new(),
+            port_ms: 0,
             credits: PortSet::ALL,
             store: Store::new(),
             identity: PeerIdentity::default(),

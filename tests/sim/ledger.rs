@@ -23,6 +23,8 @@ pub struct Ledger {
     pub eaten: BTreeSet<String>,
     /// Servers whose source limit is being tried: silence is an answer there.
     pub is_limited: bool,
+    /// Whether texts that were acknowledged are removed by their owners.
+    pub removes_texts: bool,
     /// The NOTIFYs of the servers.
     pub pace: Pace,
     /// Starts of each server that have ended.

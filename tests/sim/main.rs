@@ -4,8 +4,10 @@
 //! `Phone::check`) and that nothing is left. A failing run prints its seed: `SIM_SEED=N` runs that one again exactly,
 //! `SIM_RUNS=N` tries seeds 1 to N.
 
+mod browser;
 mod calls;
 mod conns;
+mod delegation;
 mod dialogs;
 mod digest;
 #[path = "../spool/disk.rs"]
@@ -14,9 +16,11 @@ mod disk;
 mod full;
 mod hiding;
 mod host;
+mod kept;
 mod ledger;
 mod lists;
 mod load;
+mod machine;
 mod message;
 mod messages;
 mod moving;
@@ -32,6 +36,7 @@ mod random;
 mod recordings;
 mod registration;
 mod restart;
+mod returning;
 mod routing;
 mod rtc;
 mod script;

@@ -3,9 +3,10 @@
 //!
 //! Client transactions repeat over UDP and time out, take challenges up, acknowledge; server transactions absorb
 //! repetitions and repeat their answers; dialogs keep their route set. What a phone does with a call or a message is its
-//! [`Manner`]. Leaves out what only people notice: media.
+//! [`Manner`]. What is said in calls is in `voice.rs`, for the phones that have one.
 
 mod incoming;
+pub mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -71,6 +72,10 @@ pub struct Phone {
     pub pongs: usize,
     /// Whether the same request may come by two ways (two flows of one instance).
     pub may_get_twice: bool,
+    /// Whether it is a browser: what came in.
+    pub page: Option<Vec<u8>>,
+    /// What it speaks and hears with.
+    pub voice: Option<voice::Voice>,
     /// Seconds it registers for, and when it does so next.
     pub registration: Option<(u32, u64)>,
     /// Call-ID and last CSeq of its REGISTERs.
@@ -91,6 +96,8 @@ pub struct Manner {
     pub answer: Option<(u64, u16)>,
     /// How it answers a MESSAGE; `None`: not at all.
     pub message: Option<u16>,
+    /// So many ms after it came.
+    pub message_ms: u64,
     /// How it answers a NOTIFY; `None`: not at all.
     pub notify: Option<u16>,
     /// Whether it answers a call 200 although the CANCEL was faster: the two crossed.
@@ -101,6 +108,8 @@ pub struct Manner {
     pub proves: bool,
     /// Whether it hangs up on every answer after the first, as §13.2.2.4 advises.
     pub drops_second: bool,
+    /// Whether its ACKs to 2xx are never sent.
+    pub loses_acks: bool,
 }
 
 /// Something a phone sends.
@@ -112,6 +121,8 @@ pub enum Act {
     Stream(SocketAddr, Vec<u8>),
     /// Over this stream.
     On(usize, Vec<u8>),
+    /// A datagram of its voice, from there to there.
+    Sound(SocketAddr, SocketAddr, Vec<u8>),
 }
 
 /// The way something came or goes.
@@ -192,11 +203,13 @@ impl Manner {
         rings: true,
         answer: Some((1_000, 200)),
         message: Some(200),
+        message_ms: 0,
         notify: Some(200),
         races_cancel: false,
         is_deaf: false,
         proves: true,
         drops_second: true,
+        loses_acks: false,
     };
 
     /// Answers calls so, after so many ms.
@@ -244,6 +257,8 @@ impl Phone {
             dialogs: Vec::new(),
             pongs: 0,
             may_get_twice: false,
+            page: None,
+            voice: None,
             registration: None,
             register_order: (String::new(), 0),
             served: Vec::new(),
@@ -342,6 +357,12 @@ impl Phone {
         request.body =
             b"v=0\r\no=- 1 1 IN IP4 192.0.2.99\r\ns=-\r\nc=IN IP4 192.0.2.99\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
                 .to_vec();
+        if let Some(voice) = &mut self.voice {
+            request.body = if voice.is_late { Vec::new() } else { voice.description() };
+            if voice.is_late {
+                request.remove("Content-Type");
+            }
+        }
         self.send(now, request)
     }
 
@@ -487,6 +508,7 @@ impl Phone {
     /// Lets go of everything: no more refreshing, and what rings is refused.
     pub fn retire(&mut self) {
         self.registration = None;
+        self.voice.iter_mut().for_each(voice::Voice::hush);
         let now = self.now;
         for served in &mut self.served {
             if served.answer.as_ref().and_then(Msg::status).is_none_or(|status| status < 200) && !self.manner.is_deaf {
@@ -515,12 +537,14 @@ impl Phone {
             served.repeat.map(|(at, _)| at).into_iter().chain(served.planned.map(|(at, _)| at)).chain([served.ends_at])
         });
         let registration = self.registration.map(|(_, at)| at);
-        clients.chain(served).chain(registration).filter(|at| *at != u64::MAX).min()
+        let voice = self.voice.as_ref().and_then(voice::Voice::next_at);
+        clients.chain(served).chain(registration).chain(voice).filter(|at| *at != u64::MAX).min()
     }
 
     /// Does what is due.
     pub fn tick(&mut self, now: u64) {
         self.now = now;
+        self.speak(now);
         if let Some((expires_s, at)) = self.registration
             && at <= now
         {

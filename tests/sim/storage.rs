@@ -39,6 +39,8 @@ pub struct Store {
     is_busy: bool,
     /// Whether blobs are to be made durable soon.
     is_sync_due: bool,
+    /// Bindings and subscriptions in memory that the disk has taken or forgotten.
+    taken: BTreeSet<(u8, u64)>,
     last: Option<Ticket>,
 }
 
@@ -176,6 +178,7 @@ impl Store {
             jobs: VecDeque::new(),
             is_busy: false,
             is_sync_due: false,
+            taken: BTreeSet::new(),
             last: None,
         }
     }
@@ -258,6 +261,7 @@ impl Store {
             plain.open.clear();
         }
         (self.is_busy, self.is_sync_due, self.last) = (false, false, None);
+        self.taken.clear();
     }
 
     /// The power goes.
@@ -271,6 +275,7 @@ impl Store {
     /// Another place; what was on its way to the old one. Recordings end with their disk.
     pub fn switch(&mut self, place: Storage) -> Vec<Job> {
         self.place = place;
+        self.taken.clear();
         if let Disk::Plain(plain) = &mut self.disk {
             plain.open.clear();
         }
@@ -305,6 +310,23 @@ impl Store {
                 answer
             }
             _ => Err(StoreError::NoDisk),
+        }
+    }
+
+    /// What the disk has done is out of date in memory: of bindings and of subscriptions all go when the disk has the last.
+    fn leave_memory(&mut self, job: &Job, answer: &Answer) {
+        let id = (job.key.kind.to_byte(), job.key.id);
+        if self.place != Storage::Disk || answer.is_err() || job.is_load() || !self.memory.contains_key(&id) {
+            return;
+        }
+        if !matches!(job.key.kind, Kind::Binding | Kind::Subscription) {
+            self.memory.remove(&id);
+            return;
+        }
+        self.taken.insert(id);
+        let is_same = |other: &(u8, u64)| other.0 == id.0;
+        if self.memory.keys().filter(|other| is_same(other)).all(|other| self.taken.contains(other)) {
+            self.memory.retain(|other, _| !is_same(other));
         }
     }
 
@@ -444,15 +466,11 @@ impl World {
                 // What comes while these are answered is behind them.
                 let is_next = store.jobs.front().is_some_and(|front| front.ticket == job.ticket);
                 if is_next && store.jobs.pop_front().is_some() {
+                    store.leave_memory(&job, &answer);
                     self.tell_answer(server, &job, answer);
                 }
             }
             self.check_disk(server);
-        }
-        let store = &mut self.servers[server].store;
-        if store.place == Storage::Disk && store.jobs.is_empty() {
-            // All is on the disk: what memory has grows old.
-            store.memory.clear();
         }
         self.begin_group(server);
     }

@@ -17,12 +17,12 @@ use crate::names::NameServer;
 use crate::phone::{Act, Phone};
 use crate::random::Rng;
 use crate::storage::{Job, What};
-use pcsd::base::limits::BLOB_PART_BYTES;
+use pcsd::base::limits::{BLOB_PART_BYTES, MEDIA_PORTS};
 use pcsd::base::net::{Port, PortSet, Transport};
 use pcsd::base::time::Instant;
 use pcsd::home::calls::LONGEST_MS;
 use pcsd::server::Server;
-use pcsd::server::contract::{Credits, Input, Output};
+use pcsd::server::contract::{Credits, Input, Output, PortError};
 use pcsd::spool::Kind;
 
 /// The home server's address on its LAN and towards the world.
@@ -107,6 +107,7 @@ pub(crate) enum Event {
     Group { server: usize, life: usize, jobs: usize },
     Sync { server: usize, life: usize },
     Look { server: usize, life: usize },
+    Opened { server: usize, life: usize, port: Port, address: SocketAddr },
     Bytes { conn: usize, end: usize, bytes: Vec<u8> },
     Fin { conn: usize, end: usize, is_reset: bool },
 }
@@ -233,6 +234,7 @@ impl World {
         for conn in 0..self.conns.len() {
             self.conns[conn].stalled = [false; 2];
         }
+        (0..self.servers.len()).for_each(|server| self.check_kept(server));
         self.ledger.check(|conn| self.conns[conn].is_open);
         // Longer than a call without a BYE is believed to be in progress.
         self.run(LONGEST_MS + 600_000);
@@ -328,6 +330,7 @@ impl World {
             Event::Group { server, life, jobs } => self.group_done(server, life, jobs),
             Event::Sync { server, life } => self.sync_blobs(server, life),
             Event::Look { server, life } => self.look_for_disk(server, life),
+            Event::Opened { server, life, port, address } => self.port_opened(server, life, port, address),
             Event::Bytes { conn, end, bytes } => self.received(conn, end, bytes),
             Event::Fin { conn, end, is_reset } => self.ended(conn, end, is_reset),
         }
@@ -363,6 +366,10 @@ impl World {
         if let Some(names) = self.names.iter().position(|names| names.address == to) {
             return self.ask(names, from, bytes);
         }
+        let hears = |phone: &Phone| phone.voice.as_ref().is_some_and(|voice| voice.address == to);
+        if let Some(phone) = self.phones.iter_mut().find(|phone| hears(phone) && !phone.is_off) {
+            return phone.heard(now, bytes);
+        }
         let phone = self.phones.iter().position(|phone| phone.address == to && !phone.is_off);
         match phone {
             Some(phone) => self.phones[phone].datagram(now, from, bytes),
@@ -375,6 +382,13 @@ impl World {
         let now = self.clock(server);
         self.servers[server].server.handle(now, input);
         self.drain(server);
+    }
+
+    /// A port that takes its time is open.
+    fn port_opened(&mut self, server: usize, life: usize, port: Port, address: SocketAddr) {
+        if self.servers[server].lives == life && self.servers[server].is_up {
+            self.input(server, Input::Opened(port, Ok(address)));
+        }
     }
 
     /// Does what a server wants done.
@@ -402,7 +416,17 @@ impl World {
                     let number =
                         if address.port() == 0 { 50_000 + self.random.below(10_000) as u16 } else { address.port() };
                     let address = SocketAddr::new(address.ip(), number);
-                    self.servers[server].ports.insert(port.0, (transport, address));
+                    let host = &mut self.servers[server];
+                    if host.busy_ports.contains(&number) {
+                        host.server.handle(now, Input::Opened(port, Err(PortError::InUse)));
+                        continue;
+                    }
+                    host.ports.insert(port.0, (transport, address));
+                    if usize::from(port.0) >= MEDIA_PORTS && host.port_ms > 0 {
+                        let (at, life) = (self.now + host.port_ms, host.lives);
+                        self.push(at, Event::Opened { server, life, port, address });
+                        continue;
+                    }
                     self.servers[server].server.handle(now, Input::Opened(port, Ok(address)));
                 }
                 Output::Store { ticket, key, owner, len, blob } => {
@@ -447,6 +471,7 @@ impl World {
                 self.note_bytes(&format!("{} => {to}", self.phones[phone].name), &bytes);
                 self.send_bytes(conn, self.end_of(conn, phone), &bytes);
             }
+            Act::Sound(from, to, bytes) => self.transmit(from, to, &bytes),
             Act::On(conn, bytes) => {
                 if self.conns[conn].is_open {
                     self.note_bytes(&format!("{} => #{conn}", self.phones[phone].name), &bytes);
@@ -486,7 +511,10 @@ impl World {
     }
 
     pub(crate) fn transmit(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        self.note_bytes(&format!("{from} -> {to}"), bytes);
+        // Sound is not worth a line.
+        if bytes.first().is_none_or(u8::is_ascii) {
+            self.note_bytes(&format!("{from} -> {to}"), bytes);
+        }
         let Link { loss, duplicate, delay, .. } = self.link;
         if self.cut.contains(&from.ip()) || self.cut.contains(&to.ip()) || self.random.chance(loss) {
             self.note("  (lost)".into());

@@ -596,6 +596,7 @@ fn a_disk_takes_over_from_memory_and_memory_from_a_lost_disk() {
     assert_eq!(server.store(text(1), b"hello"), Ok(()));
     assert_eq!(server.records.status().memory_records, Some(2), "kept until the disk has them");
     assert_eq!(server.store(binding(1), b"phone"), Ok(()));
+    assert_eq!(server.records.status().memory_records, Some(2), "none leaves before the last is there");
     assert_eq!(server.forget(binding(2)), Ok(()));
     assert_eq!(server.records.status().memory_records, Some(0));
 

@@ -42,6 +42,9 @@ impl Phone {
     /// Bytes came in on a stream.
     pub fn streamed(&mut self, now: u64, conn: usize, bytes: &[u8]) {
         self.now = now;
+        if let Some(page) = &mut self.page {
+            return page.extend(bytes);
+        }
         let Some(link) = self.conns.get_mut(&conn) else { return };
         link.bytes.extend(bytes);
         loop {
@@ -183,6 +186,13 @@ impl Phone {
         let branch = format!("z9hG4bK{}", self.token());
         let via = ack.get("Via").replace("branch=;", &format!("branch={branch};"));
         ack.set("Via", &via);
+        if let Some(voice) = self.voice.as_mut().filter(|voice| voice.is_late) {
+            ack.add("Content-Type", "application/sdp");
+            ack.body = voice.description();
+        }
+        if self.manner.loses_acks {
+            return;
+        }
         self.emit(self.way_for(&ack), &ack);
         self.dialogs[dialog].ack = Some(ack);
         if !is_first && self.manner.drops_second {
@@ -294,7 +304,10 @@ impl Phone {
             }
             "MESSAGE" => {
                 if let Some(status) = self.manner.message {
-                    self.reply(index, status)
+                    match self.manner.message_ms {
+                        0 => self.reply(index, status),
+                        after_ms => self.served[index].planned = Some((self.now + after_ms, status)),
+                    }
                 }
             }
             "NOTIFY" => {
