@@ -206,6 +206,12 @@ impl Core {
         self.inbox_changed();
     }
 
+    /// Whether a text for a person is kept, or is being written.
+    pub(super) fn is_kept(&self, person: usize, essentials: &Essentials<'_>) -> bool {
+        let seal = self.people.seal(&self.stack.random, person);
+        self.inbox.find(self.letter_id(seal, essentials)).is_some()
+    }
+
     /// The name of a text.
     fn letter_id(&self, person: u32, essentials: &Essentials<'_>) -> u64 {
         let mut hash = self.stack.random.hash(Purpose::Journal);
