@@ -42,7 +42,7 @@ impl Core {
             }
             Owner::Delivery => match message.and_then(Message::status) {
                 Some(100..=199) => {}
-                status => self.delivery_answered(now, bits, status.is_some_and(|status| status < 300)),
+                status => self.delivery_answered(now, bits, status),
             },
             Owner::Summary => {
                 if message.and_then(Message::status).is_some_and(|status| (200..300).contains(&status)) {

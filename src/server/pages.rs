@@ -304,8 +304,9 @@ impl Core {
         let Ok(KeptGreeting { person }) = postcard::from_bytes(bytes) else {
             return log::warn!("a greeting in the spool can't be read and is left out");
         };
-        // One whose upload was cut off is none.
-        let is_whole = blob_bytes > 0 && self.person_of_seal(person).is_some() && self.upload.id != id;
+        // One whose upload was cut off is none; the last one that was stored is whole.
+        let is_coming = self.upload.id == id && !matches!(self.upload.step, UploadStep::None | UploadStep::Done);
+        let is_whole = blob_bytes > 0 && self.person_of_seal(person).is_some() && !is_coming;
         if is_whole {
             let _ = self.machines.set_greeting(Greeting { person, id, bytes: blob_bytes });
         }
@@ -505,8 +506,11 @@ impl House for Core {
         self.upload.heard_at = now;
         let upload = &mut self.upload;
         match (step, upload.step) {
-            (GreetingStep::Abort, _) => {
-                upload.forgotten = upload.id;
+            (GreetingStep::Abort, step) => {
+                // One that was stored before its sender heard of it stays.
+                if step != UploadStep::Done {
+                    upload.forgotten = upload.id;
+                }
                 (upload.person, upload.step) = (0, UploadStep::None);
                 Progress::Done
             }

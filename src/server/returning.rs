@@ -51,7 +51,7 @@ enum Step {
     /// The next is to be read.
     Next,
     Loading,
-    /// It is on its way to so many devices, and whether one has taken it.
+    /// It is on its way to so many devices, and whether the next is worth a try: one is there, whatever it said to this.
     Sent(u8, bool),
 }
 
@@ -266,11 +266,11 @@ impl Core {
         }
         let index = self.next_delivery()?;
         let delivery = self.returning.deliveries.get(index)?;
-        let (person, handle) = (delivery.person, self.next_text(delivery)?);
+        let handle = self.next_text(delivery)?;
         let letter = *self.inbox.get(handle)?;
         let delivery = self.returning.deliveries.get_mut(index)?;
         (delivery.done, delivery.letter, delivery.step) = (letter.number, handle.to_bits(), Step::Loading);
-        let ticket = self.tickets.issue(Waiter::Delivery(person as u8));
+        let ticket = self.tickets.issue(Waiter::Delivery(handle.to_bits()));
         Some(Output::Load { ticket, key: key_of(Category::Text, letter.id) })
     }
 
@@ -312,46 +312,49 @@ impl Core {
     }
 
     /// A text was read that is to be delivered.
-    pub(super) fn delivery_loaded(&mut self, now: Instant, person: usize, outcome: Result<&[u8], StoreError>) {
+    pub(super) fn delivery_loaded(&mut self, now: Instant, letter: u32, outcome: Result<&[u8], StoreError>) {
         let kept = outcome.ok().and_then(Kept::read);
-        let index = self.returning.deliveries.iter().position(|delivery| delivery.person == person);
-        let Some(index) = index.filter(|index| self.returning.deliveries[*index].step == Step::Loading) else { return };
-        let letter = self.returning.deliveries[index].letter;
+        // By its letter: people have other numbers after a reload, and a delivery that was begun before is none any more.
+        let waits = |delivery: &Delivery| delivery.letter == letter && delivery.step == Step::Loading;
+        let Some(index) = self.returning.deliveries.iter().position(waits) else { return };
+        let person = self.returning.deliveries[index].person;
         let sent = match kept {
             Some(Kept { at, address, name, what: What::Text { content_type, encoding, body }, .. }) => {
                 let text = Delivered { at, address, name, content_type, encoding, body };
                 self.deliver(now, person, letter, &text)
             }
-            _ => 0,
+            // It can't be read: the summary says that it is there.
+            _ => None,
         };
         let Some(delivery) = self.returning.deliveries.get_mut(index) else { return };
-        delivery.step = Step::Sent(sent as u8, false);
-        if sent == 0 {
-            // No device can take it any more, or it can't be read: the summary says that it is there.
-            self.returning.deliveries[index].done = u32::MAX;
-            self.returning.deliveries[index].step = Step::Next;
+        match sent {
+            // One that can't be sent must not keep those behind it.
+            None => delivery.step = Step::Next,
+            Some(0) => (delivery.done, delivery.step) = (u32::MAX, Step::Next),
+            Some(sent) => delivery.step = Step::Sent(sent as u8, false),
         }
         self.inbox_changed();
     }
 
-    /// Sends a text to all devices of a person; to how many.
-    fn deliver(&mut self, now: Instant, person: usize, letter: u32, text: &Delivered<'_>) -> usize {
+    /// Sends a text to all devices of a person; to how many. `None`: it fits none of them, and is read on the page.
+    fn deliver(&mut self, now: Instant, person: usize, letter: u32, text: &Delivered<'_>) -> Option<usize> {
         let clock = self.time(now);
         let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
         let zone = self.people.model.main.timezone;
         let (_, mut around) = self.split_presence();
-        let Some(to) = word::address(around.people, person) else { return 0 };
+        let to = word::address(around.people, person)?;
         let mut from: String<FROM_BYTES> = String::new();
-        let Ok(address) = core::str::from_utf8(text.address) else { return 0 };
-        if write!(from, "sip:{address}").is_err() {
-            return 0;
-        }
-        let mut sent = 0;
-        for device in word::devices(&around, person, None) {
+        write!(from, "sip:{}", core::str::from_utf8(text.address).ok()?).ok()?;
+        let devices = word::devices(&around, person, None);
+        let (mut sent, mut fits) = (0, devices.is_empty());
+        for device in devices {
             let accept = around.registrar.get(device).map(|it| it.text(&around.stack.store, Text::Accept));
             let mut room = [0; DELIVERED_BYTES + WORD_BYTES];
             let mut out = Writer::new(&mut room);
             let is_wrapped = accept.is_some_and(takes_cpim) && !text.is_cpim();
+            if !is_wrapped && !text.encoding.is_empty() {
+                continue;
+            }
             let content_type = if is_wrapped {
                 text.write_cpim((from.as_bytes(), to.as_bytes()), &mut out);
                 &b"message/cpim"[..]
@@ -363,30 +366,33 @@ impl Core {
                 if text.content_type.is_empty() { b"text/plain" } else { text.content_type }
             };
             let Ok(len) = out.finish() else { continue };
+            fits = true;
             let word = Word { from: from.as_bytes(), to: to.as_bytes(), fields: "", content_type, body: &room[..len] };
             sent += usize::from(word::send(now, &mut around, device, &word, (Owner::Delivery, letter)));
         }
-        sent
+        fits.then_some(sent)
     }
 
     /// A device has answered a text that was delivered, or not.
-    pub(super) fn delivery_answered(&mut self, now: Instant, letter: u32, is_taken: bool) {
-        let waits = |delivery: &&mut Delivery| delivery.letter == letter && matches!(delivery.step, Step::Sent(..));
-        let Some(delivery) = self.returning.deliveries.iter_mut().find(waits) else { return };
-        let Step::Sent(pending, was_taken) = delivery.step else { return };
-        let is_taken = is_taken || was_taken;
-        delivery.step = Step::Sent(pending.saturating_sub(1), is_taken);
-        if is_taken && !was_taken {
+    pub(super) fn delivery_answered(&mut self, now: Instant, letter: u32, status: Option<u16>) {
+        if status.is_some_and(|status| status < 300) {
+            // Whatever became of the delivery meanwhile: she has it.
             self.inbox.set_state(now, LetterHandle::from_bits(letter), inbox::State::Old);
         }
+        self.inbox_changed();
+        let waits = |delivery: &&mut Delivery| delivery.letter == letter && matches!(delivery.step, Step::Sent(..));
+        let Some(delivery) = self.returning.deliveries.iter_mut().find(waits) else { return };
+        let Step::Sent(pending, is_worth_it) = delivery.step else { return };
+        // What it says of this text (its type, its size) says nothing of the next.
+        let is_there = matches!(status, Some(200..=299 | 400 | 406 | 413 | 415 | 420 | 488 | 493 | 606));
+        delivery.step = Step::Sent(pending.saturating_sub(1), is_worth_it || is_there);
         if pending <= 1 {
             delivery.step = Step::Next;
-            // Nobody took it, nor would the next be taken: all of them stay as they are.
-            if !is_taken {
+            // Nobody is there for the next either: all of them stay as they are.
+            if !(is_worth_it || is_there) {
                 delivery.done = u32::MAX;
             }
         }
-        self.inbox_changed();
     }
 }
 
