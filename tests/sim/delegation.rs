@@ -1,6 +1,7 @@
 //! Texts that no device takes (server/delegation.rs; RFC 3428 §7): kept, refused or taken back, and what their senders are
 //! told.
 
+use crate::kept::Item;
 use crate::message::Msg;
 use crate::phone::{Manner, Phone};
 use crate::stick::Stick;
@@ -67,7 +68,8 @@ fn a_text_to_nobody_is_answered_202_once_it_is_durable() {
     // What is acknowledged outlives the power.
     world.cut_power(0);
     world.start(0);
-    let kept = world.kept(0);
+    let mut kept = world.kept(0);
+    kept.sort_by_key(Item::text);
     let seen: Vec<_> = kept.iter().map(|it| (it.kind, it.from.as_str(), it.is_stranger, it.text(), it.state)).collect();
     assert_eq!(
         seen,

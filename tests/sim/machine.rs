@@ -35,14 +35,15 @@ fn recorded_at(world: &mut World, call: Call) -> SocketAddr {
     assert_eq!(world.outcome_of(call), Some(200));
     assert!(is_by_machine(world, call), "by the machine");
     let machine = heard_at(world.answer(call)).expect("it says where it hears");
-    let answered_at = world.now;
+    let (phone, client) = (&world.phones[call.0], call.1);
+    let answered_at = phone.clients[phone.last_of(client)].finals[0].0;
     let heard = |world: &World| world.phones[call.0].voice.as_ref().and_then(|voice| voice.heard_at());
     let is_over = |world: &World| {
         let begun = heard(world).filter(|at| *at >= answered_at);
         begun.is_some_and(|at| world.now > at + 100)
     };
     while !is_over(world) {
-        assert!(world.now < answered_at + 30_000, "a greeting without an end");
+        assert!(world.now < answered_at + 60_000, "a greeting without an end");
         world.run(20);
     }
     machine
@@ -189,7 +190,7 @@ fn without_a_machine_the_call_rings_on_and_is_noted() {
     let bob = caller(&mut world, "bob", 30);
     let call = world.invite(bob, ALICE);
     world.run(30_000);
-    assert_eq!(world.outcome(call), Some(407).filter(|_| false), "it rings");
+    assert_eq!(world.outcome(call), None, "it rings");
     world.cancel(call);
     assert_eq!(world.outcome_of(call), Some(487));
     world.run(2_000);
@@ -370,7 +371,7 @@ fn what_third_parties_send_is_not_recorded() {
     for number in 0..50_u8 {
         for from in ["203.0.113.77:4000", "198.51.100.9:4002", "192.168.1.66:4000"] {
             // The next numbers of eve's own stream, with another sound.
-            let mut packet = vec![0x80, 8, 0, number, 0, 0, number, 0, 0x5e, 0xed, 0, 0xa0];
+            let mut packet = vec![0x80, 8, 0, number, 0, 0, number, 0, 0x5e, 0xed, 0, 1];
             packet.extend([0x42; PACKET_BYTES]);
             world.inject(from, &machine, &packet);
         }
@@ -437,7 +438,9 @@ fn so_many_calls_at_once_and_one_more() {
         world.phones[*eve].voice.as_mut().unwrap().say(now, machines[index], &said);
     }
     world.run(2_200);
-    eves[..RECORDINGS].iter().for_each(|eve| hang_up(&mut world, *eve));
+    let byes: Vec<Call> = eves[..RECORDINGS].iter().map(|eve| world.in_dialog(*eve, 0, "BYE")).collect();
+    assert!(byes.iter().all(|bye| world.outcome_of(*bye) == Some(200)));
+    world.run(2_000);
     let kept = world.kept(0);
     let voices: Vec<&Item> = kept.iter().filter(|item| item.kind == Kind::Voice).collect();
     assert_eq!((voices.len(), kept.len()), (RECORDINGS, RECORDINGS + 1), "and a missed call");

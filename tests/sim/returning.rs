@@ -117,7 +117,8 @@ fn read(summary: &str) -> BTreeMap<String, (u32, u32)> {
                 other => panic!("{other}"),
             }
         }
-        assert!(counts.insert(from.to_string(), (texts, calls)).is_none(), "each sender once: {summary}");
+        let name = from.split('@').next().unwrap_or(from);
+        assert!(counts.insert(name.to_string(), (texts, calls)).is_none(), "each sender once: {summary}");
     }
     counts
 }
