@@ -131,10 +131,10 @@ impl Server {
             }
             Step::Wait | Step::Nothing => None,
         };
-        if !self.web.sessions.changed.is_empty() {
-            core.stack.schedule.wake(Task::Journal.id());
-        }
         self.await_page(stream);
+        if !self.web.sessions.changed.is_empty() {
+            self.core.stack.schedule.wake(Task::Journal.id());
+        }
         output.map_or(Produced::Nothing, Produced::Output)
     }
 
