@@ -132,6 +132,9 @@ impl Server {
             Step::Wait | Step::Nothing => None,
         };
         self.await_page(stream);
+        if !self.web.sessions.changed.is_empty() {
+            self.core.stack.schedule.wake(Task::Journal.id());
+        }
         output.map_or(Produced::Nothing, Produced::Output)
     }
 
