@@ -226,6 +226,11 @@ impl<const N: usize> Index<N> {
         Self { cells: [Cell { hash: 0, entry: 0 }; N] }
     }
 
+    /// Empties it where it lies. Cells that are empty are only read: memory that was never written stays so.
+    pub fn clear(&mut self) {
+        self.cells.iter_mut().filter(|cell| cell.entry != 0).for_each(|cell| *cell = Cell { hash: 0, entry: 0 });
+    }
+
     /// Adds slot `index` under `hash`. The caller keeps at most `N / 2` entries.
     pub fn insert(&mut self, hash: u32, index: usize) {
         let mut at = Self::home(hash);
@@ -359,6 +364,18 @@ mod tests {
         }
         assert!(index.cells.iter().all(|cell| cell.entry == 0));
         assert_eq!(index.find(0, |_| true), None);
+    }
+
+    #[test]
+    fn cleared_index_is_as_new() {
+        let mut index: Index<8> = Index::new();
+        (0..4).for_each(|slot| index.insert(u32::MAX, slot));
+        index.clear();
+        assert_eq!(index.find(u32::MAX, |_| true), None);
+        assert!(index.cells.iter().all(|cell| cell.entry == 0));
+        // As many again as it takes.
+        (0..4).for_each(|slot| index.insert(u32::MAX, slot));
+        assert_eq!(index.find(u32::MAX, |slot| slot == 3), Some(3));
     }
 
     #[test]

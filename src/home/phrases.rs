@@ -32,6 +32,14 @@ pub fn busy_reply(language: Language, name: &str, out: &mut Writer<'_>) {
     out.text(after);
 }
 
+/// Tells somebody that what was written to this address on the page did not arrive.
+pub fn undelivered(language: Language, to: &[u8], out: &mut Writer<'_>) {
+    let (before, after) = catalogue(language).undelivered;
+    out.text(before);
+    out.put(to);
+    out.text(after);
+}
+
 /// Tells a person what came while she was away, in at most [`WORD_BYTES`]: by sender in the order given, then the URL, which
 /// may be empty, in a line of its own. Senders who don't fit are counted. Without senders nothing is written.
 pub fn summary<'a>(
@@ -107,6 +115,8 @@ fn put_time(words: &Catalogue, at_s: u64, now_s: Option<u64>, out: &mut Writer<'
 struct Catalogue {
     /// Before and after the name of who is away.
     away: (&'static str, &'static str),
+    /// Before and after the address of who did not get a text.
+    undelivered: (&'static str, &'static str),
     /// One text, and many: what stands after the number.
     text: [&'static str; 2],
     voice: [&'static str; 2],
@@ -176,6 +186,7 @@ const fn catalogue(language: Language) -> &'static Catalogue {
 
 const ENGLISH: Catalogue = Catalogue {
     away: ("", " is away; your message is kept."),
+    undelivered: ("Your message to ", " could not be delivered."),
     text: [" missed IM", " missed IMs"],
     voice: [" voice message", " voice messages"],
     call: [" missed call", " missed calls"],
@@ -191,6 +202,7 @@ const ENGLISH: Catalogue = Catalogue {
 
 const SWEDISH: Catalogue = Catalogue {
     away: ("", " är inte här; ditt meddelande är sparat."),
+    undelivered: ("Ditt meddelande till ", " kunde inte levereras."),
     text: [" missat meddelande", " missade meddelanden"],
     voice: [" röstmeddelande", " röstmeddelanden"],
     call: [" missat samtal", " missade samtal"],
@@ -206,6 +218,7 @@ const SWEDISH: Catalogue = Catalogue {
 
 const CHINESE: Catalogue = Catalogue {
     away: ("", " 现在不在，您的消息已保存。"),
+    undelivered: ("您发给 ", " 的消息未能送达。"),
     text: ["条未读消息", "条未读消息"],
     voice: ["条语音留言", "条语音留言"],
     call: ["个未接来电", "个未接来电"],

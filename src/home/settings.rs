@@ -1,5 +1,5 @@
 //! What people have set while the server runs, over what the configuration says of them: the text for who writes while
-//! they are away, what becomes of kept texts when they are back. And how much of what they missed they were told of.
+//! they are away, and what becomes of kept texts when they are back.
 //!
 //! One entry for each person who has set something; the journal keeps all of it as one record, and the newest record
 //! counts as a whole. What was set to what the configuration says is not set any more: a change of the file counts again.
@@ -30,8 +30,6 @@ pub struct Effective<'s> {
     pub busy: &'s str,
     /// What becomes of the texts that were kept when she is back.
     pub missed: Missed,
-    /// The number of the newest message that she was told of; 0: of none.
-    pub told_number: u32,
 }
 
 /// A text is longer than [`BUSY_BYTES`].
@@ -47,8 +45,6 @@ pub struct Kept<'b> {
     pub busy: &'b str,
     /// Her choice: 1 keep, 2 deliver; anything else: as configured.
     pub missed: u8,
-    /// The number of the newest message that she was told of.
-    pub told_number: u32,
 }
 
 /// What one person has set.
@@ -56,7 +52,6 @@ struct Entry {
     person: u16,
     busy: BusyText,
     missed: Option<Missed>,
-    told_number: u32,
     /// Whether `busy` and `missed` are newer than any record of them.
     is_settled: bool,
 }
@@ -84,12 +79,11 @@ impl Settings {
         let configured_busy = configured.map_or("", |person| person.busy.as_str());
         let configured_missed = configured.map_or(Missed::Keep, |person| person.missed);
         let Some(entry) = self.entry(person) else {
-            return Effective { busy: configured_busy, missed: configured_missed, told_number: 0 };
+            return Effective { busy: configured_busy, missed: configured_missed };
         };
         Effective {
             busy: if entry.busy.is_empty() { configured_busy } else { &entry.busy },
             missed: entry.missed.unwrap_or(configured_missed),
-            told_number: entry.told_number,
         }
     }
 
@@ -98,7 +92,7 @@ impl Settings {
         let busy = line(text).ok_or(TooLong)?;
         let configured = model.people.get(person).map(|person| &person.busy);
         let busy = if Some(&busy) == configured { BusyText::new() } else { busy };
-        self.change(model, person, true, |entry| {
+        self.change(model, person, |entry| {
             let is_new = entry.busy != busy;
             entry.busy = busy;
             is_new
@@ -110,24 +104,19 @@ impl Settings {
     pub fn set_missed(&mut self, model: &Model, person: usize, missed: Missed) {
         let configured = model.people.get(person).map(|person| person.missed);
         let missed = Some(missed).filter(|missed| Some(*missed) != configured);
-        self.change(model, person, true, |entry| core::mem::replace(&mut entry.missed, missed) != missed);
-    }
-
-    /// She was told of the messages up to this number.
-    pub fn set_told(&mut self, model: &Model, person: usize, number: u32) {
-        self.change(model, person, false, |entry| core::mem::replace(&mut entry.told_number, number) != number);
+        self.change(model, person, |entry| core::mem::replace(&mut entry.missed, missed) != missed);
     }
 
     /// What the journal keeps of a person, and her seal; `None` when there is nothing to keep.
     pub fn keep<'s>(&'s self, random: &Random, people: &People, person: usize) -> Option<(u32, Kept<'s>)> {
         people.model.people.get(person)?;
-        let Entry { busy, missed, told_number, .. } = self.entry(person)?;
+        let Entry { busy, missed, .. } = self.entry(person)?;
         let seal = people.seal(random, person);
         let missed = missed.map_or(0, number_of);
-        Some((seal, Kept { person: seal, busy, missed, told_number: *told_number }))
+        Some((seal, Kept { person: seal, busy, missed }))
     }
 
-    /// Takes back what was kept of a person, but for what she has set since, or was told of since. The newest record has to
+    /// Takes back what was kept of a person, but for what she has set since. The newest record has to
     /// come first: those behind it do not undo it.
     pub fn restore(&mut self, random: &Random, people: &People, kept: &Kept<'_>) {
         let mut all = 0..people.model.people.len();
@@ -135,7 +124,6 @@ impl Settings {
         // A text that would be refused today is left out.
         let busy = line(kept.busy).unwrap_or_default();
         let Some(entry) = self.entry_mut(person) else { return };
-        entry.told_number = entry.told_number.max(kept.told_number);
         if !core::mem::replace(&mut entry.is_settled, true) {
             entry.busy = busy;
             entry.missed = CHOICES.iter().copied().find(|choice| number_of(*choice) == kept.missed);
@@ -173,7 +161,7 @@ impl Settings {
             Some(index) => index,
             None if person < PEOPLE => {
                 let person = person as u16;
-                let entry = Entry { person, busy: BusyText::new(), missed: None, told_number: 0, is_settled: false };
+                let entry = Entry { person, busy: BusyText::new(), missed: None, is_settled: false };
                 // There is room for everybody.
                 self.entries.push(entry).ok()?;
                 self.entries.len() - 1
@@ -183,13 +171,13 @@ impl Settings {
         self.entries.get_mut(index)
     }
 
-    /// Changes the entry of a person; the journal is told when something is new. Whether she has `settled` it herself.
-    fn change(&mut self, model: &Model, person: usize, settled: bool, change: impl FnOnce(&mut Entry) -> bool) {
+    /// Changes the entry of a person; the journal is told when something is new.
+    fn change(&mut self, model: &Model, person: usize, change: impl FnOnce(&mut Entry) -> bool) {
         if person >= model.people.len() {
             return;
         }
         let Some(entry) = self.entry_mut(person) else { return };
-        entry.is_settled |= settled;
+        entry.is_settled = true;
         if change(entry) {
             self.changed.mark(person);
         }
@@ -252,10 +240,10 @@ mod tests {
     }
 
     /// What holds for each of the home.
-    fn effective<'s>(settings: &'s Settings, people: &'s People) -> std::vec::Vec<(&'s str, Missed, u32)> {
+    fn effective<'s>(settings: &'s Settings, people: &'s People) -> std::vec::Vec<(&'s str, Missed)> {
         let of = |person| {
-            let Effective { busy, missed, told_number } = settings.get(&people.model, person);
-            (busy, missed, told_number)
+            let Effective { busy, missed } = settings.get(&people.model, person);
+            (busy, missed)
         };
         (0..people.model.people.len()).map(of).collect()
     }
@@ -269,16 +257,14 @@ mod tests {
         let people = home(&["alice", "bob"]);
         let model = &people.model;
         let mut settings = Settings::new();
-        assert_eq!(effective(&settings, &people), [("At sea", Missed::Deliver, 0), ("", Missed::Keep, 0)]);
+        assert_eq!(effective(&settings, &people), [("At sea", Missed::Deliver), ("", Missed::Keep)]);
         settings.set_busy(model, 0, " In\tthe\r\nwoods \n").unwrap();
         settings.set_missed(model, 1, Missed::Deliver);
-        settings.set_told(model, 1, 7);
-        assert_eq!(effective(&settings, &people), [("In the  woods", Missed::Deliver, 0), ("", Missed::Deliver, 7)]);
+        assert_eq!(effective(&settings, &people), [("In the  woods", Missed::Deliver), ("", Missed::Deliver)]);
         assert_eq!(drain(&mut settings), [0, 1]);
         // What is so already is no change.
         settings.set_busy(model, 0, "In the  woods").unwrap();
         settings.set_missed(model, 1, Missed::Deliver);
-        settings.set_told(model, 1, 7);
         assert!(settings.changed.is_empty());
         // What the file says, or nothing: the file counts again.
         for text in ["At sea", "", "\u{7}\n"] {
@@ -305,8 +291,7 @@ mod tests {
         // Nobody of the home.
         for person in [1, PEOPLE, usize::MAX] {
             settings.set_busy(model, person, "x").unwrap();
-            settings.set_told(model, person, 1);
-            assert_eq!(settings.get(model, person), Effective { busy: "", missed: Missed::Keep, told_number: 0 });
+            assert_eq!(settings.get(model, person), Effective { busy: "", missed: Missed::Keep });
             assert!(settings.keep(&RANDOM, &people, person).is_none() && settings.changed.is_empty());
         }
     }
@@ -318,7 +303,6 @@ mod tests {
         let mut settings = Settings::new();
         settings.set_busy(model, 1, "Back at 6").unwrap();
         settings.set_missed(model, 0, Missed::Keep);
-        settings.set_told(model, 0, 3);
         let mut room = [0; 256];
         let (mut restored, mut ids) = (Settings::new(), std::vec::Vec::new());
         for person in 0..2 {
@@ -327,7 +311,7 @@ mod tests {
             let bytes = postcard::to_slice(&kept, &mut room).unwrap();
             restored.restore(&RANDOM, &people, &postcard::from_bytes(bytes).unwrap());
         }
-        assert_eq!(effective(&restored, &people), [("At sea", Missed::Keep, 3), ("Back at 6", Missed::Keep, 0)]);
+        assert_eq!(effective(&restored, &people), [("At sea", Missed::Keep), ("Back at 6", Missed::Keep)]);
         assert!(restored.changed.is_empty(), "the journal has it already");
         restored.mark_all();
         assert_eq!(drain(&mut restored), [0, 1]);
@@ -340,46 +324,43 @@ mod tests {
         let people = home(&["alice"]);
         let model = &people.model;
         let seal = people.seal(&RANDOM, 0);
-        let old = Kept { person: seal, busy: "Old", missed: 1, told_number: 9 };
+        let old = Kept { person: seal, busy: "Old", missed: 1 };
         let mut settings = Settings::new();
         // Memory is told before the disk, which may be behind.
-        settings.restore(&RANDOM, &people, &Kept { busy: "", missed: 0, told_number: 12, ..old });
+        settings.restore(&RANDOM, &people, &Kept { busy: "", missed: 0, ..old });
         settings.restore(&RANDOM, &people, &old);
-        assert_eq!(effective(&settings, &people), [("At sea", Missed::Deliver, 12)]);
+        assert_eq!(effective(&settings, &people), [("At sea", Missed::Deliver)]);
         // What she has set since counts, too, and what she was told is told once.
         let mut settings = Settings::new();
         settings.set_busy(model, 0, "New").unwrap();
         settings.restore(&RANDOM, &people, &old);
-        assert_eq!(effective(&settings, &people), [("New", Missed::Deliver, 9)]);
+        assert_eq!(effective(&settings, &people), [("New", Missed::Deliver)]);
         let mut settings = Settings::new();
-        settings.set_told(model, 0, 2);
         settings.restore(&RANDOM, &people, &old);
-        assert_eq!(effective(&settings, &people), [("Old", Missed::Keep, 9)]);
+        assert_eq!(effective(&settings, &people), [("Old", Missed::Keep)]);
         // A stranger's, and one with what is not known.
         let mut settings = Settings::new();
         settings.restore(&RANDOM, &people, &Kept { person: seal ^ 1, ..old });
         assert!(settings.keep(&RANDOM, &people, 0).is_none());
         let long = "x".repeat(BUSY_BYTES + 1);
         settings.restore(&RANDOM, &people, &Kept { busy: &long, missed: 77, ..old });
-        assert_eq!(effective(&settings, &people), [("At sea", Missed::Deliver, 9)]);
+        assert_eq!(effective(&settings, &people), [("At sea", Missed::Deliver)]);
     }
 
     #[test]
     fn people_move() {
         let before = home(&["alice", "bob", "carol"]);
         let mut settings = Settings::new();
-        for person in 0..3 {
-            settings.set_told(&before.model, person, person as u32 + 1);
-        }
         settings.set_busy(&before.model, 2, "Carol's").unwrap();
+        settings.set_missed(&before.model, 0, Missed::Keep);
         drain(&mut settings);
         let after = home(&["dora", "carol", "alice"]);
         settings.renumber(|person| [Some(2), None, Some(1)][person]);
         assert_eq!(
             effective(&settings, &after),
-            [("At sea", Missed::Deliver, 0), ("Carol's", Missed::Keep, 3), ("", Missed::Keep, 1)]
+            [("At sea", Missed::Deliver), ("Carol's", Missed::Keep), ("", Missed::Keep)]
         );
-        assert_eq!(drain(&mut settings), [2, 1]);
+        assert_eq!(drain(&mut settings), [1, 2]);
         settings.renumber(|_| None);
         assert!(settings.entries.is_empty());
         // Everybody of a full home has room, again and again.
@@ -395,8 +376,7 @@ mod tests {
         let people = home(&["alice"]);
         let mut room = [0; 64];
         let seal = people.seal(&RANDOM, 0);
-        let good =
-            postcard::to_slice(&Kept { person: seal, busy: "Back at 6", missed: 2, told_number: 300 }, &mut room);
+        let good = postcard::to_slice(&Kept { person: seal, busy: "Back at 6", missed: 2 }, &mut room);
         let good = good.unwrap().to_vec();
         let (mut read, mut refused) = (0, 0);
         for at in 0..good.len() {

@@ -27,7 +27,7 @@ pub struct Recorder {
     units: u64,
     lost_units: u64,
     quiet_units: u64,
-    /// What came in packets.
+    /// Of the packets that came, without the silence between them.
     heard_units: u64,
 }
 
@@ -127,14 +127,14 @@ impl Recorder {
         self.units / self.codec.units_per_ms() as u64
     }
 
-    /// How much of it came in packets, whatever was in them.
-    pub const fn heard_ms(&self) -> u64 {
-        self.heard_units / self.codec.units_per_ms() as u64
-    }
-
     /// How much of it was dropped because the disk was slow.
     pub const fn lost_ms(&self) -> u64 {
         self.lost_units / self.codec.units_per_ms() as u64
+    }
+
+    /// How much of it came in packets; the rest is silence in place of what did not come.
+    pub const fn heard_ms(&self) -> u64 {
+        self.heard_units / self.codec.units_per_ms() as u64
     }
 
     /// For how long nothing has been heard up to now.
@@ -283,7 +283,7 @@ mod tests {
         recorder.silence(80);
         finish(&mut recorder, &mut file);
         let expected: Vec<u8> = (0..100).flat_map(packet).chain([0xd5; 80]).collect();
-        assert_eq!((recorder.recorded_ms(), recorder.lost_ms()), (2010, 0));
+        assert_eq!((recorder.recorded_ms(), recorder.heard_ms(), recorder.lost_ms()), (2010, 2000, 0));
         assert_eq!(file, expected);
     }
 

@@ -431,7 +431,7 @@ impl Session {
         self.recorder.recorded_ms()
     }
 
-    /// How much of that came in packets: a line on which nothing comes is recorded as silence.
+    /// How much of it came in packets; the rest is silence in place of what did not come.
     pub const fn heard_ms(&self) -> u64 {
         self.recorder.heard_ms()
     }

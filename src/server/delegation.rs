@@ -6,19 +6,23 @@
 //! that is sent again, by whatever way, is the same.
 
 use super::Core;
+use super::chat::text_of;
 use super::contract::{BlobStep, Output, StoreError};
 use super::machine;
 use super::tickets::Waiter;
 use crate::base::random::Purpose;
+use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::home::inbox::{Category, Full, LetterHandle, What};
 use crate::home::machine::Caller;
+use crate::home::phrases;
 use crate::home::policy::{
     self, Asker, Assurance, Decision, Delegation as Possible, Event, Kind, Snapshot, Stage, Target as Goal,
 };
 use crate::home::proxy::ContextHandle;
 use crate::home::proxy::context::{Context, Delegation};
-use crate::sip::stack::{Produced, Task};
+use crate::home::word::{self, WORD_BYTES};
+use crate::sip::stack::Produced;
 use crate::spool::{Key, Kind as Record};
 use crate::wire::sip::{Essentials, Fault, Message, Name, Uri};
 
@@ -32,28 +36,31 @@ impl Core {
         buffer: &mut [u8],
     ) -> Produced<Output> {
         let Some((handle, context)) = self.proxy.at(index) else { return Produced::Nothing };
+        // Without a disk there is nothing to wait for.
+        let must_wait = self.has_disk() && !self.can_store(has_credit);
         match context.delegation {
-            Delegation::Asked(stage) => {
-                self.ask_again(now, handle, stage);
-                Produced::Nothing
-            }
-            Delegation::Keep if !self.has_disk() => {
-                self.nobody_takes_because(now, handle, store_fault(StoreError::NoDisk));
-                Produced::Nothing
-            }
-            Delegation::Keep | Delegation::Noting if !self.can_store(has_credit) => Produced::Blocked,
-            Delegation::Keep => self.keep(now, handle, buffer),
+            // Nothing of a text is begun before the disk has room for it: until then it may still come otherwise.
+            Delegation::Asked(_) if must_wait && context.kind == Kind::Message => Produced::Blocked,
+            Delegation::Asked(stage) => self.ask_again(now, handle, stage, buffer),
+            Delegation::Noting if must_wait => Produced::Blocked,
             Delegation::Noting => self.note_call(now, handle, buffer),
+            Delegation::Undelivered => {
+                self.tell_undelivered(now, handle);
+                Produced::Nothing
+            }
             _ => Produced::Nothing,
         }
     }
 
     /// Asks the front door what becomes of a request now, and has it done.
-    fn ask_again(&mut self, now: Instant, handle: ContextHandle, stage: Stage) {
-        let Some(context) = self.proxy.get(handle) else { return };
-        let Some(person) = self.callee(context) else { return self.nobody_takes(now, handle) };
+    fn ask_again(&mut self, now: Instant, handle: ContextHandle, stage: Stage, buffer: &mut [u8]) -> Produced<Output> {
+        let Some(context) = self.proxy.get(handle) else { return Produced::Nothing };
+        let request = Message::parse(self.stack.store.get(&context.request));
+        let (Some(person), Ok(message)) = (self.callee(context), request) else {
+            self.nobody_takes(now, handle);
+            return Produced::Nothing;
+        };
         let kind = context.kind;
-        let Ok(message) = Message::parse(self.stack.store.get(&context.request)) else { return };
         let address = message.essentials().map_or(&b""[..], from_address);
         let asker = Asker { assurance: context.assurance, person: self.caller(context), address };
         let possible = self.possible(person, kind);
@@ -67,16 +74,14 @@ impl Core {
             kept: possible,
         };
         match policy::decide(&Event { asker, kind, target: Goal::Person, stage }, &snapshot) {
-            Decision::Keep => {
-                self.proxy.delegate(handle, Delegation::Keep);
-                self.stack.schedule.wake(Task::Context(handle.index()).id());
-            }
+            Decision::Keep => return self.keep(now, handle, person, buffer),
             Decision::Answer => self.answer_by_machine(now, handle, person),
             Decision::Refuse(status, reason) if context.best.is_none() && context.pending().next().is_none() => {
                 self.nobody_takes_because(now, handle, Fault { status, reason });
             }
             _ => self.nobody_takes(now, handle),
         }
+        Produced::Nothing
     }
 
     /// What could be done with a request for a person.
@@ -115,56 +120,63 @@ impl Core {
 
 /// Texts.
 impl Core {
-    /// Hands a text to the disk. Only now it has a place in the inbox: who gave up before has taken none.
-    fn keep(&mut self, now: Instant, handle: ContextHandle, buffer: &mut [u8]) -> Produced<Output> {
-        match self.write_text(now, handle, buffer) {
-            Ok(output) => return Produced::Output(output),
-            Err(Unwritten::Known(letter)) => {
-                // It was sent again: by another way while it is being written, or because the first answer was lost.
-                if self.inbox.get(letter).is_some_and(|letter| letter.is_settled()) {
-                    let (proxy, mut around) = self.split();
-                    proxy.kept(now, &mut around, handle, letter.to_bits());
-                } else {
-                    self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits()));
-                }
+    /// Keeps a text for a person: hands it to the disk, which has room.
+    fn keep(&mut self, now: Instant, handle: ContextHandle, person: usize, buffer: &mut [u8]) -> Produced<Output> {
+        match self.store_text(now, handle, person, buffer) {
+            Ok(output) => output.map_or(Produced::Nothing, Produced::Output),
+            Err(fault) => {
+                self.nobody_takes_because(now, handle, fault);
+                Produced::Nothing
             }
-            Err(Unwritten::Refused(fault)) => self.nobody_takes_because(now, handle, fault),
         }
-        Produced::Nothing
     }
 
-    fn write_text(&mut self, now: Instant, handle: ContextHandle, buffer: &mut [u8]) -> Result<Output, Unwritten> {
+    /// The request to the disk; `None` when the text is there already, or on its way there.
+    fn store_text(
+        &mut self,
+        now: Instant,
+        handle: ContextHandle,
+        person: usize,
+        buffer: &mut [u8],
+    ) -> Result<Option<Output>, Fault> {
+        const UNREADABLE: Fault = Fault { status: 400, reason: "Bad Request" };
+        const TOO_LARGE: Fault = Fault { status: 413, reason: "Too Large to Be Kept" };
         let at = self.unix_time(now);
-        let context = self.proxy.get(handle).ok_or(GONE)?;
-        let (is_stranger, owner) = (context.assurance == Assurance::Claimed, context.passage.callee);
-        let person = self.callee(context).ok_or(GONE)?;
-        let message = Message::parse(self.stack.store.get(&context.request)).map_err(|_| GONE)?;
-        let essentials = message.essentials().ok_or(GONE)?;
+        let context = self.proxy.get(handle).ok_or(UNREADABLE)?;
+        let (owner, is_stranger) = (context.passage.callee, context.assurance == Assurance::Claimed);
+        let message = Message::parse(self.stack.store.get(&context.request)).map_err(|_| UNREADABLE)?;
+        let essentials = message.essentials().ok_or(UNREADABLE)?;
         let id = self.letter_id(owner, essentials);
         if let Some(letter) = self.inbox.find(id) {
-            return Err(Unwritten::Known(letter));
+            // It was sent again: by another way while it is being written, or because the first answer was lost.
+            if self.inbox.get(letter).is_some_and(|letter| letter.is_settled()) {
+                let (proxy, mut around) = self.split();
+                proxy.kept(now, &mut around, handle, letter.to_bits());
+            } else {
+                self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits()));
+            }
+            return Ok(None);
         }
         let mut name = [0; NAME_BYTES];
         let name = display_name(essentials, &mut name);
         let sender = (from_address(essentials), name);
-        let admitted = self.inbox.admit(person as u16, sender, is_stranger, Category::Text, id, at);
-        let letter = admitted.map_err(|full| {
+        let letter = self.inbox.admit(person as u16, sender, is_stranger, Category::Text, id, at);
+        let letter = letter.map_err(|full| {
             log::warn!("a text for {} is refused: {full:?}", self.people.model.people[person].id);
-            Unwritten::Refused(full_fault(full))
+            full_fault(full)
         })?;
         let field = |name| message.field(name).map_or(&b""[..], |field| field.value);
-        let (content_type, encoding) = (field(Name::ContentType), field(Name::ContentEncoding));
-        let (body, size) = (message.body(), message.body().len() as u32);
+        let (content_type, encoding, body) = (field(Name::ContentType), field(Name::ContentEncoding), message.body());
         let what = What::Text { content_type, encoding, body };
         let Some(len) = self.inbox.keep(letter, owner, what).and_then(|kept| kept.write(buffer)) else {
             self.inbox.withdraw(letter);
-            return Err(Unwritten::Refused(store_fault(StoreError::TooLarge)));
+            return Err(TOO_LARGE);
         };
-        self.inbox.measure(letter, size, 0);
+        self.inbox.measure(letter, body.len() as u32, 0);
         self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits()));
         let ticket = self.tickets.issue(Waiter::Text(letter.to_bits()));
         let key = Key { kind: Record::Text, id };
-        Ok(Output::Store { ticket, key, owner, len, blob: BlobStep::None })
+        Ok(Some(Output::Store { ticket, key, owner, len, blob: BlobStep::None }))
     }
 
     /// A text is on the disk, or will not be: its sender is told.
@@ -203,6 +215,26 @@ impl Core {
         log::info!("a device took a text late: it is not kept");
         self.inbox.remove(letter);
         self.inbox_changed();
+    }
+
+    /// Tells a person that what she wrote on the page did not arrive.
+    fn tell_undelivered(&mut self, now: Instant, handle: ContextHandle) {
+        let mut room = [0; WORD_BYTES];
+        let mut out = Writer::new(&mut room);
+        let person = self.proxy.get(handle).and_then(|context| {
+            let person = self.caller(context)?;
+            let message = Message::parse(self.stack.store.get(&context.request)).ok()?;
+            let to = message.essentials()?.to.parsed_uri().ok()?;
+            let language = self.people.model.people.get(person)?.language;
+            phrases::undelivered(language, policy::address_of(to.sip()?), &mut out);
+            Some(person)
+        });
+        let Self { proxy, stack, .. } = self;
+        proxy.remove(stack, handle);
+        if let Some(person) = person {
+            let (_, mut around) = self.split_presence();
+            word::tell(now, &mut around, person, None, text_of(&out));
+        }
     }
 
     /// The name of a text.
@@ -270,17 +302,6 @@ impl Core {
         self.inbox_changed();
     }
 }
-
-/// Why a text is not handed to the disk.
-enum Unwritten {
-    /// It is there, or on its way.
-    Known(LetterHandle),
-    /// It can't be kept.
-    Refused(Fault),
-}
-
-/// Whom it was for is no person of the home any more.
-const GONE: Unwritten = Unwritten::Refused(Fault { status: 480, reason: "Temporarily Unavailable" });
 
 /// A call that nobody took.
 pub(super) struct Missed<'a> {

@@ -31,7 +31,7 @@ use crate::wire::sip::{Essentials, Fault, Message, Method};
 
 use super::agent::refused;
 
-/// A recording that is shorter is none.
+/// A recording in which less than this was heard is none.
 const SHORTEST_MS: u64 = 500;
 /// Bytes of a session description of ours.
 const DESCRIPTION_BYTES: usize = 1_024;

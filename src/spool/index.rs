@@ -159,9 +159,9 @@ impl Records {
     /// Forgets everything; hashes depend on `key` from now on.
     pub fn clear(&mut self, key: [u8; 16]) {
         self.entries.clear();
-        self.cells = Index::new();
+        self.cells.clear();
         self.owners.clear();
-        self.owner_cells = Index::new();
+        self.owner_cells.clear();
         self.random.seed(key, key);
         self.is_crowded = false;
         self.bounded_bytes = 0;

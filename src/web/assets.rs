@@ -43,9 +43,3 @@ static ASSETS: [Asset; 4] = [
         bytes: include_bytes!("assets/manifest.json"),
     },
 ];
-
-/// Bytes of all of them.
-#[cfg(test)]
-pub(super) fn total() -> usize {
-    ASSETS.iter().map(|asset| asset.bytes.len()).sum()
-}

@@ -89,6 +89,7 @@ fn written_to_while_away() {
     step!(place, "Alice comes: one message says what there is");
     let mut alice = Setup::new("alice", home.pcsd.address()).start(&place, "alice");
     let told = alice.await_trace(0, " missed IM");
+    alice.await_trace(told, "/l/");
     let line = alice.program.output.since(told)[0].clone();
     for part in ["2 missed IMs from bob", "2 missed IMs from carol", "1 missed IM from dave"] {
         assert!(line.contains(part), "{line}");
@@ -202,7 +203,14 @@ fn killed_under_texts() {
             stranger.send(number, &format!("text {number}"));
             sent.push((index % STRANGERS, number));
             number += 1;
-            strangers.iter_mut().for_each(|it| it.take(Duration::ZERO, &mut kept));
+            // A few at a time are on their way.
+            let end = Instant::now() + PATIENCE;
+            while sent.iter().filter(|(_, number)| !kept.contains_key(number)).count() > ON_THEIR_WAY
+                && index < kill_after
+            {
+                assert!(Instant::now() < end, "texts are answered");
+                strangers.iter_mut().for_each(|it| it.take(Duration::ZERO, &mut kept));
+            }
             if index == kill_after {
                 home.pcsd.program.kill();
                 strangers.iter_mut().for_each(|it| it.take(Duration::from_millis(5), &mut kept));
@@ -214,7 +222,7 @@ fn killed_under_texts() {
                 let there = texts.iter().cloned().collect::<BTreeSet<_>>();
                 assert_eq!(there.len(), texts.len(), "nothing is there twice");
                 for (number, status) in &kept {
-                    assert_eq!(*status, 202);
+                    assert_eq!(*status, 202, "text {number}");
                     assert!(there.contains(&format!("text {number}")), "text {number} was acknowledged and is lost");
                 }
             }
@@ -344,3 +352,5 @@ const DAMPED: Duration = Duration::from_millis(6_500);
 const STRANGERS: usize = 8;
 const ROUNDS: usize = 6;
 const TEXTS_PER_ROUND: usize = 80;
+/// Texts that wait for their answer.
+const ON_THEIR_WAY: usize = 16;

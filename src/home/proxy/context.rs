@@ -62,9 +62,7 @@ pub enum Delegation {
     },
     /// The front door is to be asked again.
     Asked(Stage),
-    /// It is to be kept, as soon as the disk has room for it.
-    Keep,
-    /// It is on its way to the disk: the letter in the inbox, as handle bits.
+    /// It was handed to the disk to be kept: the letter in the inbox, as handle bits.
     Keeping(u32),
     /// The answering machine is about to answer, or has done so.
     Machine,
@@ -72,12 +70,14 @@ pub enum Delegation {
     Missed,
     /// A call that was missed, which is to be noted.
     Noting,
+    /// A text from the page that nobody took, of which its sender is to be told.
+    Undelivered,
 }
 
 impl Delegation {
     /// Whether the request waits for somebody who is no device.
     pub const fn is_under_way(self) -> bool {
-        matches!(self, Self::Asked(_) | Self::Keep | Self::Keeping(_) | Self::Machine)
+        matches!(self, Self::Asked(_) | Self::Keeping(_) | Self::Machine)
     }
 }
 

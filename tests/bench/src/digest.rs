@@ -1,5 +1,5 @@
 //! What the loads of scripts/bench share: digest credentials (MD5, RFC 2617 with qop) for the people u0, u1 .. of
-//! home.test, whose password is `secret`, and the fields of answers.
+//! home.test, whose password is `secret`, and the documents that they publish.
 
 use std::fmt::Write;
 
@@ -28,16 +28,6 @@ pub fn credentials(challenge: &str, user: usize, method: &str, uri: &str) -> Opt
         "{answers}: Digest username=\"u{user}\",realm=\"home.test\",nonce=\"{nonce}\",uri=\"{uri}\",\
          response=\"{response}\",algorithm=MD5{opaque}{qop}\r\n"
     ))
-}
-
-/// The value of a field that is written as we write it.
-pub fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.split("\r\n").find_map(|line| line.strip_prefix(name))
-}
-
-/// The status of an answer; `None` of anything else.
-pub fn status(text: &str) -> Option<u16> {
-    text.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()
 }
 
 /// A document that says of a person of home.test that she is there, with a note. The tuple has a name of its own for each

@@ -8,6 +8,7 @@
 //! pid. Ends its watches at the end.
 
 mod digest;
+mod fields;
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,7 +17,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use digest::{credentials, document, field, status};
+use digest::{credentials, document};
+use fields::{field, status};
 
 fn main() -> ExitCode {
     let Some(mut bench) = Bench::read() else {

@@ -13,13 +13,15 @@
 //! Prints how many were answered 200 and how many requests were sent again; fails when one was refused.
 
 mod digest;
+mod fields;
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use digest::{credentials, document, field, status};
+use digest::{credentials, document};
+use fields::{field, status};
 
 fn main() -> ExitCode {
     match Plan::read() {
