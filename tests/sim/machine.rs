@@ -489,7 +489,7 @@ fn ports_that_others_have() {
         let status = world.outcome_of(call);
         if status == Some(200) {
             let machine = heard_at(world.answer(call)).unwrap();
-            assert!(machine.port() % 2 == 0 && !world.servers[0].busy_ports.contains(&machine.port()));
+            assert!(machine.port().is_multiple_of(2) && !world.servers[0].busy_ports.contains(&machine.port()));
             hang_up(&mut world, eve);
         }
     }
