@@ -1,7 +1,7 @@
 //! The program `pcsd`, also installed as `pcsctl`.
 
 use pcsd::runtime::cli::{self, Command};
-use pcsd::runtime::{control, daemon, maintenance, selftest};
+use pcsd::runtime::{control, daemon, letters, maintenance, selftest};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -41,6 +41,12 @@ fn obey(command: Command) -> io::Result<bool> {
         Command::Help(program) => out.write_all(program.usage().as_bytes())?,
         Command::Backup { socket, file } => maintenance::backup(&socket, &file, &mut out)?,
         Command::Restore { socket, file } => maintenance::restore(&socket, &file, &mut out)?,
+        Command::ShowLetter { socket, person, number } => letters::show(&socket, &person, number, &mut out)?,
+        Command::SaveLetter { socket, person, number, file } => {
+            letters::save(&socket, &person, number, &file, &mut out)?;
+        }
+        Command::SetGreeting { socket, person, file } => letters::set_greeting(&socket, &person, &file, &mut out)?,
+        Command::SaveGreeting { socket, person, file } => letters::save_greeting(&socket, &person, &file, &mut out)?,
         Command::CheckRunning { socket } => return maintenance::check_running(&socket, &mut out),
         Command::CheckSpool { directory } => return maintenance::check(&directory, &mut out),
         Command::InitSpool { directory } => maintenance::init(&directory, &mut out)?,

@@ -19,6 +19,7 @@ mod machine;
 mod own;
 mod pages;
 mod register;
+pub mod remote;
 mod requests;
 mod returning;
 pub mod status;

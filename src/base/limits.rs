@@ -162,6 +162,8 @@ pub const SOCKETS: usize = MEDIA_PORTS + 2 * RECORDINGS;
 pub const URL_BYTES: usize = 80;
 /// Bytes of the text that a person has sent to who writes while she is away.
 pub const BUSY_BYTES: usize = 200;
+/// Seconds of a person's own greeting at most. A longer one is refused.
+pub const GREETING_SECONDS: usize = 60;
 /// Keys one peer may have at once: the one in use, and the one it changes to. More: refused by `pcsd check`.
 pub const PINS: usize = 2;
 /// Addresses of one buddy. More: refused by `pcsd check`.

@@ -5,6 +5,7 @@
 //! 4480 §3.2). What reads as no command is left to the caller as it is: nothing is guessed where a wrong guess would show
 //! somebody something.
 
+use crate::config::model::Missed;
 use crate::home::policy::{Kind, State};
 
 /// A command.
@@ -24,8 +25,25 @@ pub enum Command<'t> {
     Deny(Option<&'t str>),
     /// Say what becomes of what this one asks for: `explain bob@x.example message`. [`Kind::Other`] is everything.
     Explain(&'t str, Kind),
+    /// Say what is kept, with a link to the page: `inbox`.
+    Inbox,
+    /// Say, or set, what who writes while she is away is told: `autoreply Back on Monday`.
+    Reply(Reply<'t>),
+    /// Say, or set, what becomes of kept texts when she is back: `missed deliver`.
+    Missed(Option<Missed>),
     /// None of these; the line without blanks around it.
     Unknown(&'t str),
+}
+
+/// What is to become of her own words to who writes while she is away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reply<'t> {
+    /// They are told.
+    Tell,
+    /// They are these from now on, without control characters.
+    Set(&'t str),
+    /// They are what the configuration says.
+    Default,
 }
 
 /// What others are to be shown.
@@ -64,6 +82,10 @@ enum Verb {
     Yes,
     No,
     Explain,
+    Inbox,
+    /// One word that nobody says for another reason.
+    Reply,
+    Missed,
 }
 
 impl Verb {
@@ -81,6 +103,10 @@ impl Verb {
             Self::Yes => whom(rest, false).map(Command::Allow),
             Self::No => whom(rest, false).map(Command::Deny),
             Self::Explain => explain(rest),
+            // `inbox zero at last` asks for nothing.
+            Self::Inbox => rest.is_empty().then_some(Command::Inbox),
+            Self::Reply => Some(Command::Reply(reply(rest))),
+            Self::Missed => missed(rest).map(Command::Missed),
         }
     }
 }
@@ -121,6 +147,25 @@ fn explain(rest: &str) -> Option<Command<'_>> {
     (!who.is_empty() && words.next().is_none()).then_some(Command::Explain(who, kind))
 }
 
+/// Nothing, `default`, or a text.
+fn reply(rest: &str) -> Reply<'_> {
+    match bare(rest) {
+        "" => Reply::Tell,
+        word if word.eq_ignore_ascii_case("default") => Reply::Default,
+        text => Reply::Set(text),
+    }
+}
+
+/// Nothing, or one of the two choices.
+fn missed(rest: &str) -> Option<Option<Missed>> {
+    match rest {
+        "" => Some(None),
+        word if word.eq_ignore_ascii_case("keep") => Some(Some(Missed::Keep)),
+        word if word.eq_ignore_ascii_case("deliver") => Some(Some(Missed::Deliver)),
+        _ => None,
+    }
+}
+
 /// The `USER@HOST` of what may be written as a URI, in angle brackets, or at the end of a sentence.
 pub fn address(text: &str) -> &str {
     let text = text.trim_matches(['<', '>', '"', '\'']).trim_end_matches(['.', ',', '!', '?', '>']);
@@ -140,14 +185,19 @@ pub fn address(text: &str) -> &str {
     bare.get(..host + end).unwrap_or(bare)
 }
 
-/// A note without the quotes and what joins it to the word before, cut to what there is room for.
+/// A note, cut to what there is room for.
 fn note(rest: &str) -> &str {
+    let text = bare(rest);
+    let end = (0..=NOTE_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default().trim_end()
+}
+
+/// A text without the quotes and what joins it to the word before.
+fn bare(rest: &str) -> &str {
     let bare = trim(rest.trim_start_matches(['-', ':', ',', ';', '.', '\u{2013}', '\u{2014}', ' ']));
     let quoted = QUOTES.iter().find_map(|(open, close)| bare.strip_prefix(*open)?.strip_suffix(*close));
     let text = trim(quoted.unwrap_or(bare));
-    let text = text.split(char::is_control).next().unwrap_or_default();
-    let end = (0..=NOTE_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text.get(..end).unwrap_or_default().trim_end()
+    text.split(char::is_control).next().unwrap_or_default().trim_end()
 }
 
 /// The first word, without what ends a sentence behind it, and the rest.
@@ -176,6 +226,9 @@ pub const HELP: &str = "Write to me:\n\
     who - which of your buddies are there\n\
     allow ADDRESS, deny ADDRESS - whether somebody may see you; yes or no if only one waits\n\
     explain ADDRESS - what somebody sees of you and reaches, and why\n\
+    inbox - what is kept for you, and a link to it\n\
+    autoreply, autoreply TEXT, autoreply default - what who writes while you are away is told\n\
+    missed keep, missed deliver - whether texts wait for you on the page, or are sent when you are back\n\
     help - this text";
 /// What the server says to what it does not understand.
 pub const NOT_UNDERSTOOD: &str = "I don't understand that. Write: help";
@@ -200,6 +253,9 @@ const VERBS: &[(&str, Verb)] = &[
     ("no", Verb::No),
     ("n", Verb::No),
     ("explain", Verb::Explain),
+    ("inbox", Verb::Inbox),
+    ("autoreply", Verb::Reply),
+    ("missed", Verb::Missed),
 ];
 
 /// The words for what is shown, with the state and the activity.
@@ -346,6 +402,15 @@ mod tests {
             ("explain bob@x call", Command::Explain("bob@x", Kind::Call { video: false })),
             ("explain bob@x VIDEO", Command::Explain("bob@x", Kind::Call { video: true })),
             ("explain bob@x presence", Command::Explain("bob@x", Kind::Presence)),
+            ("Inbox?", Command::Inbox),
+            ("autoreply", Command::Reply(Reply::Tell)),
+            ("autoreply: \"Back on Monday\"", Command::Reply(Reply::Set("Back on Monday"))),
+            ("Autoreply Default", Command::Reply(Reply::Default)),
+            ("autoreply default is fine", Command::Reply(Reply::Set("default is fine"))),
+            ("autoreply a\u{7}b", Command::Reply(Reply::Set("a"))),
+            ("missed", Command::Missed(None)),
+            ("missed KEEP", Command::Missed(Some(Missed::Keep))),
+            ("/missed deliver", Command::Missed(Some(Missed::Deliver))),
         ] {
             assert_eq!(Command::parse(text), expected, "{text:?}");
         }
@@ -376,6 +441,10 @@ mod tests {
             "explain bob@x everything",
             "explain bob@x call now",
             "awayy",
+            "inbox zero",
+            "missed you",
+            "missed keep it",
+            "auto reply x",
             "\u{1f600}",
         ] {
             let expected = text.trim();
@@ -386,7 +455,25 @@ mod tests {
     #[test]
     fn any_text_is_read_to_its_end() {
         let pieces = [
-            "away", "allow", "yes", " ", "\"", "<", "@", "[", "]", ":", ";", "sip:", "\u{e9}", "\u{7}", "\n", "/", "?",
+            "away",
+            "autoreply",
+            "missed",
+            "allow",
+            "yes",
+            " ",
+            "\"",
+            "<",
+            "@",
+            "[",
+            "]",
+            ":",
+            ";",
+            "sip:",
+            "\u{e9}",
+            "\u{7}",
+            "\n",
+            "/",
+            "?",
         ];
         let mut state = 0x5eed_u64;
         for _ in 0..20_000 {
@@ -398,6 +485,9 @@ mod tests {
             match Command::parse(&text) {
                 Command::Show(Shown { note, .. }) => {
                     assert!(note.len() <= NOTE_BYTES && !note.contains(char::is_control), "{text:?}");
+                }
+                Command::Reply(Reply::Set(text)) => {
+                    assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
                 }
                 Command::Allow(Some(who)) | Command::Deny(Some(who)) | Command::Explain(who, _) => {
                     assert!(!who.is_empty() && !who.contains(char::is_whitespace), "{text:?}");

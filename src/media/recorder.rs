@@ -27,6 +27,8 @@ pub struct Recorder {
     units: u64,
     lost_units: u64,
     quiet_units: u64,
+    /// Of the packets that came, without the silence between them.
+    heard_units: u64,
 }
 
 /// Time that has to be written after what is in the ring, in units of the codec's clock.
@@ -54,6 +56,7 @@ impl Recorder {
             units: 0,
             lost_units: 0,
             quiet_units: 0,
+            heard_units: 0,
         }
     }
 
@@ -62,7 +65,7 @@ impl Recorder {
         self.ring.clear();
         (self.codec, self.run, self.rest, self.toc) = (codec, Run::NONE, 0, TOC);
         (self.is_begun, self.is_ended) = (true, false);
-        (self.units, self.lost_units, self.quiet_units) = (0, 0, 0);
+        (self.units, self.lost_units, self.quiet_units, self.heard_units) = (0, 0, 0, 0);
         if codec == Codec::Opus {
             let is_written = self.ogg.begin(serial, &mut self.ring);
             debug_assert!(is_written, "the headers fit an empty ring");
@@ -82,6 +85,7 @@ impl Recorder {
         };
         self.quiet_units = if is_quiet { self.quiet_units + u64::from(units) } else { 0 };
         self.units += u64::from(units);
+        self.heard_units += u64::from(units);
         self.pump();
         if self.run.is_pending() || !self.push(payload, units) {
             self.drop_sound(units);
@@ -126,6 +130,11 @@ impl Recorder {
     /// How much of it was dropped because the disk was slow.
     pub const fn lost_ms(&self) -> u64 {
         self.lost_units / self.codec.units_per_ms() as u64
+    }
+
+    /// How much of it came in packets; the rest is silence in place of what did not come.
+    pub const fn heard_ms(&self) -> u64 {
+        self.heard_units / self.codec.units_per_ms() as u64
     }
 
     /// For how long nothing has been heard up to now.
@@ -274,7 +283,7 @@ mod tests {
         recorder.silence(80);
         finish(&mut recorder, &mut file);
         let expected: Vec<u8> = (0..100).flat_map(packet).chain([0xd5; 80]).collect();
-        assert_eq!((recorder.recorded_ms(), recorder.lost_ms()), (2010, 0));
+        assert_eq!((recorder.recorded_ms(), recorder.heard_ms(), recorder.lost_ms()), (2010, 2000, 0));
         assert_eq!(file, expected);
     }
 

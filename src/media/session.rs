@@ -431,6 +431,11 @@ impl Session {
         self.recorder.recorded_ms()
     }
 
+    /// How much of it came in packets; the rest is silence in place of what did not come.
+    pub const fn heard_ms(&self) -> u64 {
+        self.recorder.heard_ms()
+    }
+
     /// How much of it was dropped because the disk was slow.
     pub const fn lost_ms(&self) -> u64 {
         self.recorder.lost_ms()

@@ -1,6 +1,6 @@
 //! The command line: one program with two names, `pcsd` (the server) and `pcsctl` (its remote control).
 
-use super::control::{REQUEST_BYTES, Request, SOCKET_DEFAULT, Subject};
+use super::control::{Greeting, MARKS, REQUEST_BYTES, Request, SOCKET_DEFAULT, Subject};
 use crate::home::commands;
 use core::fmt;
 use std::ffi::{OsStr, OsString};
@@ -57,6 +57,44 @@ pub enum Command {
         /// The control socket.
         socket: PathBuf,
         /// Where from.
+        file: PathBuf,
+    },
+    /// `pcsctl inbox PERSON show N`
+    ShowLetter {
+        /// The control socket.
+        socket: PathBuf,
+        /// Whose.
+        person: String,
+        /// Its number.
+        number: u32,
+    },
+    /// `pcsctl inbox PERSON save N FILE`
+    SaveLetter {
+        /// The control socket.
+        socket: PathBuf,
+        /// Whose.
+        person: String,
+        /// Its number.
+        number: u32,
+        /// Where to.
+        file: PathBuf,
+    },
+    /// `pcsctl greeting PERSON FILE`
+    SetGreeting {
+        /// The control socket.
+        socket: PathBuf,
+        /// Whose.
+        person: String,
+        /// Where from.
+        file: PathBuf,
+    },
+    /// `pcsctl greeting PERSON --save FILE`
+    SaveGreeting {
+        /// The control socket.
+        socket: PathBuf,
+        /// Whose.
+        person: String,
+        /// Where to.
         file: PathBuf,
     },
     /// `pcsctl spool check` without a directory: the one the server uses.
@@ -184,7 +222,14 @@ fn parse_pcsctl(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
         [b"devices"] => (ask(Subject::Devices), true),
         [b"presence"] => (ask(Subject::Presence), true),
         [b"watchers"] => (ask(Subject::Watchers), true),
-        [b"presence" | b"allow" | b"deny" | b"who" | b"explain", ..] => (ask(tell(&rest)?), false),
+        [b"presence" | b"allow" | b"deny" | b"who" | b"explain" | b"busy" | b"missed", ..] => {
+            (ask(tell(&rest)?), false)
+        }
+        [b"inbox", _] => (ask(Subject::Letters { person: person(&rest[1])? }), true),
+        [b"inbox", ..] => (parse_inbox(&rest, socket)?, false),
+        [b"greeting", ..] => (parse_greeting(&rest, socket)?, false),
+        [b"link", _] => (ask(Subject::Link { person: person(&rest[1])? }), false),
+        [b"link"] => return Err("link needs a person".into()),
         [b"backup", _] => (Command::Backup { file: file(1), socket }, false),
         [b"restore", _] => (Command::Restore { file: file(1), socket }, false),
         [b"spool", b"check"] => (Command::CheckRunning { socket }, false),
@@ -200,12 +245,60 @@ fn parse_pcsctl(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
 fn known_words(words: &[&[u8]]) -> usize {
     let known = match words[0] {
         b"status" | b"devices" | b"watchers" | b"help" => 1,
-        b"backup" | b"restore" => 2,
+        b"backup" | b"restore" | b"link" => 2,
         b"spool" if words.get(1) == Some(&&b"check"[..]) => 3,
         b"spool" => 1,
         _ => 0,
     };
     known.min(words.len() - 1)
+}
+
+/// What is done with one letter: `inbox PERSON save N FILE` and so on.
+fn parse_inbox(rest: &[OsString], socket: PathBuf) -> Parsed {
+    let [_, whom, verb, more @ ..] = rest else { return Err("inbox needs a person".into()) };
+    let (person, verb) = (person(whom)?, verb.to_str().unwrap_or_default());
+    let mark = MARKS.into_iter().find(|(word, _)| *word == verb).map(|(_, mark)| mark);
+    if mark.is_none() && !matches!(verb, "show" | "save") {
+        return Err(unknown(&rest[2]));
+    }
+    let [number, files @ ..] = more else { return Err(format!("{verb} needs the number of a letter")) };
+    let number = number.to_str().and_then(|text| text.parse().ok());
+    let number = number.ok_or_else(|| format!("'{}' is no number of a letter", more[0].display()))?;
+    match (mark, verb, files) {
+        (Some(mark), _, []) => Ok(Command::Ask { socket, request: Subject::Mark { person, number, mark }.into() }),
+        (None, "show", []) => Ok(Command::ShowLetter { socket, person, number }),
+        (None, "save", [file]) => Ok(Command::SaveLetter { socket, person, number, file: file.into() }),
+        (None, "save", []) => Err("save needs a file".into()),
+        (None, "save", [_, word, ..]) | (_, _, [word, ..]) => Err(unknown(word)),
+        _ => Err(unknown(&rest[2])),
+    }
+}
+
+/// `greeting PERSON FILE`, `greeting PERSON --save FILE`, `greeting PERSON --remove`.
+fn parse_greeting(rest: &[OsString], socket: PathBuf) -> Parsed {
+    let [_, whom, words @ ..] = rest else { return Err("greeting needs a person".into()) };
+    let person = person(whom)?;
+    let is = |word: &OsString, name: &str| word.as_encoded_bytes() == name.as_bytes();
+    match words {
+        [] => Err("greeting needs a WAV file, --save FILE or --remove".into()),
+        [word] if is(word, "--remove") => {
+            Ok(Command::Ask { socket, request: Subject::Greeting { person, step: Greeting::Remove }.into() })
+        }
+        [word] if is(word, "--save") => Err("--save needs a file".into()),
+        [word, file] if is(word, "--save") => Ok(Command::SaveGreeting { socket, person, file: file.into() }),
+        [word, ..] if word.as_encoded_bytes().starts_with(b"--") && !is(word, "--remove") && !is(word, "--save") => {
+            Err(unknown(word))
+        }
+        [file] => Ok(Command::SetGreeting { socket, person, file: file.into() }),
+        [.., word] => Err(unknown(word)),
+    }
+}
+
+/// A name of a person, which may not be that of anybody.
+fn person(word: &OsStr) -> Result<String, String> {
+    let name = word.to_str().filter(|name| !name.is_empty() && name.len() < REQUEST_BYTES / 2);
+    let name = name.filter(|name| !name.contains(|c: char| c.is_whitespace() || c.is_control()));
+    name.map(String::from).ok_or_else(|| format!("'{}' is no name of a person", word.display()))
 }
 
 /// What is said for a person: `presence PERSON STATE [NOTE]`, `allow PERSON ADDRESS` and so on.
@@ -216,10 +309,14 @@ fn tell(words: &[OsString]) -> Result<Subject, String> {
     let said = words.get(2..).unwrap_or_default().join(" ");
     let text = match (verb, &*said) {
         ("presence", "") => return Err("presence of a person needs a state".into()),
-        ("presence", _) => said,
+        ("presence", _) => said.clone(),
         ("who", _) if person.is_empty() => return Err("who needs a person".into()),
         ("who", "") => "who".into(),
         ("who", _) => return Err(format!("unknown word '{}'", words[2])),
+        ("busy" | "missed", _) if person.is_empty() => return Err(format!("{verb} needs a person")),
+        ("busy", "--default") => "autoreply default".into(),
+        ("busy", _) => format!("autoreply {said}"),
+        ("missed", _) => format!("missed {said}"),
         (_, "") => return Err(format!("{verb} needs a person and an address")),
         _ => format!("{verb} {said}"),
     };
@@ -231,11 +328,14 @@ fn tell(words: &[OsString]) -> Result<Subject, String> {
         commands::Command::Allow(Some(_)) => verb == "allow",
         commands::Command::Deny(Some(_)) => verb == "deny",
         commands::Command::Explain(..) => verb == "explain",
+        commands::Command::Reply(_) => verb == "busy",
+        commands::Command::Missed(_) => verb == "missed",
         _ => false,
     };
     if !is_understood {
         return Err(match verb {
             "presence" => format!("'{text}' begins with no state: available, away, busy, offline, auto"),
+            "missed" => format!("'{said}' is neither keep nor deliver"),
             "explain" => {
                 "explain needs a person, from, an address, and message, call, video, presence or nothing".into()
             }
@@ -325,6 +425,21 @@ usage: pcsctl [--socket PATH] status [--json]    how the server is
                                                  whether ADDRESS (bob@x.example) may see the person
        pcsctl [--socket PATH] explain PERSON from ADDRESS [message|call|video|presence]
                                                  what becomes of what ADDRESS asks for, by which rule, and why
+       pcsctl [--socket PATH] inbox PERSON [--json]
+                                                 what is kept for the person
+       pcsctl [--socket PATH] inbox PERSON show N
+                                                 print text N of that
+       pcsctl [--socket PATH] inbox PERSON save N FILE
+                                                 write it to a file: a recording as WAV, or as Ogg if it came as Opus
+       pcsctl [--socket PATH] inbox PERSON read|delete|restore N
+                                                 say what became of it; what is deleted can be restored for a day
+       pcsctl [--socket PATH] link PERSON        a link to all of that on the page, valid for a day and one opening
+       pcsctl [--socket PATH] greeting PERSON FILE.wav | --save FILE.wav | --remove
+                                                 what the answering machine says for the person, a minute at most
+       pcsctl [--socket PATH] busy PERSON [TEXT | --default]
+                                                 what who writes while the person is away is told
+       pcsctl [--socket PATH] missed PERSON [keep|deliver]
+                                                 whether kept texts wait on the page, or are sent on return
        pcsctl [--socket PATH] backup FILE        write all that is kept on the disk to a file
        pcsctl [--socket PATH] restore FILE       add what is missing from such a file
        pcsctl [--socket PATH] spool check        say what there is on the disk; writes nothing
@@ -403,8 +518,63 @@ mod tests {
             (&["deny", "alice", "carl"], "deny carl"),
             (&["explain", "alice", "from", "sip:bob@x", "message"], "explain from sip:bob@x message"),
             (&["explain", "alice", "bob@x"], "explain bob@x"),
+            (&["busy", "alice", "At sea", "until 6"], "autoreply At sea until 6"),
+            (&["busy", "alice"], "autoreply "),
+            (&["busy", "alice", "--default"], "autoreply default"),
+            (&["missed", "alice", "keep"], "missed keep"),
         ] {
             assert_eq!(told(arguments), Ok(("alice".into(), text.into())), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn letters_and_greetings() {
+        let request = |line: &str| match words(line) {
+            Ok(Command::Ask { request, .. }) => request.to_string(),
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(request("pcsctl inbox alice"), "letters alice");
+        assert_eq!(request("pcsctl inbox alice --json"), "letters alice json");
+        assert_eq!(request("pcsctl inbox alice read 12"), "mark alice 12 read");
+        assert_eq!(request("pcsctl inbox alice restore 12"), "mark alice 12 restore");
+        assert_eq!(request("pcsctl link alice"), "link alice");
+        assert_eq!(request("pcsctl greeting alice --remove"), "greeting alice remove");
+        let (socket, person) = (PathBuf::from(SOCKET_DEFAULT), String::from("alice"));
+        let show = Command::ShowLetter { socket: socket.clone(), person: person.clone(), number: 3 };
+        assert_eq!(words("pcsctl inbox alice show 3"), Ok(show));
+        let save = |file: &str| Command::SaveLetter {
+            socket: socket.clone(),
+            person: person.clone(),
+            number: 3,
+            file: file.into(),
+        };
+        assert_eq!(words("pcsctl inbox alice save 3 f"), Ok(save("f")));
+        let set = Command::SetGreeting { socket: socket.clone(), person: person.clone(), file: "f.wav".into() };
+        assert_eq!(words("pcsctl greeting alice f.wav"), Ok(set));
+        let save = Command::SaveGreeting { socket, person, file: "f.wav".into() };
+        assert_eq!(words("pcsctl greeting alice --save f.wav"), Ok(save));
+        for (line, reason) in [
+            ("pcsctl inbox", "inbox needs a person"),
+            ("pcsctl inbox alice show", "show needs the number of a letter"),
+            ("pcsctl inbox alice show x", "'x' is no number of a letter"),
+            ("pcsctl inbox alice show 1 f", "unknown word 'f'"),
+            ("pcsctl inbox alice save 1", "save needs a file"),
+            ("pcsctl inbox alice save 1 f g", "unknown word 'g'"),
+            ("pcsctl inbox alice read 1 f", "unknown word 'f'"),
+            ("pcsctl inbox alice burn 1", "unknown word 'burn'"),
+            ("pcsctl inbox alice show 1 --json", "there is no JSON of that"),
+            ("pcsctl greeting", "greeting needs a person"),
+            ("pcsctl greeting alice", "greeting needs a WAV file, --save FILE or --remove"),
+            ("pcsctl greeting alice --save", "--save needs a file"),
+            ("pcsctl greeting alice --load f", "unknown word '--load'"),
+            ("pcsctl greeting alice f g", "unknown word 'g'"),
+            ("pcsctl greeting alice --remove f", "unknown word 'f'"),
+            ("pcsctl link", "link needs a person"),
+            ("pcsctl link alice bob", "unknown word 'bob'"),
+            ("pcsctl busy", "busy needs a person"),
+            ("pcsctl missed alice forget", "'forget' is neither keep nor deliver"),
+        ] {
+            assert_eq!(words(line).unwrap_err().to_string(), reason, "{line}");
         }
     }
 

@@ -1,8 +1,11 @@
 //! The control socket: one line asks, the answer is what comes until the end. And the client for it, `pcsctl`.
 //!
 //! Requests are `status`, `devices`, `presence` and `watchers`, each followed by ` json` for a machine; `tell PERSON TEXT`,
-//! which does what the person of that name would reach by writing TEXT to `sip:pcs@DOMAIN`; and `backup`, `restore` and
-//! `check`, which go on as [`super::storage::job`] says. TEXT is the rest of the line as it is, blanks and UTF-8 included:
+//! which does what the person of that name would reach by writing TEXT to `sip:pcs@DOMAIN`. `letters PERSON`, with ` json` too,
+//! lists what is kept for her, `mark PERSON NUMBER read` (or `delete`, `restore`) says what she did with it, `link PERSON` makes
+//! a link to it, and `greeting PERSON remove` takes her greeting away. `backup`, `restore`, `check`, `letter PERSON NUMBER` and
+//! `greeting PERSON get` go on as [`super::storage::job`] says; `greeting PERSON set BYTES` is followed by so many bytes of
+//! G.711 A-law. TEXT is the rest of the line as it is, blanks and UTF-8 included:
 //! nothing is quoted or escaped, and it has no line end. A line has [`REQUEST_BYTES`] at most, its end included.
 //!
 //! An answer that begins with `error: ` is one. Whoever may open the socket may ask, and speak for everybody: its file is
@@ -10,9 +13,14 @@
 
 use super::clock;
 use super::driver::Driver;
-use super::storage::job::{Job, Task};
+use super::storage::job::{Job, Task, Wish};
+use crate::base::limits::GREETING_SECONDS;
 use crate::base::text::{OneLine, Writer};
+use crate::server::Server;
 use crate::server::commands::Undone;
+use crate::server::remote::Mark;
+use crate::spool::{Key, Kind};
+use crate::web::{GREETING_PIECE_BYTES, GreetingStep, Progress};
 use core::cell::RefCell;
 use core::fmt;
 use core::time::Duration;
@@ -70,6 +78,50 @@ pub enum Subject {
     },
     /// Not a question: something is to be done with the disk.
     Spool(Task),
+    /// What is kept for a person.
+    Letters {
+        /// The name of her section.
+        person: String,
+    },
+    /// What is in a letter.
+    Letter {
+        /// The name of her section.
+        person: String,
+        /// Its number.
+        number: u32,
+    },
+    /// Not a question: what a person has done with a letter.
+    Mark {
+        /// The name of her section.
+        person: String,
+        /// Its number.
+        number: u32,
+        /// What she has done.
+        mark: Mark,
+    },
+    /// A link to what is kept.
+    Link {
+        /// The name of her section.
+        person: String,
+    },
+    /// What the answering machine says for a person.
+    Greeting {
+        /// The name of her section.
+        person: String,
+        /// What is to become of it.
+        step: Greeting,
+    },
+}
+
+/// What is to become of a greeting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Greeting {
+    /// It is to be heard.
+    Get,
+    /// It is replaced by so many bytes, which follow.
+    Set(u32),
+    /// It goes.
+    Remove,
 }
 
 impl Request {
@@ -89,6 +141,7 @@ impl Request {
             b"backup" => Subject::Spool(Task::Backup),
             b"restore" => Subject::Spool(Task::Restore),
             b"check" => Subject::Spool(Task::Check),
+            b"letters" | b"letter" | b"mark" | b"link" | b"greeting" => return Self::of_letters(word, rest),
             _ => return None,
         };
         match rest {
@@ -97,7 +150,35 @@ impl Request {
             _ => None,
         }
     }
+
+    fn of_letters(word: &[u8], rest: &[u8]) -> Option<Self> {
+        let mut words = core::str::from_utf8(rest).ok()?.split_ascii_whitespace();
+        let person = String::from(words.next()?);
+        let (second, third) = (words.next(), words.next());
+        if words.next().is_some() {
+            return None;
+        }
+        let number = |word: Option<&str>| word?.parse::<u32>().ok();
+        let subject = match (word, second, third) {
+            (b"letters", None, None) => Subject::Letters { person },
+            (b"letters", Some("json"), None) => return Some(Self { subject: Subject::Letters { person }, json: true }),
+            (b"letter", Some(_), None) => Subject::Letter { person, number: number(second)? },
+            (b"mark", Some(_), Some(mark)) => {
+                let (_, mark) = MARKS.into_iter().find(|(known, _)| *known == mark)?;
+                Subject::Mark { person, number: number(second)?, mark }
+            }
+            (b"link", None, None) => Subject::Link { person },
+            (b"greeting", Some("get"), None) => Subject::Greeting { person, step: Greeting::Get },
+            (b"greeting", Some("remove"), None) => Subject::Greeting { person, step: Greeting::Remove },
+            (b"greeting", Some("set"), Some(_)) => Subject::Greeting { person, step: Greeting::Set(number(third)?) },
+            _ => return None,
+        };
+        Some(subject.into())
+    }
 }
+
+/// The words for what a person has done with a letter.
+pub const MARKS: [(&str, Mark); 3] = [("read", Mark::Read), ("delete", Mark::Delete), ("restore", Mark::Restore)];
 
 impl From<Subject> for Request {
     /// For a person's eyes.
@@ -117,6 +198,18 @@ impl fmt::Display for Request {
             Subject::Spool(Task::Backup) => "backup",
             Subject::Spool(Task::Restore) => "restore",
             Subject::Spool(Task::Check) => "check",
+            Subject::Letters { person } => {
+                return write!(f, "letters {person}{}", if self.json { " json" } else { "" });
+            }
+            Subject::Letter { person, number } => return write!(f, "letter {person} {number}"),
+            Subject::Mark { person, number, mark } => {
+                let word = MARKS.into_iter().find(|(_, it)| it == mark).map_or("", |(word, _)| word);
+                return write!(f, "mark {person} {number} {word}");
+            }
+            Subject::Link { person } => return write!(f, "link {person}"),
+            Subject::Greeting { person, step: Greeting::Get } => return write!(f, "greeting {person} get"),
+            Subject::Greeting { person, step: Greeting::Set(len) } => return write!(f, "greeting {person} set {len}"),
+            Subject::Greeting { person, step: Greeting::Remove } => return write!(f, "greeting {person} remove"),
         })?;
         f.write_str(if self.json { " json" } else { "" })
     }
@@ -168,11 +261,7 @@ impl ControlSocket {
             };
             match client {
                 Ok(client) => {
-                    let timeout = async {
-                        Timer::after(CLIENT_TIMEOUT).await;
-                        Err(ErrorKind::TimedOut.into())
-                    };
-                    if let Err(error) = answer_client(client, driver).or(timeout).await {
+                    if let Err(error) = answer_client(client, driver).await {
                         log::debug!("control client: {error}");
                     }
                 }
@@ -203,26 +292,145 @@ fn is_answering(path: &Path) -> io::Result<bool> {
 }
 
 async fn answer_client(mut client: Async<UnixStream>, driver: &RefCell<Driver>) -> io::Result<()> {
-    let mut line = [0; REQUEST_BYTES];
-    let mut len = 0;
-    while len < line.len() && !line[..len].contains(&b'\n') {
-        match client.read(&mut line[len..]).await? {
-            0 => break,
-            n => len += n,
-        }
-    }
-    // Without its end a line may be a part of one, and do something else.
-    let end = line[..len].iter().position(|byte| *byte == b'\n');
-    let request = end.and_then(|end| Request::parse(&line[..end]));
-    let answer = match request {
+    let mut room = [0; REQUEST_BYTES];
+    let (line, rest) = within(CLIENT_TIMEOUT, read_line(&mut client, &mut room)).await?;
+    let answer = match line.and_then(Request::parse) {
         Some(Request { subject: Subject::Spool(task), .. }) => {
-            give_job(driver, Job { task, client: client.into_inner()? });
+            give_job(driver, Job { wish: Wish::Whole(task), client: client.into_inner()? });
             return Ok(());
+        }
+        Some(Request { subject: Subject::Letter { person, number }, .. }) => {
+            return give_record(driver, client, &person, |server, out| server.letter(&person, number, out));
+        }
+        Some(Request { subject: Subject::Greeting { person, step: Greeting::Get }, .. }) => {
+            return give_record(driver, client, &person, |server, out| server.greeting_of(&person, out));
+        }
+        Some(Request { subject: Subject::Greeting { person, step: Greeting::Set(len) }, .. }) => {
+            within(GREETING_TIMEOUT, take_greeting(&mut client, driver, &person, (rest, len))).await?
+        }
+        Some(Request { subject: Subject::Greeting { person, .. }, .. }) => {
+            let removed = within(CLIENT_TIMEOUT, async { Ok(take_step(driver, &person, GreetingStep::Remove).await) });
+            in_words(removed.await?, "The greeting is that of the house.")
         }
         Some(request) => answer(&mut driver.borrow_mut(), &request),
         None => b"error: unknown request\n".to_vec(),
     };
-    client.write_all(&answer).await
+    within(CLIENT_TIMEOUT, client.write_all(&answer)).await
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let timeout = async {
+        Timer::after(limit).await;
+        Err(ErrorKind::TimedOut.into())
+    };
+    work.or(timeout).await
+}
+
+/// Reads up to the first line end: the line, and what has come behind it. Without its end a line may be a part of one, and do
+/// something else: then there is none.
+async fn read_line<'r>(client: &mut Async<UnixStream>, room: &'r mut [u8]) -> io::Result<(Option<&'r [u8]>, &'r [u8])> {
+    let mut len = 0;
+    while len < room.len() && !room[..len].contains(&b'\n') {
+        match client.read(&mut room[len..]).await? {
+            0 => break,
+            n => len += n,
+        }
+    }
+    let end = room[..len].iter().position(|byte| *byte == b'\n');
+    Ok(end.map_or((None, &[]), |end| (Some(&room[..end]), &room[end + 1..len])))
+}
+
+/// Has the thread that owns the disk send a record, if there is one.
+fn give_record(
+    driver: &RefCell<Driver>,
+    client: Async<UnixStream>,
+    person: &str,
+    find: impl FnOnce(&Server, &mut Writer<'_>) -> Result<Key, Undone>,
+) -> io::Result<()> {
+    let client = client.into_inner()?;
+    let mut room = [0; REASON_BYTES];
+    let mut out = Writer::new(&mut room);
+    let found = find(driver.borrow().server(), &mut out);
+    // What is refused is no record of any key.
+    let wish = Wish::Record(*found.as_ref().unwrap_or(&Key { kind: Kind::Other(0), id: 0 }));
+    let job = Job { wish, client };
+    match found {
+        Ok(_) => give_job(driver, job),
+        Err(undone) => job.refuse(&reason(undone, person, &out)),
+    }
+    Ok(())
+}
+
+/// Why something was not done.
+fn reason(undone: Undone, person: &str, out: &Writer<'_>) -> String {
+    match undone {
+        Undone::NoPerson => format!("there is no person '{}'", OneLine(person.as_bytes())),
+        Undone::Said => format!("{}", OneLine(out.written())),
+    }
+}
+
+/// The answer to a greeting that was set or removed.
+fn in_words(outcome: Result<(), String>, done: &str) -> Vec<u8> {
+    match outcome {
+        Ok(()) => format!("{done}\n"),
+        Err(reason) => format!("error: {reason}\n"),
+    }
+    .into_bytes()
+}
+
+/// Takes a greeting, piece by piece as the disk does. What came before a fault is dropped, and what comes after it is read
+/// and left, so that the client reads the reason.
+async fn take_greeting(
+    client: &mut Async<UnixStream>,
+    driver: &RefCell<Driver>,
+    person: &str,
+    (first, len): (&[u8], u32),
+) -> io::Result<Vec<u8>> {
+    if len > GREETING_SECONDS as u32 * 8000 || len == 0 {
+        return Ok(format!("error: a greeting has 1 to {GREETING_SECONDS} s\n").into_bytes());
+    }
+    let mut outcome = take_step(driver, person, GreetingStep::Begin).await;
+    let mut piece = [0; GREETING_PIECE_BYTES];
+    let (mut first, mut left) = (&first[..first.len().min(len as usize)], len as usize);
+    while left > 0 {
+        let taken = if first.is_empty() {
+            let room = left.min(piece.len());
+            client.read(&mut piece[..room]).await
+        } else {
+            let part = first.split_off(..first.len().min(piece.len())).unwrap_or_default();
+            piece[..part.len()].copy_from_slice(part);
+            Ok(part.len())
+        };
+        match taken {
+            Ok(taken @ 1..) => {
+                left -= taken;
+                if outcome.is_ok() {
+                    outcome = take_step(driver, person, GreetingStep::Data(&piece[..taken])).await;
+                }
+            }
+            ended => {
+                let _ = take_step(driver, person, GreetingStep::Abort).await;
+                return Err(ended.err().unwrap_or_else(|| ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+    if outcome.is_ok() {
+        outcome = take_step(driver, person, GreetingStep::Commit).await;
+    }
+    Ok(in_words(outcome, &format!("The greeting is this, {} s.", len.div_ceil(8000))))
+}
+
+/// Makes a step of a greeting, and waits until it is made.
+async fn take_step(driver: &RefCell<Driver>, person: &str, step: GreetingStep<'_>) -> Result<(), String> {
+    loop {
+        let progress = driver.borrow_mut().act(|server, now| server.greeting(now, person, step));
+        match progress {
+            Ok(Progress::Done) => return Ok(()),
+            Ok(Progress::Wait) => drop(Timer::after(DISK_INTERVAL).await),
+            Ok(Progress::Failed(why)) => return Err(why.into()),
+            Err(undone) => return Err(reason(undone, person, &Writer::new(&mut []))),
+        }
+    }
 }
 
 /// The thread that owns the disk goes on with the client.
@@ -258,7 +466,18 @@ fn answer(driver: &mut Driver, request: &Request) -> Vec<u8> {
             out.push(b'\n');
         }
         // Done elsewhere.
-        (Subject::Spool(_), _) => {}
+        (Subject::Spool(_) | Subject::Letter { .. } | Subject::Greeting { .. }, _) => {}
+        (Subject::Letters { person }, json) => match server.letters(person) {
+            Some(letters) if json => json_array(&mut out, letters),
+            Some(letters) => letters.for_each(|letter| text_line(&mut out, letter)),
+            None => return in_words(Err(reason(Undone::NoPerson, person, &Writer::new(&mut []))), ""),
+        },
+        (Subject::Mark { person, number, mark }, _) => {
+            return said(person, |out| driver.act(|server, now| server.mark_letter(now, person, *number, *mark, out)));
+        }
+        (Subject::Link { person }, _) => {
+            return said(person, |out| driver.act(|server, now| server.link(now, person, out)));
+        }
         (Subject::Devices, false) => server.devices(now).for_each(|device| text_line(&mut out, device)),
         (Subject::Devices, true) => json_array(&mut out, server.devices(now)),
         (Subject::Presence, false) => server.presence().for_each(|person| text_line(&mut out, person)),
@@ -268,6 +487,17 @@ fn answer(driver: &mut Driver, request: &Request) -> Vec<u8> {
         (Subject::Tell { person, text }, _) => tell(driver, person, text, &mut out),
     }
     out
+}
+
+/// The answer to something that says why it is not done, and perhaps what it has done.
+fn said(person: &str, act: impl FnOnce(&mut Writer<'_>) -> Result<(), Undone>) -> Vec<u8> {
+    let mut room = [0; REASON_BYTES];
+    let mut out = Writer::new(&mut room);
+    match act(&mut out) {
+        Ok(()) if out.written().is_empty() => Vec::new(),
+        Ok(()) => format!("{}\n", OneLine(out.written())).into_bytes(),
+        Err(undone) => in_words(Err(reason(undone, person, &out)), ""),
+    }
 }
 
 /// Has the server do what a person says, and appends what it answers.
@@ -369,6 +599,12 @@ const JSON_BYTES: usize = 1024;
 /// Of an answer to what a person says; a longer one is cut.
 const WORDS_BYTES: usize = 64 * 1024;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a greeting, on a disk that is slow.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(60);
+/// A step that waits for the disk is tried again after so long.
+const DISK_INTERVAL: Duration = Duration::from_millis(4);
+/// Of a link, or a reason.
+const REASON_BYTES: usize = 512;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_REST: Duration = Duration::from_secs(1);
 
@@ -389,6 +625,19 @@ mod tests {
             let request = Request::from(Subject::Spool(task));
             assert_eq!(Request::parse(request.to_string().as_bytes()), Some(request));
         }
+        for line in [
+            "letters alice",
+            "letters alice json",
+            "letter alice 12",
+            "mark alice 12 read",
+            "mark alice 4294967295 restore",
+            "link alice",
+            "greeting alice get",
+            "greeting alice set 400000",
+            "greeting alice remove",
+        ] {
+            assert_eq!(Request::parse(line.as_bytes()).expect(line).to_string(), line);
+        }
         assert_eq!(Request::parse(b"  status \r"), Some(Subject::Status.into()));
         for wrong in [
             &b""[..],
@@ -397,6 +646,18 @@ mod tests {
             b"status xml",
             b"status json json",
             b"backup json",
+            b"letters",
+            b"letters alice bob",
+            b"letter alice",
+            b"letter alice -1",
+            b"letter alice 4294967296",
+            b"mark alice 1 burn",
+            b"mark alice read",
+            b"greeting alice",
+            b"greeting alice set",
+            b"greeting alice set x",
+            b"greeting alice remove now",
+            b"link",
             b"presence alice",
             b"presence alice away",
             b"tell",

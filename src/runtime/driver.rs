@@ -178,8 +178,13 @@ impl Driver {
     /// # Errors
     /// When it was not done.
     pub fn command(&mut self, person: &str, text: &str, out: &mut Writer<'_>) -> Result<(), Undone> {
+        self.act(|server, now| server.command(now, person, text, out))
+    }
+
+    /// Has the server do something that is no input, and sends what follows from it.
+    pub fn act<T>(&mut self, act: impl FnOnce(&mut Server, Instant) -> T) -> T {
         let now = clock::now();
-        let outcome = self.server.command(now, person, text, out);
+        let outcome = act(self.server, now);
         self.drain(now);
         outcome
     }

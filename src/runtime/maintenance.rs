@@ -82,6 +82,15 @@ pub fn check_running(socket: &Path, out: &mut impl Write) -> io::Result<bool> {
 /// # Errors
 /// With the reason in words.
 pub fn backup(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<()> {
+    let line = write_file(file, |backup| backup_to(socket, file, backup))?;
+    writeln!(out, "{}: {line}", file.display())
+}
+
+/// Makes a file that appears when it is complete, instead of what was there.
+///
+/// # Errors
+/// What `fill` says, or with the file and the reason in words.
+pub fn write_file<T>(file: &Path, fill: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
     if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(io::Error::other(format!("{}: not a file", file.display())));
     }
@@ -90,10 +99,10 @@ pub fn backup(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<()
     let temporary = Path::new(&name);
     // What people wrote to each other is for the owner's eyes, and nobody else has made the file.
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary);
-    let result = created.map_err(|error| of_file(file, &error)).and_then(|backup| backup_to(socket, file, backup));
-    let result = result.and_then(|line| {
-        fs::rename(temporary, file).and_then(|()| sync_parent(file)).map_err(|error| of_file(file, &error))?;
-        writeln!(out, "{}: {line}", file.display())
+    let result = created.map_err(|error| of_file(file, &error)).and_then(|mut created| {
+        let filled = fill(&mut created)?;
+        let is_safe = created.sync_all().and_then(|()| fs::rename(temporary, file)).and_then(|()| sync_parent(file));
+        is_safe.map(|()| filled).map_err(|error| of_file(file, &error))
     });
     if result.is_err() {
         let _ = fs::remove_file(temporary);
@@ -101,12 +110,10 @@ pub fn backup(socket: &Path, file: &Path, out: &mut impl Write) -> io::Result<()
     result
 }
 
-fn backup_to(socket: &Path, file: &Path, mut backup: File) -> io::Result<String> {
+fn backup_to(socket: &Path, file: &Path, backup: &mut File) -> io::Result<String> {
     let mut server = BufReader::new(knock(socket, Task::Backup)?);
-    copy_pieces(&mut server, &mut backup).map_err(|failure| of_either(socket, file, failure))?;
-    let line = last_line(socket, &mut server)?;
-    backup.sync_all().map_err(|error| of_file(file, &error))?;
-    Ok(line)
+    copy_pieces(&mut server, backup).map_err(|failure| of_either(socket, file, failure))?;
+    last_line(socket, &mut server)
 }
 
 /// `pcsctl restore FILE`: adds what is missing.
@@ -131,7 +138,10 @@ fn knock(socket: &Path, task: Task) -> io::Result<std::os::unix::net::UnixStream
 }
 
 /// The line by which the server says how it went.
-fn last_line(socket: &Path, server: &mut BufReader<impl Read>) -> io::Result<String> {
+///
+/// # Errors
+/// When it did not go well.
+pub fn last_line(socket: &Path, server: &mut BufReader<impl Read>) -> io::Result<String> {
     let mut line = String::new();
     server.take(LINE_BYTES_MAX).read_line(&mut line).map_err(|error| control::explain(socket, &error))?;
     let line = line.trim_end();
@@ -148,14 +158,16 @@ fn sync_parent(file: &Path) -> io::Result<()> {
     Ok(sync_directory(rustix::fs::open(parent, flags, Mode::empty())?)?)
 }
 
-fn of_either(socket: &Path, file: &Path, failure: Failure) -> io::Error {
+/// What ended a copy, in words.
+pub fn of_either(socket: &Path, file: &Path, failure: Failure) -> io::Error {
     match failure {
         Failure::Server(error) => control::explain(socket, &error),
         Failure::File(error) => of_file(file, &error),
     }
 }
 
-fn of_file(file: &Path, error: &io::Error) -> io::Error {
+/// An error of a file, with its name.
+pub fn of_file(file: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", file.display()))
 }
 

@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod disk;
 pub mod driver;
 mod hush;
+pub mod letters;
 pub mod maintenance;
 mod nameservers;
 mod poller;

@@ -137,6 +137,10 @@ impl Core {
             // A program that answers every message would go on for ever.
             return;
         }
+        if Command::parse(text) == Command::Inbox {
+            // The page makes the link that goes with it.
+            return self.ask_inbox(person, flow);
+        }
         self.command(now, person, text, &mut out);
         self.say(now, person, Some(flow), text_of(&out));
     }

@@ -6,10 +6,11 @@ use core::net::{IpAddr, Ipv4Addr};
 use heapless::Vec;
 
 use super::{Core, Server};
-use crate::base::limits::BINDINGS_PER_PERSON;
+use crate::base::limits::{BINDINGS_PER_PERSON, BUSY_BYTES};
 use crate::base::text::{OneLine, Writer};
 use crate::base::time::Instant;
-use crate::home::commands::{self, Command, Shown};
+use crate::config::model::Missed;
+use crate::home::commands::{self, Command, Reply, Shown};
 use crate::home::policy::{self, Asker, Assurance, Delegation, Event, Facts, Kind, Snapshot, Stage, State, Target};
 use crate::home::presence::compose::{Manual, state_of};
 use crate::home::presence::verdict::{self, Address, Verdict};
@@ -38,6 +39,11 @@ impl Server {
     /// When it was not done, or not understood.
     pub fn command(&mut self, now: Instant, person: &str, text: &str, out: &mut Writer<'_>) -> Result<(), Undone> {
         let person = self.core.people.model.person(person.as_bytes()).ok_or(Undone::NoPerson)?;
+        self.core.now = now;
+        if Command::parse(text) == Command::Inbox {
+            self.tell_inbox(now, person, out);
+            return Ok(());
+        }
         if self.core.command(now, person, text, out) { Ok(()) } else { Err(Undone::Said) }
     }
 
@@ -63,9 +69,44 @@ impl Core {
             Command::Allow(whom) => return self.answer_watcher(now, person, whom, true, out),
             Command::Deny(whom) => return self.answer_watcher(now, person, whom, false, out),
             Command::Explain(whom, kind) => return self.explain(person, whom, kind, out),
+            Command::Reply(reply) => return self.settle_reply(person, reply, out),
+            Command::Missed(missed) => self.settle_missed(person, missed, out),
+            // Who has the page answers it: `Server::tell_inbox`.
+            Command::Inbox => {}
             Command::Unknown(_) => return no(commands::NOT_UNDERSTOOD, out),
         }
         true
+    }
+
+    /// Says or sets what who writes to her while she is away is told.
+    fn settle_reply(&mut self, person: usize, reply: Reply<'_>, out: &mut Writer<'_>) -> bool {
+        let text = match reply {
+            Reply::Set(text) => Some(text),
+            Reply::Default => Some(""),
+            Reply::Tell => None,
+        };
+        if let Some(text) = text {
+            if self.settings.set_busy(&self.people.model, person, text).is_err() {
+                let _ = write!(out, "That is too long: {BUSY_BYTES} bytes are what there is room for.");
+                return false;
+            }
+            self.stack.schedule.wake(Task::Journal.id());
+        }
+        out.text("Who writes to you while you are away is told: ");
+        self.write_busy_text(person, out);
+        true
+    }
+
+    /// Says or sets what becomes of her kept texts when she is back.
+    fn settle_missed(&mut self, person: usize, missed: Option<Missed>, out: &mut Writer<'_>) {
+        if let Some(missed) = missed {
+            self.settings.set_missed(&self.people.model, person, missed);
+            self.stack.schedule.wake(Task::Journal.id());
+        }
+        out.text(match self.settings.get(&self.people.model, person).missed {
+            Missed::Keep => "Texts that are kept for you wait on the page.",
+            Missed::Deliver => "Texts that are kept for you are sent to your devices when you are back.",
+        });
     }
 
     fn show(&mut self, person: usize, shown: &Shown<'_>, out: &mut Writer<'_>) {

@@ -22,7 +22,7 @@ use crate::home::policy::{
 use crate::home::proxy::ContextHandle;
 use crate::home::proxy::context::{Context, Delegation};
 use crate::home::word::{self, WORD_BYTES};
-use crate::sip::stack::{Produced, Task};
+use crate::sip::stack::Produced;
 use crate::spool::{Key, Kind as Record};
 use crate::wire::sip::{Essentials, Fault, Message, Name, Uri};
 
@@ -36,13 +36,13 @@ impl Core {
         buffer: &mut [u8],
     ) -> Produced<Output> {
         let Some((handle, context)) = self.proxy.at(index) else { return Produced::Nothing };
+        // Without a disk there is nothing to wait for.
+        let must_wait = self.has_disk() && !self.can_store(has_credit);
         match context.delegation {
-            Delegation::Asked(stage) => {
-                self.ask_again(now, handle, stage);
-                Produced::Nothing
-            }
-            Delegation::Keeping(..) | Delegation::Noting if !self.can_store(has_credit) => Produced::Blocked,
-            Delegation::Keeping(letter, false) => self.store_text(now, handle, LetterHandle::from_bits(letter), buffer),
+            // Nothing of a text is begun before the disk has room for it: until then it may still come otherwise.
+            Delegation::Asked(_) if must_wait && context.kind == Kind::Message => Produced::Blocked,
+            Delegation::Asked(stage) => self.ask_again(now, handle, stage, buffer),
+            Delegation::Noting if must_wait => Produced::Blocked,
             Delegation::Noting => self.note_call(now, handle, buffer),
             Delegation::Undelivered => {
                 self.tell_undelivered(now, handle);
@@ -53,11 +53,14 @@ impl Core {
     }
 
     /// Asks the front door what becomes of a request now, and has it done.
-    fn ask_again(&mut self, now: Instant, handle: ContextHandle, stage: Stage) {
-        let Some(context) = self.proxy.get(handle) else { return };
-        let Some(person) = self.callee(context) else { return self.nobody_takes(now, handle) };
+    fn ask_again(&mut self, now: Instant, handle: ContextHandle, stage: Stage, buffer: &mut [u8]) -> Produced<Output> {
+        let Some(context) = self.proxy.get(handle) else { return Produced::Nothing };
+        let request = Message::parse(self.stack.store.get(&context.request));
+        let (Some(person), Ok(message)) = (self.callee(context), request) else {
+            self.nobody_takes(now, handle);
+            return Produced::Nothing;
+        };
         let kind = context.kind;
-        let Ok(message) = Message::parse(self.stack.store.get(&context.request)) else { return };
         let address = message.essentials().map_or(&b""[..], from_address);
         let asker = Asker { assurance: context.assurance, person: self.caller(context), address };
         let possible = self.possible(person, kind);
@@ -71,13 +74,14 @@ impl Core {
             kept: possible,
         };
         match policy::decide(&Event { asker, kind, target: Goal::Person, stage }, &snapshot) {
-            Decision::Keep => self.keep(now, handle, person),
+            Decision::Keep => return self.keep(now, handle, person, buffer),
             Decision::Answer => self.answer_by_machine(now, handle, person),
             Decision::Refuse(status, reason) if context.best.is_none() && context.pending().next().is_none() => {
                 self.nobody_takes_because(now, handle, Fault { status, reason });
             }
             _ => self.nobody_takes(now, handle),
         }
+        Produced::Nothing
     }
 
     /// What could be done with a request for a person.
@@ -116,72 +120,69 @@ impl Core {
 
 /// Texts.
 impl Core {
-    /// Keeps a text for a person.
-    fn keep(&mut self, now: Instant, handle: ContextHandle, person: usize) {
-        let at = self.unix_time(now);
-        let Some(context) = self.proxy.get(handle) else { return };
-        let is_stranger = context.assurance == Assurance::Claimed;
-        let seal = context.passage.callee;
-        let Ok(message) = Message::parse(self.stack.store.get(&context.request)) else { return };
-        let Some(essentials) = message.essentials() else { return };
-        let id = self.letter_id(seal, essentials);
-        if let Some(letter) = self.inbox.find(id) {
-            // It was sent again: by another way while it is being written, or because the first answer was lost.
-            if self.inbox.get(letter).is_some_and(|letter| letter.is_settled()) {
-                let (proxy, mut around) = self.split();
-                return proxy.kept(now, &mut around, handle, letter.to_bits());
-            }
-            return self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits(), true));
-        }
-        let mut name = [0; NAME_BYTES];
-        let name = display_name(essentials, &mut name);
-        let sender = (from_address(essentials), name);
-        match self.inbox.admit(person as u16, sender, is_stranger, Category::Text, id, at) {
-            Ok(letter) => {
-                self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits(), false));
-                self.stack.schedule.wake(Task::Context(handle.index()).id());
-            }
-            Err(full) => {
-                log::warn!("a text for {} is refused: {full:?}", self.people.model.people[person].id);
-                self.nobody_takes_because(now, handle, full_fault(full));
+    /// Keeps a text for a person: hands it to the disk, which has room.
+    fn keep(&mut self, now: Instant, handle: ContextHandle, person: usize, buffer: &mut [u8]) -> Produced<Output> {
+        match self.store_text(now, handle, person, buffer) {
+            Ok(output) => output.map_or(Produced::Nothing, Produced::Output),
+            Err(fault) => {
+                self.nobody_takes_because(now, handle, fault);
+                Produced::Nothing
             }
         }
     }
 
-    /// Hands a text to the disk.
+    /// The request to the disk; `None` when the text is there already, or on its way there.
     fn store_text(
         &mut self,
         now: Instant,
         handle: ContextHandle,
-        letter: LetterHandle,
+        person: usize,
         buffer: &mut [u8],
-    ) -> Produced<Output> {
-        let Some(context) = self.proxy.get(handle) else { return Produced::Nothing };
-        let owner = context.passage.callee;
-        let written = Message::parse(self.stack.store.get(&context.request)).ok().and_then(|message| {
-            let field = |name| message.field(name).map_or(&b""[..], |field| field.value);
-            let (content_type, encoding) = (field(Name::ContentType), field(Name::ContentEncoding));
-            let what = What::Text { content_type, encoding, body: message.body() };
-            let id = self.inbox.get(letter)?.id;
-            let len = self.inbox.keep(letter, owner, what)?.write(buffer)?;
-            Some((id, len, message.body().len()))
-        });
-        let Some((id, len, size)) = written else {
+    ) -> Result<Option<Output>, Fault> {
+        const UNREADABLE: Fault = Fault { status: 400, reason: "Bad Request" };
+        const TOO_LARGE: Fault = Fault { status: 413, reason: "Too Large to Be Kept" };
+        let at = self.unix_time(now);
+        let context = self.proxy.get(handle).ok_or(UNREADABLE)?;
+        let (owner, is_stranger) = (context.passage.callee, context.assurance == Assurance::Claimed);
+        let message = Message::parse(self.stack.store.get(&context.request)).map_err(|_| UNREADABLE)?;
+        let essentials = message.essentials().ok_or(UNREADABLE)?;
+        let id = self.letter_id(owner, essentials);
+        if let Some(letter) = self.inbox.find(id) {
+            // It was sent again: by another way while it is being written, or because the first answer was lost.
+            if self.inbox.get(letter).is_some_and(|letter| letter.is_settled()) {
+                let (proxy, mut around) = self.split();
+                proxy.kept(now, &mut around, handle, letter.to_bits());
+            } else {
+                self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits()));
+            }
+            return Ok(None);
+        }
+        let mut name = [0; NAME_BYTES];
+        let name = display_name(essentials, &mut name);
+        let sender = (from_address(essentials), name);
+        let letter = self.inbox.admit(person as u16, sender, is_stranger, Category::Text, id, at);
+        let letter = letter.map_err(|full| {
+            log::warn!("a text for {} is refused: {full:?}", self.people.model.people[person].id);
+            full_fault(full)
+        })?;
+        let field = |name| message.field(name).map_or(&b""[..], |field| field.value);
+        let (content_type, encoding, body) = (field(Name::ContentType), field(Name::ContentEncoding), message.body());
+        let what = What::Text { content_type, encoding, body };
+        let Some(len) = self.inbox.keep(letter, owner, what).and_then(|kept| kept.write(buffer)) else {
             self.inbox.withdraw(letter);
-            self.nobody_takes_because(now, handle, Fault { status: 413, reason: "Too Large to Be Kept" });
-            return Produced::Nothing;
+            return Err(TOO_LARGE);
         };
-        self.inbox.measure(letter, size as u32, 0);
-        self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits(), true));
+        self.inbox.measure(letter, body.len() as u32, 0);
+        self.proxy.delegate(handle, Delegation::Keeping(letter.to_bits()));
         let ticket = self.tickets.issue(Waiter::Text(letter.to_bits()));
         let key = Key { kind: Record::Text, id };
-        Produced::Output(Output::Store { ticket, key, owner, len, blob: BlobStep::None })
+        Ok(Some(Output::Store { ticket, key, owner, len, blob: BlobStep::None }))
     }
 
     /// A text is on the disk, or will not be: its sender is told.
     pub(super) fn text_stored(&mut self, now: Instant, letter: LetterHandle, outcome: Result<(), StoreError>) {
         let waits = |context: &Context| {
-            matches!(context.delegation, Delegation::Keeping(bits, _) if bits == letter.to_bits())
+            matches!(context.delegation, Delegation::Keeping(bits) if bits == letter.to_bits())
                 && context.waits_for_delegate()
         };
         if let Err(error) = outcome {

@@ -31,7 +31,7 @@ use crate::wire::sip::{Essentials, Fault, Message, Method};
 
 use super::agent::refused;
 
-/// A recording that is shorter is none.
+/// A recording in which less than this was heard is none.
 const SHORTEST_MS: u64 = 500;
 /// Bytes of a session description of ours.
 const DESCRIPTION_BYTES: usize = 1_024;
@@ -45,7 +45,17 @@ impl Core {
         match self.begin_machine(now, handle, person) {
             Ok(()) => self.proxy.delegate(handle, crate::home::proxy::context::Delegation::Machine),
             Err(Some(fault)) => self.nobody_takes_because(now, handle, fault),
-            Err(None) => self.nobody_takes(now, handle),
+            Err(None) => self.no_machine_for(now, handle),
+        }
+    }
+
+    /// The machine can't take a call after all: who has no other answer is told that nobody is there.
+    fn no_machine_for(&mut self, now: Instant, handle: ContextHandle) {
+        const NOBODY: Fault = Fault { status: 480, reason: "Temporarily Unavailable" };
+        let context = self.proxy.get(handle);
+        match context.is_some_and(|context| context.best.is_none() && context.targets.is_empty()) {
+            true => self.nobody_takes_because(now, handle, NOBODY),
+            false => self.nobody_takes(now, handle),
         }
     }
 
@@ -107,7 +117,7 @@ impl Core {
                 log::warn!("no ports for media: the answering machine can't answer");
                 let context = self.machines.get(socket / 2).map(context_of);
                 self.drop_machine(socket / 2);
-                context.into_iter().for_each(|context| self.nobody_takes(now, context));
+                context.into_iter().for_each(|context| self.no_machine_for(now, context));
             }
             None => {}
         }
@@ -132,7 +142,7 @@ impl Core {
             }
             None => {
                 self.drop_machine(index);
-                self.nobody_takes(now, handle);
+                self.no_machine_for(now, handle);
             }
         }
     }
@@ -511,7 +521,7 @@ impl Core {
             return None;
         }
         let (recorded_ms, lost_ms) = (session.recorded_ms(), session.lost_ms());
-        if recorded_ms < SHORTEST_MS {
+        if session.heard_ms() < SHORTEST_MS {
             // Nothing was said: it is forgotten, and noted as a missed call.
             machine.record = Record::Failed;
             inbox.remove(letter);

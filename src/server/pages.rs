@@ -7,7 +7,7 @@ use super::contract::{BlobStep, Output, Storage, StoreError};
 use super::requests::{Incoming, Place};
 use super::tickets::Waiter;
 use super::{Core, Server};
-use crate::base::limits::STREAMS;
+use crate::base::limits::{GREETING_SECONDS, STREAMS};
 use crate::base::net::{Flow, NOWHERE, Stream, Transport};
 use crate::base::secret::Secret;
 use crate::base::text::{Writer, same_secret};
@@ -31,8 +31,8 @@ use crate::wire::sip::{Message, Method, Uri};
 
 /// Bytes of a page that are made at once.
 const PIECE_BYTES: usize = 8 * 1024;
-/// Bytes of a greeting at most: half a minute.
-const GREETING_BYTES: u32 = 30 * 8_000;
+/// Bytes of a greeting at most.
+const GREETING_BYTES: u32 = GREETING_SECONDS as u32 * 8_000;
 /// Bytes of the head of a text that is sent from the page.
 const HEAD_BYTES: usize = 1_024;
 /// Bytes of such a text at most.
@@ -181,11 +181,6 @@ impl Server {
             Some(person) => web.sessions.restore(now, slot as usize, &kept, person as u16),
             None => web.sessions.changed.mark(slot as usize),
         }
-    }
-
-    /// A step of replacing or removing a person's greeting, for who does not come by the page.
-    pub fn greeting(&mut self, now: Instant, person: usize, step: GreetingStep<'_>) -> Progress {
-        self.core.greeting(now, person, step)
     }
 }
 

@@ -31,6 +31,8 @@ use crate::wire::sip::{MediaType, Message, Name, list};
 pub(super) struct Returning {
     deliveries: Vec<Delivery, PEOPLE>,
     summaries: Vec<Told, PEOPLE>,
+    /// Who has asked what is kept, and on which way.
+    asked: Vec<(usize, Flow), PEOPLE>,
     /// Which state of the inbox watchers of message-summary were told.
     shown: [u64; PEOPLE],
 }
@@ -61,7 +63,7 @@ struct Told {
 
 impl Returning {
     pub const fn new() -> Self {
-        Self { deliveries: Vec::new(), summaries: Vec::new(), shown: [0; PEOPLE] }
+        Self { deliveries: Vec::new(), summaries: Vec::new(), asked: Vec::new(), shown: [0; PEOPLE] }
     }
 
     /// Whether nothing is on its way.
@@ -73,6 +75,7 @@ impl Returning {
     pub fn forget(&mut self) {
         self.deliveries.clear();
         self.summaries.clear();
+        self.asked.clear();
         self.shown = [u64::MAX; PEOPLE];
     }
 }
@@ -90,6 +93,14 @@ impl Core {
     /// Something about the inbox is to be told or written.
     pub(super) fn inbox_changed(&mut self) {
         self.stack.schedule.wake(Task::Inbox.id());
+    }
+
+    /// A person asks what is kept for her; the answer goes to the device that a flow leads to.
+    pub(super) fn ask_inbox(&mut self, person: usize, flow: Flow) {
+        self.returning.asked.retain(|(other, _)| *other != person);
+        // There is room for every person.
+        let _ = self.returning.asked.push((person, flow));
+        self.inbox_changed();
     }
 
     /// The disk is out of reach, and all that it holds.
@@ -117,7 +128,10 @@ impl Server {
         core.absences.due(now);
         core.inbox.due(now);
         core.show_waiting(now);
-        if core.has_disk() {
+        while let Some((person, flow)) = self.core.returning.asked.pop() {
+            self.answer_inbox(now, person, flow);
+        }
+        if self.core.has_disk() {
             while let Some(person) = self.core.absences.take_return(now) {
                 self.came_back(now, person);
             }
@@ -154,31 +168,11 @@ impl Server {
 
     /// Tells a person what came while she was away, if anything did that she was not told of.
     fn summarise(&mut self, now: Instant, person: usize) {
-        let core = &mut self.core;
-        let groups = core.inbox.groups(person, core.absences.told_number(person));
-        let Some(number) = groups.iter().map(|group| group.newest).max() else { return };
-        let mut url: String<URL_BYTES> = String::new();
-        {
-            let mut room = [0; URL_BYTES];
-            let mut out = Writer::new(&mut room);
-            let first = core.absences.told_number(person) + 1;
-            if self.web.link(now, &mut self.core, person, (first, number), &mut out)
-                && let Ok(text) = core::str::from_utf8(out.written())
-            {
-                let _ = url.push_str(text);
-            }
-        }
-        let core = &mut self.core;
         let mut room = [0; WORD_BYTES];
         let mut out = Writer::new(&mut room);
-        let mut missed: Vec<phrases::Missed<'_>, SENDERS> = Vec::new();
-        for group in &groups {
-            let name = core.inbox.sender(group.sender).map_or("", |sender| sender.shown());
-            let (texts, voices, calls) = (group.texts, group.voices, group.calls);
-            let _ = missed.push(phrases::Missed { name, texts, voices, calls });
-        }
-        let language = core.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
-        phrases::summary(language, missed.into_iter(), &url, &mut out);
+        let told_number = self.core.absences.told_number(person);
+        let Some(number) = self.write_summary(now, person, told_number, &mut out) else { return };
+        let core = &mut self.core;
         let text = super::chat::text_of(&out);
         let (_, mut around) = core.split_presence();
         if word::tell_as(now, &mut around, person, None, text, (Owner::Summary, person as u32)) == 0 {
@@ -186,6 +180,50 @@ impl Server {
         }
         core.returning.summaries.retain(|told| told.person != person);
         let _ = core.returning.summaries.push(Told { person, number });
+    }
+
+    /// Writes what is new for a person since she was told up to a number, with a link to it; the number of the newest.
+    /// Nothing is written when there is nothing.
+    fn write_summary(&mut self, now: Instant, person: usize, told_number: u32, out: &mut Writer<'_>) -> Option<u32> {
+        let groups = self.core.inbox.groups(person, told_number);
+        let number = groups.iter().map(|group| group.newest).max()?;
+        let mut room = [0; URL_BYTES];
+        let mut url = Writer::new(&mut room);
+        let is_linked = self.write_link(now, person, (told_number + 1, number), &mut url);
+        let url = if is_linked { super::chat::text_of(&url) } else { "" };
+        let core = &mut self.core;
+        let mut missed: Vec<phrases::Missed<'_>, SENDERS> = Vec::new();
+        for group in &groups {
+            let name = core.inbox.sender(group.sender).map_or("", |sender| sender.shown());
+            let (texts, voices, calls) = (group.texts, group.voices, group.calls);
+            let _ = missed.push(phrases::Missed { name, texts, voices, calls });
+        }
+        let language = core.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
+        phrases::summary(language, missed.into_iter(), url, out);
+        Some(number)
+    }
+
+    /// Writes a link to the letters of a person that are numbered from the first to the last. Whether there is a page.
+    pub(super) fn write_link(&mut self, now: Instant, person: usize, span: (u32, u32), out: &mut Writer<'_>) -> bool {
+        let is_written = self.web.link(now, &mut self.core, person, span, out);
+        self.core.stack.schedule.wake(Task::Journal.id());
+        is_written
+    }
+
+    /// Says what is kept for a person that she has not read, whether she was told of it or not, with a link.
+    pub(super) fn tell_inbox(&mut self, now: Instant, person: usize, out: &mut Writer<'_>) {
+        if self.write_summary(now, person, 0, out).is_none() {
+            out.text("Nothing new is kept for you.");
+        }
+    }
+
+    /// Answers who has asked the home what is kept, on the device that asked.
+    fn answer_inbox(&mut self, now: Instant, person: usize, flow: Flow) {
+        let mut room = [0; WORD_BYTES];
+        let mut out = Writer::new(&mut room);
+        self.tell_inbox(now, person, &mut out);
+        let (_, mut around) = self.core.split_presence();
+        word::tell(now, &mut around, person, Some(flow), super::chat::text_of(&out));
     }
 }
 
@@ -372,20 +410,25 @@ impl Core {
         self.absences.replied(now, person, who).then_some(Reply { person, caller, flow, asker })
     }
 
-    /// Says in a person's name that what was sent to her is kept, only on the way that it came.
-    pub(super) fn send_reply(&mut self, now: Instant, reply: &Reply) {
-        let Reply { person, caller, flow, ref asker } = *reply;
-        let mut room = [0; WORD_BYTES];
-        let mut out = Writer::new(&mut room);
+    /// What who writes to a person while she is away is told: in her own words, or those of the house in her language.
+    pub(super) fn write_busy_text(&self, person: usize, out: &mut Writer<'_>) {
         let model = &self.people.model;
         let Some(section) = model.people.get(person) else { return };
         match self.settings.get(model, person).busy {
             "" => {
                 let name = if section.name.is_empty() { &section.id } else { &section.name };
-                phrases::busy_reply(section.language, name, &mut out);
+                phrases::busy_reply(section.language, name, out);
             }
             own => out.text(own),
         }
+    }
+
+    /// Says in a person's name that what was sent to her is kept, only on the way that it came.
+    pub(super) fn send_reply(&mut self, now: Instant, reply: &Reply) {
+        let Reply { person, caller, flow, ref asker } = *reply;
+        let mut room = [0; WORD_BYTES];
+        let mut out = Writer::new(&mut room);
+        self.write_busy_text(person, &mut out);
         let Some(from) = word::address(&self.people, person) else { return };
         let body = super::chat::text_of(&out).as_bytes();
         let content_type = word::PLAIN.as_bytes();

@@ -7,11 +7,13 @@ use serde::{Serialize, Serializer};
 
 use super::commands::word_of;
 use super::{Core, Server};
-use crate::base::limits::{PEERS, PORTS};
+use crate::base::limits::{PEERS, PORTS, RECORDINGS};
 use crate::base::net::Transport;
 use crate::base::text::{OneLine, Printable};
 use crate::base::time::Instant;
 use crate::home::binding::{Binding, Text};
+use crate::home::inbox::Category;
+use crate::home::machine::{Machine, Record};
 use crate::home::presence::compose::state_of;
 use crate::home::presence::watch::{Package, Progress, Subject, Watch};
 use crate::sip::resolver;
@@ -51,6 +53,14 @@ pub struct Status<'s> {
     pub calls: usize,
     /// Answers of people about who may see them.
     pub verdicts: usize,
+    /// What is kept for all people.
+    pub kept: Kept,
+    /// Calls that the answering machine has taken and that go on.
+    pub answering: usize,
+    /// Recordings that are being made.
+    pub recording: usize,
+    /// Connections to the web page.
+    pub web: usize,
     /// Blocks of the message store in use, by size: bytes, used, of.
     pub blocks: [(usize, usize, usize); 4],
     /// Sockets.
@@ -63,6 +73,17 @@ pub struct Status<'s> {
     pub lookups: resolver::Counters,
     /// Counts since the start.
     pub counters: Counters,
+}
+
+/// What is kept, deleted letters that can still be had back included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Kept {
+    /// Texts.
+    pub texts: usize,
+    /// Recordings, unfinished ones too.
+    pub recordings: usize,
+    /// Missed calls.
+    pub calls: usize,
 }
 
 /// A peer that is connected.
@@ -81,6 +102,8 @@ pub struct Listening {
     pub transport: Transport,
     /// Its address.
     pub address: SocketAddr,
+    /// Whether the web page is served there, and no SIP.
+    pub is_web: bool,
 }
 
 /// One device.
@@ -169,7 +192,7 @@ pub struct Shown<'s>(pub &'s [u8]);
 impl Server {
     /// The state of the server as a whole.
     pub fn status(&self, now: Instant) -> Status<'_> {
-        let Core { stack, people, registrar, proxy, presence, started, .. } = &self.core;
+        let Core { stack, people, registrar, proxy, presence, started, machines, .. } = &self.core;
         let is_pending = |watch: &Watch| watch.progress == Progress::Pending;
         let (server_transactions, client_transactions) = stack.transactions();
         let listening = stack.network.open_ports();
@@ -189,9 +212,13 @@ impl Server {
             watched: presence.watched.len(),
             calls: presence.calls.len(),
             verdicts: presence.verdicts.len(),
+            kept: self.core.kept(),
+            answering: machines.len(),
+            recording: (0..RECORDINGS).filter(|index| is_recording(machines.get(*index))).count(),
+            web: self.web.len(),
             blocks: stack.store.usage(),
             listening: listening
-                .map(|(_, port)| Listening { transport: port.transport, address: port.address })
+                .map(|(_, port)| Listening { transport: port.transport, address: port.address, is_web: port.is_web })
                 .collect(),
             proven: stack
                 .network
@@ -235,6 +262,20 @@ impl Server {
 }
 
 impl Core {
+    fn kept(&self) -> Kept {
+        let mut kept = Kept::default();
+        for person in 0..self.people.model.people.len() {
+            for (_, letter) in self.inbox.letters(person) {
+                *match letter.category {
+                    Category::Text => &mut kept.texts,
+                    Category::Voice => &mut kept.recordings,
+                    Category::Call => &mut kept.calls,
+                } += 1;
+            }
+        }
+        kept
+    }
+
     fn watcher<'s>(&'s self, now: Instant, watch: &Watch) -> Watcher<'s> {
         let model = &self.people.model;
         let id = |person: u16| model.people.get(usize::from(person)).map_or("", |it| it.id.as_str());
@@ -290,6 +331,11 @@ impl Core {
     }
 }
 
+/// Whether a call is being recorded: sound can be appended to its record.
+fn is_recording(machine: Option<&Machine>) -> bool {
+    machine.is_some_and(|machine| machine.record == Record::Open)
+}
+
 impl fmt::Display for Status<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "pcsd {} for {}, up {} s", self.version, self.domain, self.uptime_s)?;
@@ -305,11 +351,15 @@ impl fmt::Display for Status<'_> {
         )?;
         writeln!(f, "calls         {}", self.calls)?;
         writeln!(f, "answers       {} about watchers", self.verdicts)?;
+        let Kept { texts, recordings, calls } = self.kept;
+        writeln!(f, "kept          {texts} texts, {recordings} recordings, {calls} missed calls")?;
+        writeln!(f, "answering     {} calls, {} being recorded", self.answering, self.recording)?;
+        writeln!(f, "web           {} connections", self.web)?;
         for (bytes, used, all) in self.blocks {
             writeln!(f, "blocks        {used} of {all} of {bytes} bytes")?;
         }
         for port in &self.listening {
-            writeln!(f, "listening     {}:{}", port.transport, port.address)?;
+            writeln!(f, "{}  {port}", if port.is_web { "page        " } else { "listening   " })?;
         }
         for peer in &self.proven {
             writeln!(f, "peer          {} at {}", peer.domain, peer.address.0)?;
@@ -407,9 +457,19 @@ impl Serialize for Shown<'_> {
     }
 }
 
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.is_web, self.transport) {
+            (true, Transport::Tls) => write!(f, "https:{}", self.address),
+            (true, _) => write!(f, "http:{}", self.address),
+            (false, transport) => write!(f, "{transport}:{}", self.address),
+        }
+    }
+}
+
 impl Serialize for Listening {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}:{}", self.transport, self.address))
+        serializer.collect_str(self)
     }
 }
 

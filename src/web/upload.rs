@@ -3,6 +3,7 @@
 
 use super::house::{GREETING_PIECE_BYTES, GreetingStep, House, Progress};
 use super::page::{Fault, Viewer};
+use crate::base::limits::GREETING_SECONDS;
 use crate::base::table::Handle;
 use crate::base::text::same_secret;
 use crate::base::time::Instant;
@@ -12,8 +13,8 @@ use crate::wire::http;
 use super::connection::Connection;
 use super::session::TOKEN_BYTES;
 
-/// The longest greeting: a minute, at 8 kHz.
-const GREETING_SAMPLES: u32 = 60 * 8000;
+/// The longest greeting, at 8 kHz.
+const GREETING_SAMPLES: u32 = GREETING_SECONDS as u32 * 8000;
 
 /// An upload.
 pub(super) struct Upload {

@@ -62,8 +62,8 @@ pub enum Delegation {
     },
     /// The front door is to be asked again.
     Asked(Stage),
-    /// It is being kept: the letter in the inbox, as handle bits, and whether it was handed to the disk.
-    Keeping(u32, bool),
+    /// It was handed to the disk to be kept: the letter in the inbox, as handle bits.
+    Keeping(u32),
     /// The answering machine is about to answer, or has done so.
     Machine,
     /// A call that rings on, and is missed if nobody takes it.
@@ -77,7 +77,7 @@ pub enum Delegation {
 impl Delegation {
     /// Whether the request waits for somebody who is no device.
     pub const fn is_under_way(self) -> bool {
-        matches!(self, Self::Asked(_) | Self::Keeping(..) | Self::Machine)
+        matches!(self, Self::Asked(_) | Self::Keeping(_) | Self::Machine)
     }
 }
 

@@ -6,6 +6,7 @@
 //! Large requests go on a stream where there can be one (§18.1.1). Leaves out: recursion on 3xx, which the caller gets.
 
 mod answer;
+mod branch;
 pub mod context;
 pub mod forward;
 pub mod veil;
@@ -13,52 +14,31 @@ pub mod veil;
 use heapless::Vec;
 
 use crate::base::limits::{BRANCHES, CONTEXTS, EDIT_BYTES};
-use crate::base::net::{Flow, Transport};
+use crate::base::net::Flow;
 use crate::base::store::Bytes;
 use crate::base::table::{Handle, Table};
 use crate::base::text::Name;
 use crate::base::time::Instant;
-use crate::home::binding::{Binding, Text};
 use crate::home::people::People;
 use crate::home::policy::{self, Assurance, Kind, Missed, Stage};
 use crate::home::registrar::Registrar;
-use crate::sip::branch::{Branch, Kind as BranchKind};
 use crate::sip::mask::{self, Use};
 use crate::sip::resolver::{Candidates, LookupHandle};
 use crate::sip::stack::{ClientHandle, Keys, Stack, Task, tag_of};
-use crate::sip::token::{Side, Token};
-use crate::sip::transaction::T64_MS;
-use crate::sip::transaction::client::ClientTransaction;
-use crate::sip::transport::{port_of, transport_of};
-use crate::wire::sip::edit::Edits;
-use crate::wire::sip::{Fault, Message, Name as Field, Uri};
-use context::{Context, Delegation, Passage, Progress, Retarget, Size, Target, To, rank};
-use forward::{Border, Forward, Own};
-use veil::{Crossing, Veil};
+use crate::wire::sip::{Fault, Message, Name as Field};
+pub use branch::flow_of;
+use context::{Context, Delegation, Passage, Progress, Size, Target, To, rank};
+use veil::Crossing;
 
 /// A context's handle.
 pub type ContextHandle = Handle<Context>;
 
 /// A request that is not an INVITE is answered after so long at the latest.
 const ANSWER_MS: u64 = 25_000;
-/// A device that has not taken a message after so long counts as not there.
-const MESSAGE_MS: u64 = 8_000;
-/// Any other request that is not an INVITE.
-const REQUEST_MS: u64 = 20_000;
-/// A server of another domain that has said nothing after so long is given up where there is another to try. RFC 3263 §4.3
-/// would wait for the whole transaction, which is longer than anybody waits.
-const FAILOVER_MS: u64 = 6_000;
 /// A group of devices rings for so long when there is another to try.
 const GROUP_RING_MS: u64 = 20_000;
 /// Breadth of a request that says none (RFC 5393 §5.3.3).
 pub const MAX_BREADTH: u32 = 60;
-
-/// A larger request goes on a stream where there can be one (§18.1.1).
-const DATAGRAM_BYTES: usize = 1_300;
-/// What forwarding adds to a request at most, without its Record-Route and Route: Via, Max-Breadth, Max-Forwards.
-const GROWTH_BYTES: usize = 160;
-/// What Record-Route adds, both sides.
-const RECORD_BYTES: usize = 200;
 
 /// The disk takes longer than any sender waits.
 const SLOW_DISK: Fault = Fault { status: 480, reason: "Not Kept: the Disk Is Slow" };
@@ -107,9 +87,6 @@ pub struct Job<'a, 'b> {
     pub delegation: Delegation,
 }
 
-/// Bytes of a buddy's address as a URI.
-const RETARGET_BYTES: usize = 160;
-
 /// Why a request can't be started on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Overloaded;
@@ -123,6 +100,9 @@ impl Proxy {
     /// Sends a request on its way to its targets.
     pub fn start(&mut self, now: Instant, around: &mut Around<'_>, job: Job<'_, '_>) -> Result<(), Overloaded> {
         let is_invite = job.message.method() == Some(crate::wire::sip::Method::Invite);
+        if self.contexts.is_full() {
+            self.make_room(around.stack);
+        }
         if self.contexts.is_full() {
             around.stack.counters.overloaded += 1;
             return Err(Overloaded);
@@ -195,7 +175,9 @@ impl Proxy {
         if let Some(binding) = binding {
             around.registrar.heard(now, Handle::from_bits(binding));
         }
-        let Some(context) = self.contexts.get_mut(handle) else {
+        // One that only waits to be noted as missed was answered, too.
+        let open = self.contexts.get_mut(handle).filter(|context| context.delegation != Delegation::Noting);
+        let Some(context) = open else {
             if !around.stack.client(client).is_some_and(|tx| tx.is_invite) {
                 return;
             }
@@ -449,7 +431,7 @@ impl Proxy {
             }
             let breadth = context.passage.breadth / group.len() as u32;
             for index in group {
-                start_branch(now, around, handle, context, request, (index, breadth), &mut self.edit_text);
+                branch::start_branch(now, around, handle, context, request, (index, breadth), &mut self.edit_text);
             }
             if context.is_invite {
                 context.deadline = match context.delegation {
@@ -516,6 +498,14 @@ impl Proxy {
         stack.store.release(request);
     }
 
+    /// A missed call that the disk has no time for gives way to a request that somebody waits for.
+    fn make_room(&mut self, stack: &mut Stack) {
+        if let Some(handle) = self.find(|context| context.delegation == Delegation::Noting) {
+            log::warn!("a missed call is not noted: the disk is slow");
+            self.remove(stack, handle);
+        }
+    }
+
     /// Forgets a context.
     pub fn remove(&mut self, stack: &mut Stack, handle: ContextHandle) {
         let Some(context) = self.contexts.remove(handle) else { return };
@@ -552,7 +542,8 @@ impl Proxy {
 
     /// Nobody takes it either: what rings goes on ringing, else the caller is answered.
     pub fn undelegated(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle) {
-        if let Some(context) = self.contexts.get_mut(handle) {
+        // What was answered meanwhile, and only waits to be noted, stays as it is.
+        if let Some(context) = self.contexts.get_mut(handle).filter(|context| context.delegation.is_under_way()) {
             context.delegation = if context.is_invite { Delegation::Missed } else { Delegation::None };
             self.advance(now, around, handle);
         }
@@ -560,7 +551,7 @@ impl Proxy {
 
     /// Refuses what nobody takes with a status that says why.
     pub fn refuse(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle, fault: Fault) {
-        let Some(context) = self.contexts.get_mut(handle) else { return };
+        let Some(context) = self.contexts.get_mut(handle).filter(|it| it.delegation.is_under_way()) else { return };
         if !context.is_answered
             && let Some(bytes) = refusal(around.stack, context, fault)
         {
@@ -634,37 +625,6 @@ pub fn breadth_of(message: &Message<'_>) -> u32 {
     field.and_then(|field| crate::wire::sip::delta_seconds(field.value).ok()).unwrap_or(MAX_BREADTH)
 }
 
-/// Sends one branch with its breadth, or marks its target as failed.
-fn start_branch(
-    now: Instant,
-    around: &mut Around<'_>,
-    handle: ContextHandle,
-    context: &mut Context,
-    request: Option<&Message<'_>>,
-    (index, breadth): (usize, u32),
-    edit_text: &mut [u8; EDIT_BYTES],
-) {
-    let target = context.targets[index];
-    context.targets[index].progress =
-        match try_branch(now, around, handle, context, request, (&target, breadth), edit_text) {
-            Ok((client, size)) => {
-                context.targets[index].size = size;
-                Progress::Trying(client)
-            }
-            Err(status) => {
-                log::warn!("a branch could not be sent ({status})");
-                Progress::Done(status)
-            }
-        };
-    if let Progress::Done(status) = context.targets[index].progress
-        && context.best.is_none()
-        && status != 480
-        && let Some(bytes) = refusal(around.stack, context, Fault { status, reason: "Server Internal Error" })
-    {
-        context.best = Some((status, bytes));
-    }
-}
-
 fn refusal(stack: &mut Stack, context: &Context, fault: Fault) -> Option<Bytes> {
     use crate::wire::sip::response::{Head, finish, write_head};
     let source = stack.server(context.server).and_then(|tx| stack.network.remote(tx.flow));
@@ -680,135 +640,6 @@ fn refusal(stack: &mut Stack, context: &Context, fault: Fault) -> Option<Bytes> 
     })
 }
 
-fn try_branch(
-    now: Instant,
-    around: &mut Around<'_>,
-    handle: ContextHandle,
-    context: &Context,
-    request: Option<&Message<'_>>,
-    (target, breadth): (&Target, u32),
-    edit_text: &mut [u8; EDIT_BYTES],
-) -> Result<(ClientHandle, Size), u16> {
-    let stack = &mut *around.stack;
-    let (to, mut size) = (target.to, target.size);
-    let binding = match to {
-        To::Binding(binding) | To::Device(binding) => Some(binding),
-        To::Flow(_) | To::Server(_) => None,
-    };
-    let device = binding.map(|handle| around.registrar.get(handle).ok_or(480u16)).transpose()?;
-    let flow = match (to, device) {
-        (To::Flow(flow), _) => flow,
-        (To::Server(server), _) => {
-            stack.flow_to(now, server.transport, server.address, &context.domain).ok_or(503u16)?
-        }
-        (_, Some(device)) => flow_of(now, stack, device).ok_or(480u16)?,
-        (_, None) => return Err(480),
-    };
-    let mut flow = flow;
-    let source = stack.server(context.server).map(|tx| tx.flow).ok_or(480u16)?;
-    if size == Size::Unknown
-        && stack.store.get(&context.request).len() + growth(context, device, stack) > DATAGRAM_BYTES
-    {
-        (flow, size) = match stream_instead(now, stack, around.registrar, flow, device) {
-            Some(stream) => (stream, Size::OnStream),
-            None => (flow, Size::Datagram),
-        };
-    }
-    let source_remote = stack.network.remote(source).ok_or(480u16)?;
-    let remote = stack.network.remote(flow).ok_or(480u16)?;
-    let (client, secret) = stack.reserve_client().ok_or(503u16)?;
-
-    let passage = &context.passage;
-    let kept;
-    let message = match request {
-        Some(message) => message,
-        None => {
-            kept = Message::parse(stack.store.get(&context.request)).map_err(|_| 500u16)?;
-            &kept
-        }
-    };
-    let token = |side, person, binding, flow, remote| Token {
-        side,
-        person,
-        pair: passage.pair,
-        binding,
-        remote,
-        stream: if let Flow::Stream(stream) = flow { Some(stream) } else { None },
-        domain: stack.network.domain_of(flow).map_or(0, |domain| Token::domain(&stack.random, domain)),
-    };
-    let callee_binding = device.map_or(0, |device| device.id);
-    let caller = token(Side::Caller, passage.caller, passage.caller_binding, source, source_remote);
-    let callee = token(Side::Callee, passage.callee, callee_binding, flow, remote);
-    let mut room = mask::ROOM;
-    let buddy = match passage.retarget {
-        Retarget::Buddy(buddy) => around.people.buddy_uri::<RETARGET_BYTES>(usize::from(buddy)),
-        _ => None,
-    };
-    let new_uri = match (to, device) {
-        (To::Binding(_), Some(device)) => Some(forward::request_uri(device.text(&stack.store, Text::Uri))),
-        _ if passage.retarget == Retarget::Session => message.essentials().map(|essentials| essentials.to.uri),
-        _ if buddy.is_some() => buddy.as_ref().map(|buddy| buddy.as_bytes()),
-        _ => forward::target_in_dialog(&stack.random, message, passage.is_strict, passage.crossing, &mut room),
-    };
-    let path = match (to, device) {
-        (To::Binding(_), Some(device)) => device.text(&stack.store, Text::Path),
-        _ => b"",
-    };
-    let outgoing = Own::of(&stack.network, flow).ok_or(480u16)?;
-    let domain = &around.people.model.main.domain;
-    let veil = Veil::of(passage.crossing, stack, around.registrar, outgoing, domain, message, source_remote.ip());
-    let border = Border::of(passage.crossing, veil.as_ref());
-    let forward = Forward {
-        uri: new_uri,
-        path,
-        leaves_session: passage.retarget == Retarget::Session,
-        own_routes: usize::from(passage.own_routes),
-        drops_last_route: passage.is_strict,
-        source: source_remote,
-        outgoing,
-        incoming: Own::of(&stack.network, source).ok_or(480u16)?,
-        branch: Branch { kind: BranchKind::Transaction, handle: client.to_bits(), secret, routing: passage.routing },
-        tokens: passage.records.then_some((caller, callee)),
-        realm: &around.people.model.main.domain,
-        breadth: breadth.max(1),
-        is_alias: matches!(to, To::Server(_)),
-        border,
-    };
-    let mut edits = Edits::new(edit_text);
-    forward.edits(&stack.random, message, &mut edits);
-    let mut fault = None;
-    let encoded = stack.compose(|_, out| fault = edits.encode(out).err());
-    let encoded = match (encoded, fault) {
-        (Some(encoded), None) => encoded,
-        (encoded, fault) => {
-            encoded.into_iter().for_each(|bytes| stack.store.release(bytes));
-            return Err(if fault.is_some() { 500 } else { 503 });
-        }
-    };
-    let has_next = |other: &Target| other.progress == Progress::Waiting && other.instance == target.instance;
-    let is_one_of_many = matches!(to, To::Server(_)) && context.targets.iter().filter(|it| has_next(it)).count() > 1;
-    let patient_ms = match (context.is_invite, context.kind) {
-        (true, _) => T64_MS,
-        // Another home waits for its devices as long as we do for ours.
-        (false, kind) if kind.is_message() && !matches!(to, To::Server(_)) => MESSAGE_MS,
-        (false, _) => REQUEST_MS,
-    };
-    let limit_ms = if is_one_of_many { FAILOVER_MS } else { patient_ms };
-    let request = stack.store.share(&context.request);
-    let mut tx = ClientTransaction::new(now, secret, flow, context.is_invite, limit_ms);
-    tx.request = Some(request);
-    tx.edits = Some(encoded);
-    tx.context = handle.to_bits();
-    tx.server = context.server.to_bits();
-    tx.binding = binding.map(Handle::to_bits);
-    // Its answers get back what the request had, To with the session's tag among it.
-    tx.is_masked = matches!(passage.crossing, Crossing::Out { .. }) || passage.retarget == Retarget::Session;
-    tx.patient_until = is_one_of_many.then(|| now.plus(patient_ms));
-    // Another home keeps it, too: what its answer says comes in time or counts no more.
-    tx.hears_late = context.kind == Kind::Message && binding.is_some();
-    Ok((stack.start_client(client, tx).ok_or(503u16)?, size))
-}
-
 /// Tells the server transaction what becomes of the answers to a request that crosses the border of the home.
 fn mark_border(stack: &mut Stack, context: &Context, message: &Message<'_>) {
     let call_id = message.essentials().map_or(&b""[..], |essentials| essentials.call_id);
@@ -818,62 +649,4 @@ fn mark_border(stack: &mut Stack, context: &Context, message: &Message<'_>) {
         Crossing::Out { .. } => (false, true),
     };
     stack.mark_border(context.server, is_outside, restores);
-}
-
-/// About what forwarding adds to a request.
-fn growth(context: &Context, device: Option<&Binding>, stack: &Stack) -> usize {
-    let path = device.map_or(0, |device| device.text(&stack.store, Text::Path).len());
-    let uri = device.map_or(0, |device| device.text(&stack.store, Text::Uri).len());
-    GROWTH_BYTES + path + uri + if context.passage.records { RECORD_BYTES } else { 0 }
-}
-
-/// A stream for a request that is too large for a datagram (§18.1.1): the device's own, one that is open to the same
-/// address, or a new one where no NAT is in the way.
-fn stream_instead(
-    now: Instant,
-    stack: &mut Stack,
-    registrar: &Registrar,
-    flow: Flow,
-    device: Option<&Binding>,
-) -> Option<Flow> {
-    let Flow::Datagram { remote, .. } = flow else { return None };
-    let is_open = |other: Flow| matches!(other, Flow::Stream(stream) if stack.network.stream(stream).is_some());
-    if let Some(device) = device.filter(|device| device.instance != 0) {
-        let others = registrar.of(usize::from(device.person)).map(|(_, other)| other);
-        let own = others
-            .filter(|other| other.instance == device.instance)
-            .map(|other| other.flow)
-            .find(|flow| is_open(*flow));
-        if own.is_some() {
-            return own;
-        }
-    }
-    match stack.network.stream_to(Transport::Tcp, remote, "") {
-        Some(stream) => Some(Flow::Stream(stream)),
-        None if device.is_some_and(|device| device.is_natted) => None,
-        None => stack.flow_to(now, Transport::Tcp, remote, ""),
-    }
-}
-
-/// The way to a device: the flow of its REGISTER, or a new connection where that was a stream that is gone, or another of
-/// our sockets where the address that it was on is not ours any more.
-pub fn flow_of(now: Instant, stack: &mut Stack, device: &Binding) -> Option<Flow> {
-    match device.flow {
-        Flow::Stream(stream) if stack.network.stream(stream).is_none() => {
-            let uri = Uri::parse(device.text(&stack.store, Text::Uri)).ok()?;
-            let uri = uri.sip()?;
-            // No device can prove who it is on a connection over TLS that comes from us.
-            let is_plain = transport_of(uri) != Some(Transport::Tls);
-            let remote = core::net::SocketAddr::new(uri.host.ip().filter(|_| is_plain)?, port_of(uri));
-            stack.flow_to(now, Transport::Tcp, remote, "")
-        }
-        // A NAT on the way lets nothing through from another address; the old one may come back.
-        Flow::Datagram { port, remote } if !stack.network.can_send(port, remote) => {
-            if device.is_natted {
-                return None;
-            }
-            stack.flow_to(now, Transport::Udp, remote, "")
-        }
-        flow => Some(flow),
-    }
 }

@@ -10,13 +10,15 @@
 //! - `restore`: the server asks for parts of the backup, which it reads twice, by offset (64 bits) and length (32 bits,
 //!   not 0); the client answers with a length, shorter only at the end, and so many bytes. Length 0 ends it. Then a line
 //!   says how it went.
+//! - `letter` and `greeting PERSON get`: the record in pieces as above, then its blob, each up to a piece of length 0; a record
+//!   without a blob has one of length 0 alone. Then a line says how it went.
 //! - `check`: the server says `ready` and its directory, and leaves the disk alone until the client closes.
 //!
 //! A line that begins with `error: ` says that it did not go well.
 
 use crate::runtime::disk::DiskError;
 use crate::spool::backup::{self, BackupProblem, Count};
-use crate::spool::{Disk, Problem, Spool};
+use crate::spool::{Disk, Key, Problem, Spool};
 use core::fmt;
 use embedded_io::SeekFrom;
 use rustix::io::Errno;
@@ -29,12 +31,21 @@ use std::time::Duration;
 /// A wish and who has it.
 pub struct Job {
     /// What is wished.
-    pub task: Task,
+    pub wish: Wish,
     /// The client, who waits.
     pub client: UnixStream,
 }
 
 /// What can be wished.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Something with all of it.
+    Whole(Task),
+    /// One record and its blob.
+    Record(Key),
+}
+
+/// What can be done with all of a spool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Task {
     /// All records and blobs.
@@ -58,10 +69,11 @@ impl Job {
         buffer: &mut [u8],
     ) -> Result<(), Problem<D::Error>> {
         match self.prepare() {
-            Ok(()) => match self.task {
-                Task::Backup => self.backup(spool, buffer),
-                Task::Restore => self.restore(spool, buffer),
-                Task::Check => self.hold(directory, spool),
+            Ok(()) => match self.wish {
+                Wish::Whole(Task::Backup) => self.backup(spool, buffer),
+                Wish::Whole(Task::Restore) => self.restore(spool, buffer),
+                Wish::Whole(Task::Check) => self.hold(directory, spool),
+                Wish::Record(key) => self.fetch(key, spool, buffer),
             },
             Err(error) => {
                 log::debug!("control client: {error}");
@@ -91,6 +103,62 @@ impl Job {
         })
     }
 
+    fn fetch<D: Disk>(
+        &mut self,
+        key: Key,
+        spool: &mut Spool<'_, D>,
+        buffer: &mut [u8],
+    ) -> Result<(), Problem<D::Error>> {
+        let sent = match spool.load(key, buffer) {
+            Ok(len) => self.send_all(&buffer[..len]),
+            Err(problem) => {
+                let _ = self.client.write_all(&[0; 8]);
+                return self.fail(problem);
+            }
+        };
+        if let Err(error) = sent.and_then(|()| self.send_blob(key, spool, &mut buffer[..PIECE_BYTES])) {
+            match error {
+                BackupProblem::Spool(problem) => {
+                    let _ = self.client.write_all(&[0; 4]);
+                    return self.fail(problem);
+                }
+                error => log::debug!("control client: {error}"),
+            }
+        }
+        self.say(format_args!("complete"));
+        Ok(())
+    }
+
+    fn send_all<E>(&mut self, bytes: &[u8]) -> Result<(), BackupProblem<E, DiskError>> {
+        let mut pieces = Pieces::new(&self.client);
+        let sent = embedded_io::Write::write_all(&mut pieces, bytes);
+        sent.and_then(|()| pieces.finish()).map_err(BackupProblem::Stream)
+    }
+
+    fn send_blob<D: Disk>(
+        &mut self,
+        key: Key,
+        spool: &mut Spool<'_, D>,
+        buffer: &mut [u8],
+    ) -> Result<(), BackupProblem<D::Error, DiskError>> {
+        let (mut pieces, mut offset) = (Pieces::new(&self.client), 0);
+        while key.kind.has_blob() {
+            let len = spool.blob_read(key, offset, buffer).map_err(BackupProblem::Spool)?;
+            if len == 0 {
+                break;
+            }
+            embedded_io::Write::write_all(&mut pieces, &buffer[..len]).map_err(BackupProblem::Stream)?;
+            offset = offset.saturating_add(len as u32);
+        }
+        pieces.finish().map_err(BackupProblem::Stream)
+    }
+
+    /// The last line when the spool has a problem.
+    fn fail<E: fmt::Display>(&mut self, problem: Problem<E>) -> Result<(), Problem<E>> {
+        self.say(format_args!("error: {problem}"));
+        Err(problem)
+    }
+
     /// The last line: how it went.
     fn conclude<E: fmt::Display>(
         &mut self,
@@ -116,10 +184,11 @@ impl Job {
     pub fn refuse(mut self, why: &str) {
         if self.prepare().is_ok() {
             // A client that expects something else before the line is told that there is none.
-            let none: &[u8] = match self.task {
-                Task::Backup => &[0; 4],
-                Task::Restore => &[0; ASK_BYTES],
-                Task::Check => &[],
+            let none: &[u8] = match self.wish {
+                Wish::Whole(Task::Backup) => &[0; 4],
+                Wish::Whole(Task::Restore) => &[0; ASK_BYTES],
+                Wish::Whole(Task::Check) => &[],
+                Wish::Record(_) => &[0; 8],
             };
             let _ = self.client.write_all(none);
             self.say(format_args!("error: {why}"));

@@ -718,13 +718,13 @@ fn what_a_restore_added_before_it_failed_is_told() {
         move || job::copy_pieces(&mut { ours }, &mut fs::File::create(file).unwrap()).unwrap()
     });
     let mut buffer = std::vec![0; 100_000];
-    Job { task: job::Task::Backup, client: theirs }.work("", &mut spool, &mut buffer).unwrap();
+    Job { wish: job::Wish::Whole(job::Task::Backup), client: theirs }.work("", &mut spool, &mut buffer).unwrap();
     writer.join().unwrap();
 
     let mut this = Loop::start(&place, Some(to));
     this.until(Event::Moved(Storage::Disk));
     let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-    assert!(this.records.give(Job { task: job::Task::Restore, client: theirs }).is_ok());
+    assert!(this.records.give(Job { wish: job::Wish::Whole(job::Task::Restore), client: theirs }).is_ok());
     let reader = thread::spawn(move || {
         job::serve_parts(&mut ours, &mut fs::File::open(file).unwrap()).unwrap();
         let mut line = String::new();

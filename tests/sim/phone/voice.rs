@@ -11,6 +11,8 @@ use crate::phone::{Act, Phone};
 pub const PACKET_MS: u64 = 20;
 /// Its bytes of sound.
 pub const PACKET_BYTES: usize = 160;
+/// Its stream, whatever it is sent from.
+const SSRC: [u8; 4] = [0x5e, 0xed, 0, 1];
 /// The payload type of telephone events.
 const EVENTS: u8 = 101;
 
@@ -110,7 +112,7 @@ impl Voice {
         let mut bytes = vec![0x80, payload_type];
         bytes.extend(self.sequence.to_be_bytes());
         bytes.extend(self.timestamp.to_be_bytes());
-        bytes.extend([0x5e, 0xed, 0x00, self.address.port() as u8]);
+        bytes.extend(SSRC);
         bytes.extend(payload);
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(units);
