@@ -207,6 +207,27 @@ fn a_burst_costs_one_fsync_and_a_stall_holds_nobody_up() {
 }
 
 #[test]
+fn reports_are_taken_without_waking_a_worker_that_has_nothing_to_do() {
+    let exchange = Arc::new(Exchange::new(Limits::NONE, "test").unwrap());
+    let worker = thread::spawn({
+        let exchange = exchange.clone();
+        move || (0..3).map(|_| exchange.take_requests(&mut Default::default(), PATIENCE)).all(|goes_on| goes_on)
+    });
+    // Each of these rounds of the worker is for a request; one that ended without would leave a request over.
+    for number in 0..3 {
+        let deadline = Clock::now() + Duration::from_millis(100);
+        while Clock::now() < deadline {
+            exchange.take_reports(&mut Reports::default());
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!worker.is_finished(), "woken for nothing before request {number}");
+        assert!(exchange.ask(Ticket(number), Request::Remove(text(1)), &[]));
+    }
+    assert!(worker.join().unwrap());
+    assert!(!exchange.is_wanted(), "all requests were taken");
+}
+
+#[test]
 fn a_large_record_has_room_or_there_is_none() {
     let place = Place::new("large");
     let taps = Arc::new(Taps::default());
