@@ -154,6 +154,8 @@ pub struct Greeting {
 pub struct KeptGreeting {
     /// Whose, as a seal.
     pub person: u32,
+    /// How long it is, bytes; 0 while it comes in. One whose upload was cut off is told by that.
+    pub bytes: u32,
 }
 
 /// Silence that ends a recording.

@@ -44,8 +44,11 @@ impl Core {
     pub(super) fn answer_by_machine(&mut self, now: Instant, handle: ContextHandle, person: usize) {
         match self.begin_machine(now, handle, person) {
             Ok(()) => self.proxy.delegate(handle, crate::home::proxy::context::Delegation::Machine),
-            Err(Some(fault)) => self.nobody_takes_because(now, handle, fault),
-            Err(None) => self.no_machine_for(now, handle),
+            // What a device has said tells the caller more.
+            Err(Some(fault)) if self.proxy.get(handle).is_some_and(|context| context.best.is_none()) => {
+                self.nobody_takes_because(now, handle, fault);
+            }
+            Err(_) => self.no_machine_for(now, handle),
         }
     }
 

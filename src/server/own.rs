@@ -46,7 +46,7 @@ impl Core {
             },
             Owner::Summary => {
                 if message.and_then(Message::status).is_some_and(|status| (200..300).contains(&status)) {
-                    self.summary_taken(bits as usize);
+                    self.summary_taken(bits);
                 }
             }
             // Whatever it says, the call is over.

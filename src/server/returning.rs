@@ -57,7 +57,8 @@ enum Step {
 
 /// A summary on its way: the number of the newest letter in it.
 struct Told {
-    person: usize,
+    /// Who, as a seal.
+    person: u32,
     number: u32,
 }
 
@@ -127,6 +128,7 @@ impl Server {
         let core = &mut self.core;
         core.absences.due(now);
         core.inbox.due(now);
+        let expiry = core.expire(now);
         core.show_waiting(now);
         while let Some((person, flow)) = self.core.returning.asked.pop() {
             self.answer_inbox(now, person, flow);
@@ -140,7 +142,7 @@ impl Server {
             }
         }
         let core = &mut self.core;
-        let deadline = earliest(core.absences.deadline(), core.inbox.deadline());
+        let deadline = earliest(expiry, earliest(core.absences.deadline(), core.inbox.deadline()));
         core.stack.schedule.set_deadline(Task::Inbox.id(), deadline);
         let has_work = core.inbox.has_work() || core.upload.has_work() || core.next_delivery().is_some();
         if !has_work || !core.has_disk() {
@@ -174,12 +176,13 @@ impl Server {
         let Some(number) = self.write_summary(now, person, told_number, &mut out) else { return };
         let core = &mut self.core;
         let text = super::chat::text_of(&out);
+        let seal = core.people.seal(&core.stack.random, person);
         let (_, mut around) = core.split_presence();
-        if word::tell_as(now, &mut around, person, None, text, (Owner::Summary, person as u32)) == 0 {
+        if word::tell_as(now, &mut around, person, None, text, (Owner::Summary, seal)) == 0 {
             return;
         }
-        core.returning.summaries.retain(|told| told.person != person);
-        let _ = core.returning.summaries.push(Told { person, number });
+        core.returning.summaries.retain(|told| told.person != seal);
+        let _ = core.returning.summaries.push(Told { person: seal, number });
     }
 
     /// Writes what is new for a person since she was told up to a number, with a link to it; the number of the newest.
@@ -229,12 +232,39 @@ impl Server {
 
 impl Core {
     /// A device has taken a summary.
-    pub(super) fn summary_taken(&mut self, person: usize) {
-        let told = self.returning.summaries.iter().position(|told| told.person == person);
-        if let Some(told) = told.map(|index| self.returning.summaries.swap_remove(index)) {
+    pub(super) fn summary_taken(&mut self, seal: u32) {
+        let told = self.returning.summaries.iter().position(|told| told.person == seal);
+        let told = told.map(|index| self.returning.summaries.swap_remove(index));
+        if let Some((told, person)) = told.zip(self.person_of_seal(seal)) {
             self.absences.told(person, told.number);
             self.stack.schedule.wake(Task::Journal.id());
         }
+    }
+
+    /// Removes what is older than messages are kept (`keep_days`); when the next is.
+    fn expire(&mut self, now: Instant) -> Option<Instant> {
+        let (unix_s, days) = (self.unix_time(now), u32::from(self.people.model.main.keep_days));
+        if unix_s == 0 || days == 0 {
+            return None;
+        }
+        let age_s = days * DAY_S;
+        let mut next = None;
+        for person in 0..self.people.model.people.len() {
+            let oldest = |inbox: &inbox::Inbox| {
+                let mut letters = inbox.letters(person).rev();
+                letters.find(|(_, letter)| letter.at != 0).map(|(handle, letter)| (handle, letter.at))
+            };
+            while let Some((handle, at)) = oldest(&self.inbox) {
+                let left_s = at.saturating_add(age_s).saturating_sub(unix_s);
+                if left_s > 0 {
+                    // The clock may be set meanwhile: it is looked at each day at least.
+                    next = earliest(next, Some(now.plus(u64::from(left_s.min(DAY_S)) * 1000)));
+                    break;
+                }
+                self.inbox.remove(handle);
+            }
+        }
+        next
     }
 
     /// Tells who watches how much waits (RFC 3842) what has changed.
@@ -527,6 +557,8 @@ pub(super) const fn key_of(category: Category, id: u64) -> Key {
     Key { kind, id }
 }
 
+/// Seconds of a day.
+const DAY_S: u32 = 86_400;
 /// Bytes of a link.
 const URL_BYTES: usize = 256;
 /// Bytes of an address as a URI.
