@@ -14,9 +14,11 @@
 //! | 0 | [`base`] | limits, tables and handles, deadlines, kept bytes, text, keyed hashes. Nothing of SIP. |
 //! | 1 | [`wire`] | bytes to values that borrow them, and back. No state, no time. |
 //! | 2 | [`sip`] | protocol machines: transactions, transport, resolver, digest, sealed routes. Nothing of people. |
+//! | 2 | [`media`] | what an answering machine hears and says: RTP in order, recordings, greetings, WAV. No sockets, no disk. |
 //! | 2 | [`config`] | the UCI file, its faults, and the model that every service reads |
-//! | 3 | [`home`] | the services: people, registrar, front door, forking proxy, presence agent; the commands of `sip:pcs` |
+//! | 3 | [`home`] | the services: people, registrar, front door, forking proxy, presence agent, inbox, answering machine; the commands of `sip:pcs` |
 //! | 3 | [`spool`] | what has to be there after a power cut: messages and the journal, on any disk |
+//! | 4 | [`web`] | the page with what is kept: HTTP, sessions, and what it needs of the house |
 //! | 4 | [`server`] | owns every table and leads each request through the house |
 //! | 5 | `runtime` | sockets, clock, signals, log, control socket, command line: the one place with `std` |
 //!
@@ -89,7 +91,8 @@
 //! transaction and a secret that proves it, so `Stack::answered` finds it without a search and forgeries find nothing.
 //! `Proxy::answered` takes our Via off, freezes the answer for the server transaction, and the next `poll` sends it to
 //! Bob's phone. The 200 of Alice's phone is the second: it ends its branch and goes no further. Had her phone refused,
-//! or said nothing for 8 s, [`home::policy::missed`] would have it counted for Alice.
+//! or said nothing for 8 s, [`home::policy::missed`] would have it counted for Alice. Had neither taken it, it would be
+//! kept: "When nobody is there" goes on from here.
 //!
 //! *Rest.* With no branch left, `Proxy::settle` removes the context and gives its share of the bytes back. Both sorts
 //! of transactions linger to absorb repetitions, with a key and a last answer at most; when a table is full, the
@@ -121,6 +124,41 @@
 //! get two documents, each in his format ([`wire::pidf`]), and a rule or an answer counts from the next one on. If it is
 //! what he was last told, nothing goes. Else the bytes are frozen in a client transaction; what changes meanwhile marks the
 //! watch again, so the newest state always follows and nothing queues up. A watcher who does not answer loses his watch.
+//!
+//! # When nobody is there
+//!
+//! *A text.* Neither device of Alice takes Bob's MESSAGE, or she has none. `Proxy::settle` does not answer: it marks the
+//! context as asked with a [`Stage`](home::policy::Stage) and wakes it. `Core::ask_again` in `server/delegation.rs` puts the
+//! same question to the front door as before, with what has happened since; [`decide`](home::policy::decide) says `Keep`.
+//! The letter's name is a hash of who wrote what to whom, so a resend is the same letter
+//! ([`Inbox::find`](home::inbox::Inbox::find)). [`Inbox::admit`](home::inbox::Inbox::admit) reserves its place, number and
+//! sender, or refuses: a stranger has a small share. When the edge has room, `Core::store_text` writes the record from the
+//! kept request straight into its buffer, as `Output::Store` with a ticket; `server/tickets.rs` remembers whose ticket it
+//! is. Nothing is answered until `Input::Stored` says that it is durable: then Bob gets 202, Alice's watchers of
+//! message-summary a NOTIFY, and Bob, once in this absence ([`home::absence`]), a reply in her name. Whatever fails before
+//! is a refusal with a reason, and the text stays with him. Should the tablet say 200 after all, the letter goes again.
+//!
+//! *A call.* It rings for `answer_after` seconds; then, or when all devices are busy or gone, the door says `Answer`, and the
+//! machine becomes one more branch of the context: `Core::answer_by_machine` in `server/machine.rs` chooses a codec from the
+//! offer ([`wire::sdp`]), opens two UDP ports by outputs like all others, and answers 200 as a UAS of its own
+//! ([`sip::call`]), which cancels the phones. A [`Session`](media::session::Session) says the greeting, read from the
+//! disk piece by piece or built in, puts what it hears in order and hands it out in chunks; each becomes an
+//! `Output::Append` to the blob of a record that was begun before the first word. The loop never waits for the disk: what
+//! that does not take in time is a gap, and counted. `#`, silence, BYE or the limit end it; who said nothing has missed her,
+//! and is noted as a missed call.
+//!
+//! *Back.* `Core::watch_absences` is told of every change of her state; 5 s after she is available again
+//! [`Absence`](home::absence::Absence) gives her out once. `server/returning.rs` sends her the texts one by one, if that is
+//! her wish, then one message from `sip:pcs` ([`home::phrases`]) about what is new since the number she was last told. A
+//! device's 200 to it moves that number, and the journal keeps it: nobody is told twice.
+//!
+//! *The page.* The link in that message is a token of which only a hash is kept ([`web::session`]). [`web::Web`] is a
+//! machine for connections as the stack is one for messages: it takes bytes, makes the next piece of an answer, and asks
+//! for records by the steps [`Load`](web::Step::Load) and [`Read`](web::Step::Read), which the server turns into outputs.
+//! It sees the rest through [`House`](web::House). Sound is stored as it was received and becomes WAV on its way out, any
+//! range of it by itself ([`media::wav`]). `pcsctl inbox` is the shorter way: the list is the core's
+//! ([`Server::letters`](server::Server::letters)), a content is read by the thread that owns the disk
+//! (`runtime/storage/job.rs`), and the client makes a file of it.
 //!
 //! # Out of the home, and back
 //!
@@ -180,9 +218,10 @@
 //! 5. [`sip::stack`] and [`sip::transaction`], then [`home::proxy`] and [`home::registrar`].
 //! 6. `runtime/driver.rs`: the contract from the other side.
 //! 7. [`home::presence`] beside its section above, then `server/agent.rs`.
+//! 8. [`home::inbox`], `server/delegation.rs`, `machine.rs` and `returning.rs` beside theirs; [`media::session`]; [`web`].
 //!
-//! Limits of what is there: no media, no message is kept for who is away, places are only those that clients publish. Every
-//! file opens with the RFC sections it follows and what it leaves out.
+//! Limits of what is there: media of the answering machine only, none is relayed or transcoded; places are only those that
+//! clients publish; no other network than SIP. Every file opens with the RFC sections it follows and what it leaves out.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -477,6 +477,8 @@ impl Core {
         self.absences.renumber(|index| at(&moved, index));
         self.settings.renumber(|index| at(&moved, index));
         self.returning.forget();
+        self.stack.schedule.wake(Task::Journal.id());
+        self.inbox_changed();
         self.stack.network.configure(&model.main.listen, &model.main.external);
         self.stack.network.configure_web(&model.main.web);
         self.plan_ports();

@@ -10,8 +10,9 @@ use pcsd::base::net::{LocalAddress, Port, PortSet, Transport};
 use pcsd::base::time::{Instant, UnixTime};
 use pcsd::config::model::Model;
 use pcsd::server::Server;
-use pcsd::server::contract::{BlobStep, Credits, Input, Output, PortError, Seed, Storage, StoreError, Ticket};
+use pcsd::server::contract::{BlobStep, Credits, Input, Output, PortError, Seed, Source, Storage, StoreError, Ticket};
 use pcsd::spool::Kind;
+use pcsd::web::GreetingStep;
 use support::{LISTEN, PASSWORD, answer, find, status, value, with_credentials};
 
 /// A caller elsewhere.
@@ -563,6 +564,157 @@ fn two_calls_at_once() {
     house.send(EVE, &of_call("BYE", &first, ("c", 2), ""));
     house.send(EVE, &of_call("BYE", &second, ("d", 3), ""));
     assert_eq!(house.finals(EVE), [200, 200]);
+    house.rest();
+}
+
+#[test]
+fn a_text_that_is_kept_does_not_come_twice() {
+    let mut house = House::new(HOUSE, Storage::Disk);
+    house.send(EVE, &text("a", "a1"));
+    house.written(Ok(()));
+    assert!(house.finals(EVE).contains(&202));
+    house.pass(40_000);
+    house.written(Ok(()));
+    house.register();
+    house.send(EVE, &text("a", "a2"));
+    assert_eq!(house.finals(EVE), [202]);
+    let heard = house.taken_by(ALICE);
+    assert!(heard.iter().all(|bytes| !bytes.ends_with(b"hello")), "she is told of it, and once");
+    house.send(EVE, &text("b", "b1"));
+    let asked = house.taken_by(ALICE).into_iter().find(|bytes| bytes.ends_with(b"hello")).expect("another one");
+    house.send(ALICE, &answer(&asked, 200, ""));
+    assert_eq!(house.finals(EVE), [200]);
+    house.pass(40_000);
+    house.taken_by(ALICE);
+    house.pass(7_200_000);
+    house.rest();
+}
+
+#[test]
+fn a_call_that_is_held_again_and_again_ends() {
+    let mut house = House::new(HOUSE, Storage::Disk);
+    let (to, ours) = call(&mut house, "c");
+    house.written(Ok(()));
+    house.pass(6_000);
+    talk(&mut house, &ours, 0..50);
+    let held = format!("{SOUND}a=sendonly\r\n");
+    let mut cseq = 2u32;
+    let mut is_over = false;
+    while !is_over && cseq < 100 {
+        let body = if cseq.is_multiple_of(2) { &held } else { SOUND };
+        house.send(EVE, &of_call("UPDATE", &to, ("c", cseq), body));
+        house.pass(if cseq.is_multiple_of(2) { 170_000 } else { 10 });
+        house.written(Ok(()));
+        is_over = house.taken_by(EVE).iter().any(|bytes| bytes.starts_with(b"BYE "));
+        cseq += 1;
+    }
+    assert!(is_over && cseq < 12, "{cseq}");
+    house.rest();
+}
+
+#[test]
+fn a_disk_that_goes_ends_the_call() {
+    let mut house = House::new(HOUSE, Storage::Disk);
+    let (_, ours) = call(&mut house, "c");
+    house.written(Ok(()));
+    house.pass(6_000);
+    talk(&mut house, &ours, 0..50);
+    house.has_credit = false;
+    house.input(Input::Storage(Storage::Absent));
+    house.pass(20);
+    for number in 50..100 {
+        if house.ports.len() == 1 {
+            break;
+        }
+        house.send_to(EVES_SOUND, &ours, &sound(number));
+        house.pass(20);
+    }
+    assert!(house.taken_by(EVE).iter().any(|bytes| bytes.starts_with(b"BYE ")), "who talks to nobody is told so");
+    house.rest();
+}
+
+#[test]
+fn a_greeting_comes_back_with_its_disk() {
+    let mut house = House::new(HOUSE, Storage::Disk);
+    let mut keys = Vec::new();
+    for step in [GreetingStep::Begin, GreetingStep::Data(&[0x55; 4_000]), GreetingStep::Commit, GreetingStep::Commit] {
+        let now = house.now;
+        let _ = house.server.greeting(now, "alice", step);
+        house.drain();
+        keys.extend(house.asked.iter().filter_map(|asked| match asked.output {
+            Output::Store { key, .. } => Some((key, asked.bytes.clone())),
+            _ => None,
+        }));
+        house.written(Ok(()));
+    }
+    let (key, record) = keys.pop().expect("a record");
+    // Whoever has sent it goes before he heard that it is stored: it stays.
+    let now = house.now;
+    let _ = house.server.greeting(now, "alice", GreetingStep::Abort);
+    house.drain();
+    assert!(house.asked.is_empty());
+    house.input(Input::Storage(Storage::Absent));
+    house.input(Input::Restored { key, bytes: &record, source: Source::Disk, blob_bytes: 4_000 });
+    house.input(Input::Storage(Storage::Disk));
+    house.written(Ok(()));
+    house.send(EVE, &invite("c", SOUND));
+    let to = to_of(&accepted(&mut house));
+    house.send(EVE, &of_call("ACK", &to, ("c", 1), ""));
+    let begun = house.asked.pop().expect("a record").ticket;
+    house.input(Input::Stored { ticket: begun, outcome: Ok(()) });
+    let read = |asked: &Asked| matches!(asked.output, Output::Read { key: read, .. } if read == key);
+    assert!(house.asked.iter().any(read), "it is said");
+    house.send(EVE, &of_call("BYE", &to, ("c", 2), ""));
+    house.rest();
+}
+
+#[test]
+fn a_text_that_no_device_can_show_keeps_no_other_back() {
+    let mut house = House::new(
+        &HOUSE.replace("option answer_after", "option missed 'deliver'\n\toption answer_after"),
+        Storage::Disk,
+    );
+    let odd = String::from_utf8(text("a", "a1")).unwrap().replace("text/plain", "text/x-odd");
+    house.send(EVE, odd.as_bytes());
+    let stored = house.written(Ok(()));
+    house.pass(10_000);
+    house.send(EVE, &text("b", "b1"));
+    let later = house.written(Ok(()));
+    let records = [&stored[0].2, &later[0].2];
+    // She comes back.
+    let request = format!(
+        "REGISTER sip:house.example SIP/2.0\r\nVia: SIP/2.0/UDP {ALICE};branch=z9hG4bKreg\r\nMax-Forwards: 70\r\n\
+         From: <sip:alice@house.example>;tag=r\r\nTo: <sip:alice@house.example>\r\nCall-ID: reg\r\n\
+         CSeq: 1 REGISTER\r\nContact: <sip:alice@{ALICE}>;expires=7200\r\nAllow: {}\r\nContent-Length: 0\r\n\r\n",
+        support::ALLOW
+    );
+    house.send(ALICE, request.as_bytes());
+    let challenge = house.taken_by(ALICE).pop().expect("a challenge");
+    house.send(ALICE, &with_credentials(request.as_bytes(), &challenge, "alice", PASSWORD));
+    house.written(Ok(()));
+    house.pass(6_000);
+    let mut texts = Vec::new();
+    for _ in 0..4 {
+        for Asked { ticket, output, .. } in std::mem::take(&mut house.asked) {
+            match output {
+                Output::Load { .. } => {
+                    let record = records[texts.len().min(1)].clone();
+                    house.input(Input::Loaded { ticket, outcome: Ok(&record) });
+                }
+                _ => house.input(Input::Stored { ticket, outcome: Ok(()) }),
+            }
+        }
+        let sent: Vec<_> = house.taken_by(ALICE).into_iter().filter(|it| it.starts_with(b"MESSAGE ")).collect();
+        for request in sent {
+            let is_odd = find(&request, b"text/x-odd").is_some();
+            house.send(ALICE, &answer(&request, if is_odd { 415 } else { 200 }, ""));
+            texts.push(request);
+        }
+    }
+    let has = |part: &[u8]| texts.iter().any(|text| find(text, part).is_some());
+    assert!(has(b"text/x-odd"));
+    assert!(texts.iter().any(|it| it.ends_with(b"hello") && find(it, b"text/plain").is_some()), "{}", texts.len());
+    house.pass(7_200_000);
     house.rest();
 }
 

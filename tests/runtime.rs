@@ -1,6 +1,9 @@
 //! The program as its users meet it: command line, start, stop, reload, control socket. Each test has a directory and
 //! ports of its own; nothing sleeps: a test waits for log lines, answers, or the end of the process.
 
+#[path = "runtime/inbox.rs"]
+mod inbox;
+
 use pcsd::spool::{Key, Kind, Limits, Memory, Meta, Spool};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -15,7 +15,7 @@ use crate::base::net::Port;
 use crate::base::random::Random;
 use crate::base::store::Store;
 use crate::base::table::{Handle, Table};
-use crate::base::time::Instant;
+use crate::base::time::{Instant, earliest};
 use crate::config::model::Language;
 use crate::home::inbox::LetterHandle;
 use crate::media::session::{Prompt, Session, Setup};
@@ -71,6 +71,8 @@ pub struct Machine {
     pub bytes: u32,
     /// Whether a part of the greeting is being read.
     pub is_reading: bool,
+    /// When the call ends at the latest, whatever the caller does; `None` before the ACK.
+    pub ends_at: Option<Instant>,
 }
 
 /// Who calls.
@@ -152,10 +154,14 @@ pub struct Greeting {
 pub struct KeptGreeting {
     /// Whose, as a seal.
     pub person: u32,
+    /// How long it is, bytes; 0 while it comes in. One whose upload was cut off is told by that.
+    pub bytes: u32,
 }
 
 /// Silence that ends a recording.
 const SILENCE_MS: u32 = 10_000;
+/// What a call may take besides its recording: the greeting, and time on hold.
+const BESIDES_MS: u64 = 300_000;
 /// Pairs of ports that are tried.
 const PORT_TRIES: u8 = 8;
 
@@ -189,6 +195,17 @@ impl Machines {
     /// The call in a slot.
     pub fn get(&self, index: usize) -> Option<&Machine> {
         self.slots.get(self.slots.handle_at(index)?)
+    }
+
+    /// The name of the call in a slot, for what is asked on its behalf: another call in that slot has another.
+    pub fn name(&self, index: usize) -> u32 {
+        self.slots.handle_at(index).map_or(u32::MAX, Handle::to_bits)
+    }
+
+    /// The slot of a call by its name, while it is there.
+    pub fn named(&self, name: u32) -> Option<usize> {
+        let handle = Handle::from_bits(name);
+        self.slots.get(handle).map(|_| handle.index())
     }
 
     /// The call in a slot and its media.
@@ -324,7 +341,14 @@ impl Default for Machines {
 impl Machine {
     /// When it has something to do by itself.
     pub fn deadline(&self) -> Option<Instant> {
-        self.call.as_ref().and_then(Call::deadline)
+        let ends_at = self.ends_at.filter(|_| self.stage == Stage::Talking);
+        earliest(self.call.as_ref().and_then(Call::deadline), ends_at)
+    }
+
+    /// The caller hears us from now on. A caller who holds and resumes again and again has a place for so long and no longer.
+    pub fn begin_to_talk(&mut self, now: Instant) {
+        self.stage = Stage::Talking;
+        self.ends_at = Some(now.plus(u64::from(self.limit_s) * 1000 + BESIDES_MS));
     }
 
     /// Where media are sent, by what was negotiated.

@@ -46,12 +46,9 @@ impl Law {
 const fn a_encode(sample: i16) -> u8 {
     let mut magnitude = (if sample < 0 { !sample } else { sample }) >> 4;
     if magnitude > 15 {
-        let mut segment = 1;
-        while magnitude > 31 {
-            magnitude >>= 1;
-            segment += 1;
-        }
-        magnitude = magnitude - 16 + (segment << 4);
+        // Bits beyond the five that a step in the first segment has.
+        let shift = 11 - magnitude.leading_zeros();
+        magnitude = (magnitude >> shift) + ((shift as i16) << 4);
     }
     let sign = if sample < 0 { 0 } else { 0x80 };
     // Even bits are inverted on the line.
@@ -71,10 +68,8 @@ const fn a_decode(byte: u8) -> i16 {
 const fn mu_encode(sample: i16) -> u8 {
     let magnitude = ((if sample < 0 { !sample } else { sample }) >> 2) + BIAS;
     let magnitude = if magnitude > 0x1fff { 0x1fff } else { magnitude };
-    let mut segment = 0;
-    while magnitude >> (segment + 6) != 0 {
-        segment += 1;
-    }
+    // With the bias, the highest bit is the sixth at least.
+    let segment = 10 - magnitude.leading_zeros();
     let step = (magnitude >> (segment + 1)) & 15;
     let sign = if sample < 0 { 0x80 } else { 0 };
     !((segment as u8) << 4 | step as u8 | sign)

@@ -518,8 +518,63 @@ mod tests {
             (&["deny", "alice", "carl"], "deny carl"),
             (&["explain", "alice", "from", "sip:bob@x", "message"], "explain from sip:bob@x message"),
             (&["explain", "alice", "bob@x"], "explain bob@x"),
+            (&["busy", "alice", "At sea", "until 6"], "autoreply At sea until 6"),
+            (&["busy", "alice"], "autoreply "),
+            (&["busy", "alice", "--default"], "autoreply default"),
+            (&["missed", "alice", "keep"], "missed keep"),
         ] {
             assert_eq!(told(arguments), Ok(("alice".into(), text.into())), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn letters_and_greetings() {
+        let request = |line: &str| match words(line) {
+            Ok(Command::Ask { request, .. }) => request.to_string(),
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(request("pcsctl inbox alice"), "letters alice");
+        assert_eq!(request("pcsctl inbox alice --json"), "letters alice json");
+        assert_eq!(request("pcsctl inbox alice read 12"), "mark alice 12 read");
+        assert_eq!(request("pcsctl inbox alice restore 12"), "mark alice 12 restore");
+        assert_eq!(request("pcsctl link alice"), "link alice");
+        assert_eq!(request("pcsctl greeting alice --remove"), "greeting alice remove");
+        let (socket, person) = (PathBuf::from(SOCKET_DEFAULT), String::from("alice"));
+        let show = Command::ShowLetter { socket: socket.clone(), person: person.clone(), number: 3 };
+        assert_eq!(words("pcsctl inbox alice show 3"), Ok(show));
+        let save = |file: &str| Command::SaveLetter {
+            socket: socket.clone(),
+            person: person.clone(),
+            number: 3,
+            file: file.into(),
+        };
+        assert_eq!(words("pcsctl inbox alice save 3 f"), Ok(save("f")));
+        let set = Command::SetGreeting { socket: socket.clone(), person: person.clone(), file: "f.wav".into() };
+        assert_eq!(words("pcsctl greeting alice f.wav"), Ok(set));
+        let save = Command::SaveGreeting { socket, person, file: "f.wav".into() };
+        assert_eq!(words("pcsctl greeting alice --save f.wav"), Ok(save));
+        for (line, reason) in [
+            ("pcsctl inbox", "inbox needs a person"),
+            ("pcsctl inbox alice show", "show needs the number of a letter"),
+            ("pcsctl inbox alice show x", "'x' is no number of a letter"),
+            ("pcsctl inbox alice show 1 f", "unknown word 'f'"),
+            ("pcsctl inbox alice save 1", "save needs a file"),
+            ("pcsctl inbox alice save 1 f g", "unknown word 'g'"),
+            ("pcsctl inbox alice read 1 f", "unknown word 'f'"),
+            ("pcsctl inbox alice burn 1", "unknown word 'burn'"),
+            ("pcsctl inbox alice show 1 --json", "there is no JSON of that"),
+            ("pcsctl greeting", "greeting needs a person"),
+            ("pcsctl greeting alice", "greeting needs a WAV file, --save FILE or --remove"),
+            ("pcsctl greeting alice --save", "--save needs a file"),
+            ("pcsctl greeting alice --load f", "unknown word '--load'"),
+            ("pcsctl greeting alice f g", "unknown word 'g'"),
+            ("pcsctl greeting alice --remove f", "unknown word 'f'"),
+            ("pcsctl link", "link needs a person"),
+            ("pcsctl link alice bob", "unknown word 'bob'"),
+            ("pcsctl busy", "busy needs a person"),
+            ("pcsctl missed alice forget", "'forget' is neither keep nor deliver"),
+        ] {
+            assert_eq!(words(line).unwrap_err().to_string(), reason, "{line}");
         }
     }
 

@@ -625,6 +625,19 @@ mod tests {
             let request = Request::from(Subject::Spool(task));
             assert_eq!(Request::parse(request.to_string().as_bytes()), Some(request));
         }
+        for line in [
+            "letters alice",
+            "letters alice json",
+            "letter alice 12",
+            "mark alice 12 read",
+            "mark alice 4294967295 restore",
+            "link alice",
+            "greeting alice get",
+            "greeting alice set 400000",
+            "greeting alice remove",
+        ] {
+            assert_eq!(Request::parse(line.as_bytes()).expect(line).to_string(), line);
+        }
         assert_eq!(Request::parse(b"  status \r"), Some(Subject::Status.into()));
         for wrong in [
             &b""[..],
@@ -633,6 +646,18 @@ mod tests {
             b"status xml",
             b"status json json",
             b"backup json",
+            b"letters",
+            b"letters alice bob",
+            b"letter alice",
+            b"letter alice -1",
+            b"letter alice 4294967296",
+            b"mark alice 1 burn",
+            b"mark alice read",
+            b"greeting alice",
+            b"greeting alice set",
+            b"greeting alice set x",
+            b"greeting alice remove now",
+            b"link",
             b"presence alice",
             b"presence alice away",
             b"tell",

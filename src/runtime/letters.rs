@@ -242,6 +242,7 @@ const GREETING_TIMEOUT: core::time::Duration = core::time::Duration::from_secs(6
 mod tests {
     use super::*;
     use std::io::Cursor;
+    use std::string::ToString;
 
     #[test]
     fn sound_there_and_back() {

@@ -56,9 +56,12 @@ impl Core {
         let person = if let Place::Person(person) = place { Some(person) } else { None };
         let facts: Vec<Facts, BINDINGS_PER_PERSON> = devices.iter().map(|(_, facts)| *facts).collect();
         let state = person.map_or(State::Offline, |person| self.presence.state(person));
-        let kept = person.map_or(policy::Delegation::NONE, |person| self.possible(person, kind));
+        // An INVITE in a dialog is no new call: only who is in that dialog can answer it.
+        let is_call = matches!(kind, Kind::Call { .. });
+        let is_new = !is_call || incoming.essentials.to.tag().is_none();
+        let kept = person.filter(|_| is_new).map_or(policy::Delegation::NONE, |person| self.possible(person, kind));
         // A call that no device takes is missed, and noted where there is a disk.
-        let can_miss = matches!(kind, Kind::Call { .. }) && person.is_some_and(|it| asker.proven_person() != Some(it));
+        let can_miss = is_call && is_new && person.is_some_and(|it| asker.proven_person() != Some(it));
         let mut delegation = Delegation::None;
         let snapshot = Snapshot { model: &self.people.model, person, state, by_hand: None, devices: &facts, kept };
         match policy::decide(&Event { asker, kind, target: goal, stage: Stage::Arrived }, &snapshot) {
@@ -75,6 +78,14 @@ impl Core {
             Decision::Keep | Decision::Answer => delegation = Delegation::Asked(Stage::Arrived),
             // Presence is not asked for here.
             Decision::Pass | Decision::Show(_) | Decision::Pending => {}
+        }
+        // Sent again though it is kept: the devices are not asked again, or it would be there twice.
+        if delegation != Delegation::None
+            && kind == Kind::Message
+            && let Some(person) = person
+            && self.is_kept(person, incoming.essentials)
+        {
+            (targets, delegation) = (Vec::new(), Delegation::Asked(Stage::Arrived));
         }
         // Not before: a stranger must not make us ask for names and connect to where he likes.
         let (mut lookup, mut domain) = (None, base::text::Name::new());

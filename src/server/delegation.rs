@@ -249,6 +249,12 @@ impl Core {
         hash.put(&essentials.cseq.number.to_le_bytes());
         hash.finish()
     }
+
+    /// Whether a text for a person is kept, or is being written.
+    pub(super) fn is_kept(&self, person: usize, essentials: &Essentials<'_>) -> bool {
+        let seal = self.people.seal(&self.stack.random, person);
+        self.inbox.find(self.letter_id(seal, essentials)).is_some()
+    }
 }
 
 /// Missed calls.

@@ -31,7 +31,7 @@ use crate::wire::sip::{Essentials, Fault, Message, Method};
 
 use super::agent::refused;
 
-/// A recording that is shorter is none.
+/// A recording in which less than this was heard is none.
 const SHORTEST_MS: u64 = 500;
 /// Bytes of a session description of ours.
 const DESCRIPTION_BYTES: usize = 1_024;
@@ -44,8 +44,11 @@ impl Core {
     pub(super) fn answer_by_machine(&mut self, now: Instant, handle: ContextHandle, person: usize) {
         match self.begin_machine(now, handle, person) {
             Ok(()) => self.proxy.delegate(handle, crate::home::proxy::context::Delegation::Machine),
-            Err(Some(fault)) => self.nobody_takes_because(now, handle, fault),
-            Err(None) => self.no_machine_for(now, handle),
+            // What a device has said tells the caller more.
+            Err(Some(fault)) if self.proxy.get(handle).is_some_and(|context| context.best.is_none()) => {
+                self.nobody_takes_because(now, handle, fault);
+            }
+            Err(_) => self.no_machine_for(now, handle),
         }
     }
 
@@ -99,6 +102,7 @@ impl Core {
             letter: None,
             bytes: 0,
             is_reading: false,
+            ends_at: None,
         };
         let index = self.machines.insert(machine).ok_or(None)?;
         log::info!("the answering machine takes a call for {}", section.id);
@@ -194,6 +198,9 @@ impl Core {
         if !call.acknowledged(stack, message) {
             return true;
         }
+        if machine.stage == Stage::Over {
+            return true;
+        }
         if machine.chosen.is_none() || !message.body().is_empty() {
             // The answer to our offer. With another coding than the recording has, it can't go on.
             let was = machine.chosen.map(|chosen| chosen.codec);
@@ -201,14 +208,15 @@ impl Core {
                 Ok(chosen) if was.is_none_or(|codec| codec == chosen.codec) => machine.chosen = Some(chosen),
                 _ => {
                     call.hang_up(now, stack, 0);
-                    machine.stage = Stage::Over;
+                    self.call_over(now, index);
+                    return true;
                 }
             }
         }
         if machine.stage == Stage::Answered
             && let Some(setup) = machine.setup(&mut stack.random)
         {
-            machine.stage = Stage::Talking;
+            machine.begin_to_talk(now);
             session.begin(now, &setup);
             session.hold(now, machine.chosen.is_some_and(|chosen| chosen.is_held));
             session.speak(now, machine.prompt(own_greeting));
@@ -216,6 +224,7 @@ impl Core {
             && let Some(setup) = machine.setup(&mut stack.random)
         {
             session.retarget(&setup);
+            session.hold(now, machine.chosen.is_some_and(|chosen| chosen.is_held));
         }
         self.wake_machine(index);
         true
@@ -239,13 +248,22 @@ impl Core {
             self.answer_for_good(now, incoming, &refused(500, "Out of Order", ""));
             return true;
         }
+        let is_over = machine.stage == Stage::Over;
         match incoming.method {
+            // We have hung up, and a BYE has crossed ours, or what is recorded is being put away.
+            method if is_over && method != Method::Bye => {
+                self.answer_for_good(now, incoming, &refused(481, "Call/Transaction Does Not Exist", ""));
+            }
             Method::Bye => {
                 self.answer_for_good(now, incoming, &refused(200, "OK", ""));
                 self.call_over(now, index);
             }
             Method::Invite if call.is_unconfirmed() => {
                 self.answer_for_good(now, incoming, &refused(500, "Earlier INVITE Pending", "Retry-After: 2\r\n"));
+            }
+            // RFC 3311 §5.2: our own offer is not answered yet.
+            Method::Update if machine.chosen.is_none() && !incoming.message.body().is_empty() => {
+                self.answer_for_good(now, incoming, &refused(491, "Request Pending", ""));
             }
             Method::Invite | Method::Update => self.change_call(now, incoming, index),
             Method::Info => {
@@ -267,6 +285,7 @@ impl Core {
         let is_invite = incoming.method == Method::Invite;
         let body = incoming.message.body();
         let Some((machine, _)) = self.machines.get_mut(index) else { return };
+        let before = (machine.chosen, machine.version);
         let mut chosen = machine.chosen;
         if !body.is_empty() {
             let offer = Offer::parse(body).ok();
@@ -283,18 +302,20 @@ impl Core {
         let mut description = [0; DESCRIPTION_BYTES];
         // An UPDATE without a description is a sign of life.
         let len = if is_invite || !body.is_empty() { describe(machine, body, &mut description) } else { Some(0) };
-        let Some(len) = len else {
-            return self.answer_for_good(now, incoming, &refused(500, "Server Internal Error", ""));
-        };
-        let Some(server) = self.stack.open_server(now, &incoming.keys, incoming.flow, is_invite) else {
-            return self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 2\r\n");
-        };
+        let server = self.stack.open_server(now, &incoming.keys, incoming.flow, is_invite);
         let Self { machines, stack, .. } = self;
         let Some((machine, session)) = machines.get_mut(index) else { return };
-        if let Some(call) = machine.call.as_mut()
-            && !call.accept(now, stack, (server, incoming.flow), incoming.message, &description[..len])
-        {
-            stack.unanswerable(server, 500);
+        let is_accepted = len.zip(server).zip(machine.call.as_mut()).is_some_and(|((len, server), call)| {
+            call.accept(now, stack, (server, incoming.flow), incoming.message, &description[..len])
+        });
+        if !is_accepted {
+            // What was agreed on before holds (RFC 3261 §14.2).
+            (machine.chosen, machine.version) = before;
+            let answer = refused(503, "Service Unavailable", "Retry-After: 2\r\n");
+            return match server {
+                Some(server) => self.respond(now, incoming, server, &answer),
+                None => self.refuse(now, incoming, answer.fault.status, answer.fault.reason, answer.field),
+            };
         }
         if machine.stage == Stage::Talking
             && !body.is_empty()
@@ -326,12 +347,14 @@ impl Core {
     /// The deadline of a call has come.
     pub(super) fn machine_due(&mut self, now: Instant, index: usize) {
         let Self { machines, stack, .. } = self;
-        if let Some((machine, _)) = machines.get_mut(index)
-            && let Some(call) = machine.call.as_mut()
-            && call.due(now, stack) == Due::Unconfirmed
-        {
-            call.hang_up(now, stack, 0);
-            self.call_over(now, index);
+        if let Some((machine, _)) = machines.get_mut(index) {
+            let is_long = machine.stage == Stage::Talking && machine.ends_at.is_some_and(|at| at <= now);
+            if let Some(call) = machine.call.as_mut()
+                && (call.due(now, stack) == Due::Unconfirmed || is_long)
+            {
+                call.hang_up(now, stack, 0);
+                self.call_over(now, index);
+            }
         }
         self.wake_machine(index);
     }
@@ -451,7 +474,7 @@ impl Core {
         self.wake_machine(index);
         let output = match record {
             Record::None if !is_over => self.begin_record(now, index, buffer),
-            Record::Open => self.go_on_recording(index, is_over, buffer),
+            Record::Open => self.go_on_recording(now, index, is_over, buffer),
             _ => self.note_missed(now, index, buffer),
         };
         output.map_or(Produced::Nothing, Produced::Output)
@@ -462,6 +485,7 @@ impl Core {
         let at = self.unix_time(now);
         let id = self.stack.random.number();
         let person = self.machines.get(index).map(|machine| machine.person)?;
+        let name = self.machines.name(index);
         let slot = self.person_of_seal(person);
         let Self { machines, inbox, tickets, journal, .. } = self;
         let (machine, session) = machines.get_mut(index)?;
@@ -484,20 +508,26 @@ impl Core {
             return None;
         };
         (machine.record, machine.letter) = (Record::Begun, Some(letter));
-        let ticket = tickets.issue(Waiter::Begun(index as u8));
+        let ticket = tickets.issue(Waiter::Begun(name));
         let key = key_of(Category::Voice, id);
         Some(Output::Store { ticket, key, owner: person, len, blob: BlobStep::Open })
     }
 
     /// The next part of the greeting to be read, the next piece of sound, or the end of the record.
-    fn go_on_recording(&mut self, index: usize, is_over: bool, buffer: &mut [u8]) -> Option<Output> {
-        let Self { machines, inbox, tickets, .. } = self;
+    fn go_on_recording(&mut self, now: Instant, index: usize, is_over: bool, buffer: &mut [u8]) -> Option<Output> {
+        let Self { machines, inbox, tickets, stack, .. } = self;
         let greeting = machines.get(index).and_then(|machine| machines.greeting(machine.person));
+        let name = machines.name(index);
         let (machine, session) = machines.get_mut(index)?;
         let letter = machine.letter?;
         let Some(id) = inbox.get(letter).map(|letter| letter.id) else {
-            // The disk has gone, and the letter with it.
+            // The disk has gone, or she is not of the home any more: nobody will hear what is said from here on.
             machine.record = Record::Failed;
+            if !is_over {
+                log::warn!("a recording is cut off: its letter is gone");
+                machine.call.iter_mut().for_each(|call| call.hang_up(now, stack, 0));
+                self.call_over(now, index);
+            }
             return None;
         };
         let key = key_of(Category::Voice, id);
@@ -507,14 +537,14 @@ impl Core {
                 return None;
             };
             machine.is_reading = true;
-            let ticket = tickets.issue(Waiter::Greeting(index as u8));
+            let ticket = tickets.issue(Waiter::Greeting(name));
             let key = Key { kind: Kind::Greeting, id: greeting.id };
             return Some(Output::Read { ticket, key, offset, len: len.min(BLOB_PART_BYTES as u32) });
         }
         let len = session.take_chunk(is_over, &mut buffer[..BLOB_PART_BYTES]);
         if len > 0 {
             machine.bytes = machine.bytes.saturating_add(len as u32);
-            let ticket = tickets.issue(Waiter::Sound(index as u8));
+            let ticket = tickets.issue(Waiter::Sound(name));
             return Some(Output::Append { ticket, key, len });
         }
         if !is_over {
@@ -554,7 +584,8 @@ impl Core {
 /// What the storage answers.
 impl Core {
     /// The record of a call was begun, or could not be.
-    pub(super) fn recording_begun(&mut self, now: Instant, index: usize, outcome: Result<(), StoreError>) {
+    pub(super) fn recording_begun(&mut self, now: Instant, name: u32, outcome: Result<(), StoreError>) {
+        let Some(index) = self.machines.named(name) else { return };
         let Self { machines, inbox, .. } = self;
         let Some((machine, session)) = machines.get_mut(index) else { return };
         if machine.record != Record::Begun {
@@ -577,8 +608,8 @@ impl Core {
     }
 
     /// A piece of sound was written, or not.
-    pub(super) fn sound_stored(&mut self, now: Instant, index: usize, outcome: Result<(), StoreError>) {
-        let Err(error) = outcome else { return };
+    pub(super) fn sound_stored(&mut self, now: Instant, name: u32, outcome: Result<(), StoreError>) {
+        let (Err(error), Some(index)) = (outcome, self.machines.named(name)) else { return };
         let Self { machines, stack, .. } = self;
         let Some((machine, _)) = machines.get_mut(index) else { return };
         if machine.stage == Stage::Talking {
@@ -601,7 +632,8 @@ impl Core {
     }
 
     /// A part of a greeting was read.
-    pub(super) fn greeting_loaded(&mut self, _: Instant, index: usize, outcome: Result<&[u8], StoreError>) {
+    pub(super) fn greeting_loaded(&mut self, name: u32, outcome: Result<&[u8], StoreError>) {
+        let Some(index) = self.machines.named(name) else { return };
         if let Some((machine, session)) = self.machines.get_mut(index) {
             machine.is_reading = false;
             if let Some((offset, _)) = session.wanted() {

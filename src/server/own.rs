@@ -42,11 +42,11 @@ impl Core {
             }
             Owner::Delivery => match message.and_then(Message::status) {
                 Some(100..=199) => {}
-                status => self.delivery_answered(now, bits, status.is_some_and(|status| status < 300)),
+                status => self.delivery_answered(now, bits, status),
             },
             Owner::Summary => {
                 if message.and_then(Message::status).is_some_and(|status| (200..300).contains(&status)) {
-                    self.summary_taken(bits as usize);
+                    self.summary_taken(bits);
                 }
             }
             // Whatever it says, the call is over.

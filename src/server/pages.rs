@@ -132,6 +132,9 @@ impl Server {
             Step::Wait | Step::Nothing => None,
         };
         self.await_page(stream);
+        if !self.web.sessions.changed.is_empty() {
+            self.core.stack.schedule.wake(Task::Journal.id());
+        }
         output.map_or(Produced::Nothing, Produced::Output)
     }
 
@@ -253,8 +256,9 @@ impl Core {
             return Some(Output::Forget { ticket, key });
         }
         let key = greeting_key(upload.id);
-        let kept = KeptGreeting { person: upload.person };
         let step = upload.step;
+        let bytes = if step == UploadStep::Close { upload.bytes } else { 0 };
+        let kept = KeptGreeting { person: upload.person, bytes };
         let blob = match step {
             UploadStep::Append(len) => {
                 upload.step = UploadStep::Asked;
@@ -301,13 +305,23 @@ impl Core {
 
     /// Takes a greeting back from its record.
     pub(super) fn restore_greeting(&mut self, id: u64, bytes: &[u8], blob_bytes: u32) {
-        let Ok(KeptGreeting { person }) = postcard::from_bytes(bytes) else {
+        let Ok(KeptGreeting { person, bytes: whole }) = postcard::from_bytes(bytes) else {
             return log::warn!("a greeting in the spool can't be read and is left out");
         };
-        // One whose upload was cut off is none.
-        let is_whole = blob_bytes > 0 && self.person_of_seal(person).is_some() && self.upload.id != id;
-        if is_whole {
-            let _ = self.machines.set_greeting(Greeting { person, id, bytes: blob_bytes });
+        let is_coming = self.upload.id == id && !matches!(self.upload.step, UploadStep::None | UploadStep::Done);
+        if is_coming || self.person_of_seal(person).is_none() {
+            return;
+        }
+        // Of two the one that was stored later counts, which is told later.
+        let old = match whole > 0 && whole == blob_bytes {
+            true => self.machines.set_greeting(Greeting { person, id, bytes: blob_bytes }).map(|old| old.id),
+            false => Some(id),
+        };
+        // One that was cut off, or that another took the place of, is of no use. The next start finds what is left.
+        if let Some(old) = old.filter(|old| *old != id || whole != blob_bytes)
+            && self.upload.forgotten == 0
+        {
+            self.upload.forgotten = old;
         }
     }
 
@@ -505,8 +519,11 @@ impl House for Core {
         self.upload.heard_at = now;
         let upload = &mut self.upload;
         match (step, upload.step) {
-            (GreetingStep::Abort, _) => {
-                upload.forgotten = upload.id;
+            (GreetingStep::Abort, step) => {
+                // One that was stored before its sender heard of it stays.
+                if step != UploadStep::Done {
+                    upload.forgotten = upload.id;
+                }
                 (upload.person, upload.step) = (0, UploadStep::None);
                 Progress::Done
             }

@@ -273,6 +273,10 @@ impl Core {
                     out.text(ABOUT);
                 });
             }
+            // In a call of the answering machine's that is over (§12.2.2).
+            _ if incoming.essentials.to.tag().is_some() => {
+                self.refuse(now, incoming, 481, "Call/Transaction Does Not Exist", "");
+            }
             Method::Other(_) => self.refuse(now, incoming, 501, "Not Implemented", OUR_METHODS),
             _ => self.refuse(now, incoming, 405, "Method Not Allowed", OUR_METHODS),
         }

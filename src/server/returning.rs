@@ -51,13 +51,14 @@ enum Step {
     /// The next is to be read.
     Next,
     Loading,
-    /// It is on its way to so many devices, and whether one has taken it.
+    /// It is on its way to so many devices, and whether the next is worth a try: one is there, whatever it said to this.
     Sent(u8, bool),
 }
 
 /// A summary on its way: the number of the newest letter in it.
 struct Told {
-    person: usize,
+    /// Who, as a seal.
+    person: u32,
     number: u32,
 }
 
@@ -127,6 +128,7 @@ impl Server {
         let core = &mut self.core;
         core.absences.due(now);
         core.inbox.due(now);
+        let expiry = core.expire(now);
         core.show_waiting(now);
         while let Some((person, flow)) = self.core.returning.asked.pop() {
             self.answer_inbox(now, person, flow);
@@ -140,7 +142,7 @@ impl Server {
             }
         }
         let core = &mut self.core;
-        let deadline = earliest(core.absences.deadline(), core.inbox.deadline());
+        let deadline = earliest(expiry, earliest(core.absences.deadline(), core.inbox.deadline()));
         core.stack.schedule.set_deadline(Task::Inbox.id(), deadline);
         let has_work = core.inbox.has_work() || core.upload.has_work() || core.next_delivery().is_some();
         if !has_work || !core.has_disk() {
@@ -174,12 +176,13 @@ impl Server {
         let Some(number) = self.write_summary(now, person, told_number, &mut out) else { return };
         let core = &mut self.core;
         let text = super::chat::text_of(&out);
+        let seal = core.people.seal(&core.stack.random, person);
         let (_, mut around) = core.split_presence();
-        if word::tell_as(now, &mut around, person, None, text, (Owner::Summary, person as u32)) == 0 {
+        if word::tell_as(now, &mut around, person, None, text, (Owner::Summary, seal)) == 0 {
             return;
         }
-        core.returning.summaries.retain(|told| told.person != person);
-        let _ = core.returning.summaries.push(Told { person, number });
+        core.returning.summaries.retain(|told| told.person != seal);
+        let _ = core.returning.summaries.push(Told { person: seal, number });
     }
 
     /// Writes what is new for a person since she was told up to a number, with a link to it; the number of the newest.
@@ -229,12 +232,39 @@ impl Server {
 
 impl Core {
     /// A device has taken a summary.
-    pub(super) fn summary_taken(&mut self, person: usize) {
-        let told = self.returning.summaries.iter().position(|told| told.person == person);
-        if let Some(told) = told.map(|index| self.returning.summaries.swap_remove(index)) {
+    pub(super) fn summary_taken(&mut self, seal: u32) {
+        let told = self.returning.summaries.iter().position(|told| told.person == seal);
+        let told = told.map(|index| self.returning.summaries.swap_remove(index));
+        if let Some((told, person)) = told.zip(self.person_of_seal(seal)) {
             self.absences.told(person, told.number);
             self.stack.schedule.wake(Task::Journal.id());
         }
+    }
+
+    /// Removes what is older than messages are kept (`keep_days`); when the next is.
+    fn expire(&mut self, now: Instant) -> Option<Instant> {
+        let (unix_s, days) = (self.unix_time(now), u32::from(self.people.model.main.keep_days));
+        if unix_s == 0 || days == 0 {
+            return None;
+        }
+        let age_s = days * DAY_S;
+        let mut next = None;
+        for person in 0..self.people.model.people.len() {
+            let oldest = |inbox: &inbox::Inbox| {
+                let mut letters = inbox.letters(person).rev();
+                letters.find(|(_, letter)| letter.at != 0).map(|(handle, letter)| (handle, letter.at))
+            };
+            while let Some((handle, at)) = oldest(&self.inbox) {
+                let left_s = at.saturating_add(age_s).saturating_sub(unix_s);
+                if left_s > 0 {
+                    // The clock may be set meanwhile: it is looked at each day at least.
+                    next = earliest(next, Some(now.plus(u64::from(left_s.min(DAY_S)) * 1000)));
+                    break;
+                }
+                self.inbox.remove(handle);
+            }
+        }
+        next
     }
 
     /// Tells who watches how much waits (RFC 3842) what has changed.
@@ -266,11 +296,11 @@ impl Core {
         }
         let index = self.next_delivery()?;
         let delivery = self.returning.deliveries.get(index)?;
-        let (person, handle) = (delivery.person, self.next_text(delivery)?);
+        let handle = self.next_text(delivery)?;
         let letter = *self.inbox.get(handle)?;
         let delivery = self.returning.deliveries.get_mut(index)?;
         (delivery.done, delivery.letter, delivery.step) = (letter.number, handle.to_bits(), Step::Loading);
-        let ticket = self.tickets.issue(Waiter::Delivery(person as u8));
+        let ticket = self.tickets.issue(Waiter::Delivery(handle.to_bits()));
         Some(Output::Load { ticket, key: key_of(Category::Text, letter.id) })
     }
 
@@ -312,46 +342,49 @@ impl Core {
     }
 
     /// A text was read that is to be delivered.
-    pub(super) fn delivery_loaded(&mut self, now: Instant, person: usize, outcome: Result<&[u8], StoreError>) {
+    pub(super) fn delivery_loaded(&mut self, now: Instant, letter: u32, outcome: Result<&[u8], StoreError>) {
         let kept = outcome.ok().and_then(Kept::read);
-        let index = self.returning.deliveries.iter().position(|delivery| delivery.person == person);
-        let Some(index) = index.filter(|index| self.returning.deliveries[*index].step == Step::Loading) else { return };
-        let letter = self.returning.deliveries[index].letter;
+        // By its letter: people have other numbers after a reload, and a delivery that was begun before is none any more.
+        let waits = |delivery: &Delivery| delivery.letter == letter && delivery.step == Step::Loading;
+        let Some(index) = self.returning.deliveries.iter().position(waits) else { return };
+        let person = self.returning.deliveries[index].person;
         let sent = match kept {
             Some(Kept { at, address, name, what: What::Text { content_type, encoding, body }, .. }) => {
                 let text = Delivered { at, address, name, content_type, encoding, body };
                 self.deliver(now, person, letter, &text)
             }
-            _ => 0,
+            // It can't be read: the summary says that it is there.
+            _ => None,
         };
         let Some(delivery) = self.returning.deliveries.get_mut(index) else { return };
-        delivery.step = Step::Sent(sent as u8, false);
-        if sent == 0 {
-            // No device can take it any more, or it can't be read: the summary says that it is there.
-            self.returning.deliveries[index].done = u32::MAX;
-            self.returning.deliveries[index].step = Step::Next;
+        match sent {
+            // One that can't be sent must not keep those behind it.
+            None => delivery.step = Step::Next,
+            Some(0) => (delivery.done, delivery.step) = (u32::MAX, Step::Next),
+            Some(sent) => delivery.step = Step::Sent(sent as u8, false),
         }
         self.inbox_changed();
     }
 
-    /// Sends a text to all devices of a person; to how many.
-    fn deliver(&mut self, now: Instant, person: usize, letter: u32, text: &Delivered<'_>) -> usize {
+    /// Sends a text to all devices of a person; to how many. `None`: it fits none of them, and is read on the page.
+    fn deliver(&mut self, now: Instant, person: usize, letter: u32, text: &Delivered<'_>) -> Option<usize> {
         let clock = self.time(now);
         let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
         let zone = self.people.model.main.timezone;
         let (_, mut around) = self.split_presence();
-        let Some(to) = word::address(around.people, person) else { return 0 };
+        let to = word::address(around.people, person)?;
         let mut from: String<FROM_BYTES> = String::new();
-        let Ok(address) = core::str::from_utf8(text.address) else { return 0 };
-        if write!(from, "sip:{address}").is_err() {
-            return 0;
-        }
-        let mut sent = 0;
-        for device in word::devices(&around, person, None) {
+        write!(from, "sip:{}", core::str::from_utf8(text.address).ok()?).ok()?;
+        let devices = word::devices(&around, person, None);
+        let (mut sent, mut fits) = (0, devices.is_empty());
+        for device in devices {
             let accept = around.registrar.get(device).map(|it| it.text(&around.stack.store, Text::Accept));
             let mut room = [0; DELIVERED_BYTES + WORD_BYTES];
             let mut out = Writer::new(&mut room);
             let is_wrapped = accept.is_some_and(takes_cpim) && !text.is_cpim();
+            if !is_wrapped && !text.encoding.is_empty() {
+                continue;
+            }
             let content_type = if is_wrapped {
                 text.write_cpim((from.as_bytes(), to.as_bytes()), &mut out);
                 &b"message/cpim"[..]
@@ -363,30 +396,33 @@ impl Core {
                 if text.content_type.is_empty() { b"text/plain" } else { text.content_type }
             };
             let Ok(len) = out.finish() else { continue };
+            fits = true;
             let word = Word { from: from.as_bytes(), to: to.as_bytes(), fields: "", content_type, body: &room[..len] };
             sent += usize::from(word::send(now, &mut around, device, &word, (Owner::Delivery, letter)));
         }
-        sent
+        fits.then_some(sent)
     }
 
     /// A device has answered a text that was delivered, or not.
-    pub(super) fn delivery_answered(&mut self, now: Instant, letter: u32, is_taken: bool) {
-        let waits = |delivery: &&mut Delivery| delivery.letter == letter && matches!(delivery.step, Step::Sent(..));
-        let Some(delivery) = self.returning.deliveries.iter_mut().find(waits) else { return };
-        let Step::Sent(pending, was_taken) = delivery.step else { return };
-        let is_taken = is_taken || was_taken;
-        delivery.step = Step::Sent(pending.saturating_sub(1), is_taken);
-        if is_taken && !was_taken {
+    pub(super) fn delivery_answered(&mut self, now: Instant, letter: u32, status: Option<u16>) {
+        if status.is_some_and(|status| status < 300) {
+            // Whatever became of the delivery meanwhile: she has it.
             self.inbox.set_state(now, LetterHandle::from_bits(letter), inbox::State::Old);
         }
+        self.inbox_changed();
+        let waits = |delivery: &&mut Delivery| delivery.letter == letter && matches!(delivery.step, Step::Sent(..));
+        let Some(delivery) = self.returning.deliveries.iter_mut().find(waits) else { return };
+        let Step::Sent(pending, is_worth_it) = delivery.step else { return };
+        // What it says of this text (its type, its size) says nothing of the next.
+        let is_there = matches!(status, Some(200..=299 | 400 | 406 | 413 | 415 | 420 | 488 | 493 | 606));
+        delivery.step = Step::Sent(pending.saturating_sub(1), is_worth_it || is_there);
         if pending <= 1 {
             delivery.step = Step::Next;
-            // Nobody took it, nor would the next be taken: all of them stay as they are.
-            if !is_taken {
+            // Nobody is there for the next either: all of them stay as they are.
+            if !(is_worth_it || is_there) {
                 delivery.done = u32::MAX;
             }
         }
-        self.inbox_changed();
     }
 }
 
@@ -521,6 +557,8 @@ pub(super) const fn key_of(category: Category, id: u64) -> Key {
     Key { kind, id }
 }
 
+/// Seconds of a day.
+const DAY_S: u32 = 86_400;
 /// Bytes of a link.
 const URL_BYTES: usize = 256;
 /// Bytes of an address as a URI.

@@ -102,6 +102,8 @@ pub struct Listening {
     pub transport: Transport,
     /// Its address.
     pub address: SocketAddr,
+    /// Whether the web page is served there, and no SIP.
+    pub is_web: bool,
 }
 
 /// One device.
@@ -216,7 +218,7 @@ impl Server {
             web: self.web.len(),
             blocks: stack.store.usage(),
             listening: listening
-                .map(|(_, port)| Listening { transport: port.transport, address: port.address })
+                .map(|(_, port)| Listening { transport: port.transport, address: port.address, is_web: port.is_web })
                 .collect(),
             proven: stack
                 .network
@@ -357,7 +359,7 @@ impl fmt::Display for Status<'_> {
             writeln!(f, "blocks        {used} of {all} of {bytes} bytes")?;
         }
         for port in &self.listening {
-            writeln!(f, "listening     {}:{}", port.transport, port.address)?;
+            writeln!(f, "{}  {port}", if port.is_web { "page        " } else { "listening   " })?;
         }
         for peer in &self.proven {
             writeln!(f, "peer          {} at {}", peer.domain, peer.address.0)?;
@@ -455,9 +457,19 @@ impl Serialize for Shown<'_> {
     }
 }
 
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.is_web, self.transport) {
+            (true, Transport::Tls) => write!(f, "https:{}", self.address),
+            (true, _) => write!(f, "http:{}", self.address),
+            (false, transport) => write!(f, "{transport}:{}", self.address),
+        }
+    }
+}
+
 impl Serialize for Listening {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}:{}", self.transport, self.address))
+        serializer.collect_str(self)
     }
 }
 

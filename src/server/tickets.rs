@@ -20,16 +20,16 @@ pub(super) enum Waiter {
     Noted(u32),
     /// A letter whose state was changed.
     Amended,
-    /// The answering machine in a slot: the start of its record.
-    Begun(u8),
+    /// A call of the answering machine, by name: the start of its record.
+    Begun(u32),
     /// The same: a piece of sound.
-    Sound(u8),
-    /// The same: the end of its record.
+    Sound(u32),
+    /// The end of a recording: handle bits of its letter.
     Recorded(u32),
-    /// The same: a piece of the greeting that it plays.
-    Greeting(u8),
-    /// A text that is delivered to the person in a slot.
-    Delivery(u8),
+    /// A call by name: a piece of the greeting that it plays.
+    Greeting(u32),
+    /// A text that is delivered: handle bits of its letter.
+    Delivery(u32),
     /// A page that shows it, on this connection.
     Page(Stream),
     /// The greeting that comes in.
@@ -111,8 +111,8 @@ impl Core {
         self.give_up_before(now, ticket);
         let mut for_page = None;
         match self.tickets.answer(ticket) {
-            Some(Waiter::Greeting(slot)) => self.greeting_loaded(now, usize::from(slot), outcome),
-            Some(Waiter::Delivery(person)) => self.delivery_loaded(now, usize::from(person), outcome),
+            Some(Waiter::Greeting(call)) => self.greeting_loaded(call, outcome),
+            Some(Waiter::Delivery(letter)) => self.delivery_loaded(now, letter, outcome),
             Some(Waiter::Page(stream)) => for_page = Some((stream, outcome)),
             _ => {}
         }
@@ -135,12 +135,12 @@ impl Core {
             Waiter::Text(letter) => self.text_stored(now, LetterHandle::from_bits(letter), outcome),
             Waiter::Noted(letter) => self.call_noted(LetterHandle::from_bits(letter), outcome),
             Waiter::Amended => self.amended(outcome),
-            Waiter::Begun(slot) => self.recording_begun(now, usize::from(slot), outcome),
-            Waiter::Sound(slot) => self.sound_stored(now, usize::from(slot), outcome),
+            Waiter::Begun(call) => self.recording_begun(now, call, outcome),
+            Waiter::Sound(call) => self.sound_stored(now, call, outcome),
             Waiter::Recorded(letter) => self.recording_stored(LetterHandle::from_bits(letter), outcome),
             Waiter::Upload => self.upload_stored(outcome),
-            Waiter::Greeting(slot) => self.greeting_loaded(now, usize::from(slot), NOTHING),
-            Waiter::Delivery(person) => self.delivery_loaded(now, usize::from(person), NOTHING),
+            Waiter::Greeting(call) => self.greeting_loaded(call, NOTHING),
+            Waiter::Delivery(letter) => self.delivery_loaded(now, letter, NOTHING),
             // A page gives up by itself.
             Waiter::Page(_) => {}
         }

@@ -73,6 +73,11 @@ impl Browser {
         }
     }
 
+    /// Its cookie, for another program.
+    pub fn cookie(&self) -> String {
+        self.cookie.clone().expect("it has logged in")
+    }
+
     fn request(&mut self, method: &str, path: &str, fields: &str, body: &[u8]) -> Answer {
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}", self.address);
         if let Some(cookie) = &self.cookie {

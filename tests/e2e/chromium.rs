@@ -109,8 +109,12 @@ impl Chromium {
             &format!("\"width\":{width},\"height\":{height},\"deviceScaleFactor\":{scale},\"mobile\":{is_phone}"),
         );
         let scheme = if is_dark { "dark" } else { "light" };
-        let feature = format!("\"features\":[{{\"name\":\"prefers-color-scheme\",\"value\":\"{scheme}\"}}]");
-        self.call("Emulation.setEmulatedMedia", &feature);
+        // Without motion, or the picture is taken in the middle of it.
+        let features = format!(
+            "\"features\":[{{\"name\":\"prefers-color-scheme\",\"value\":\"{scheme}\"}},\
+             {{\"name\":\"prefers-reduced-motion\",\"value\":\"reduce\"}}]"
+        );
+        self.call("Emulation.setEmulatedMedia", &features);
     }
 
     /// Writes what it shows into a PNG file.

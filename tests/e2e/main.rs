@@ -1,5 +1,5 @@
-//! Real programs against the real server: baresip, SIPp, Linphone, kamailio, dnsmasq and openssl, on loopback and in
-//! namespaces.
+//! Real programs against the real server: baresip, SIPp, Linphone, kamailio, Chromium, curl, dnsmasq and openssl, on
+//! loopback and in namespaces.
 //!
 //! - [`registration`]: baresip and SIPp register with digest over UDP and TCP and sign off; a wrong password and an
 //!   unknown name; a new person after SIGHUP; the end on SIGTERM in the middle of a call.
@@ -18,6 +18,12 @@
 //! - [`lists`]: Linphone's friends in one subscription, with the list in its deflated request; the list that has a name.
 //! - [`rtc`]: a client of Microsoft's RTC library, played: asked for its presence, in XPIDF; what it sends straight to a
 //!   watcher is caught; it watches; its message session.
+//! - [`inbox`]: texts to who is away are kept, answered for her once, and told or delivered on her return; the server is
+//!   killed under a load of texts, and none that was acknowledged is lost or there twice.
+//! - [`machine`]: baresip, Linphone and SIPp call the answering machine: its greeting and what is said to it are found by
+//!   correlation; keys, hold, a kill in the middle, callers without a codec or a sound, more callers than it has room for.
+//! - [`page`]: headless Chromium ([`chromium`]) opens the link of a summary, plays, deletes, answers and sets; pictures of
+//!   all pages are left in the target directory, `tmp/screenshots`; HTTPS by curl, and clients with bad manners.
 //! - [`speech`]: sentences spoken by espeak-ng, and found again in recordings.
 //! - [`restart`]: the server is killed in calls and at any moment under registrations, with and without a disk; a disk
 //!   that fills up; a spool checked, backed up and restored.

@@ -7,6 +7,7 @@ use crate::phone::{Manner, Phone};
 use crate::stick::Stick;
 use crate::storage::Disk;
 use crate::world::{HOME, Link, World, seeds};
+use pcsd::base::limits::LETTERS_PER_STRANGER;
 use pcsd::server::contract::Storage;
 use pcsd::spool::{Kind, Limits};
 
@@ -141,6 +142,7 @@ fn a_disk_that_stalls_refuses_in_time_and_keeps_nothing_of_it() {
 
 #[test]
 fn what_fails_is_refused_and_what_is_acknowledged_is_there() {
+    let mut all_refused = 0;
     for seed in seeds(20) {
         let mut world = with_spool(seed);
         let (bob, eve) = (world.online("bob", 30, Manner::POLITE), world.stranger(9));
@@ -155,12 +157,13 @@ fn what_fails_is_refused_and_what_is_acknowledged_is_there() {
             let wait = world.random.below(500);
             world.run(wait);
         }
-        assert!(refused > 0, "some have failed");
+        all_refused += refused;
         world.servers[0].store.failing = 0;
         world.run(1_000);
         assert_eq!(world.kept(0).len(), 12 - refused);
         world.finish();
     }
+    assert!(all_refused > 0, "some have failed");
 }
 
 #[test]
@@ -440,4 +443,109 @@ fn texts_over_bad_links_and_restarts() {
         }
         world.finish();
     }
+}
+
+#[test]
+fn one_sender_fills_his_share_and_no_more() {
+    let mut world = with_spool(1);
+    let (bob, eve) = (world.online("bob", 30, Manner::POLITE), world.stranger(9));
+    let mut outcomes = Vec::new();
+    for number in 0..LETTERS_PER_STRANGER + 10 {
+        let call = world.write(eve, ALICE, &format!("flood {number}"));
+        outcomes.push(world.outcome_of(call));
+        world.run(400);
+    }
+    let (kept, refused) = outcomes.split_at(LETTERS_PER_STRANGER);
+    assert!(kept.iter().all(|status| *status == Some(202)));
+    assert!(refused.iter().all(|status| *status == Some(480)));
+    let call = world.write(bob, ALICE, "unharmed");
+    assert_eq!(world.outcome_of(call), Some(202));
+    assert_eq!(world.kept(0).len(), LETTERS_PER_STRANGER + 1);
+    world.finish();
+}
+
+#[test]
+fn two_hundred_texts_a_second() {
+    let mut world = with_spool(1);
+    world.ledger.is_limited = true;
+    let (bob, eve) = (world.online("bob", 30, Manner::POLITE), world.stranger(9));
+    for number in 0..400 {
+        let text = format!(
+            "MESSAGE {ALICE} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.66:5060;branch=z9hG4bKflood{number}\r\n\
+            Max-Forwards: 70\r\nFrom: <sip:spam@elsewhere.example>;tag=f\r\nTo: <{ALICE}>\r\nCall-ID: flood{number}\r\n\
+            CSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nspam"
+        );
+        world.inject("198.51.100.66:5060", crate::world::WAN, text.as_bytes());
+        world.run(5);
+    }
+    for (phone, text) in [(bob, "from bob"), (eve, "from eve")] {
+        let call = world.write(phone, ALICE, text);
+        assert_eq!(world.outcome_of(call), Some(202));
+    }
+    let kept = world.kept(0);
+    let spam = kept.iter().filter(|item| item.text() == "spam").count();
+    assert!(spam <= LETTERS_PER_STRANGER && kept.len() == spam + 2, "{spam}");
+    world.finish();
+}
+
+#[test]
+fn her_own_words() {
+    let mut world = with_spool(1);
+    world.configure(0, &HOME.replace("'wonderland'", "'wonderland'\n    option busy 'At sea until Monday'"));
+    let eve = world.stranger(9);
+    let call = world.write(eve, ALICE, "hello");
+    assert_eq!(world.outcome_of(call), Some(202));
+    world.run(1_000);
+    assert_eq!(world.told(eve), [(ALICE.to_string(), "At sea until Monday".to_string())]);
+    world.finish();
+}
+
+/// She deletes on her page while texts come in and the program or the power ends: a text is there once, deleted or not, and
+/// a day later what she deleted is gone, and nothing else.
+#[test]
+fn texts_and_deletions_and_any_end() {
+    let (seeds, mut all_deleted) = (seeds(16), 0);
+    for seed in seeds.iter().copied() {
+        let mut world = with_spool(seed);
+        world.configure(0, &crate::browser::home_with_page());
+        world.run(100);
+        let eve = world.stranger(9);
+        world.phones[eve].may_get_twice = true;
+        let mut browser = world.log_in("alice", 77);
+        let (mut sent, mut deleted) = (0, 0);
+        for _ in 0..20 {
+            match world.random.below(8) {
+                0 | 1 => deleted += usize::from(world.delete_newest(&browser)),
+                2 => {
+                    if world.random.chance(500) {
+                        world.cut_power(0);
+                    } else {
+                        world.kill(0);
+                    }
+                    world.run(1_000);
+                    world.start(0);
+                    world.run(1_000);
+                    world.log_in_again(&mut browser, "alice");
+                }
+                _ => {
+                    world.write(eve, ALICE, &format!("text {sent} of {seed}"));
+                    sent += 1;
+                }
+            }
+            let wait = world.random.below(60);
+            world.run(wait);
+        }
+        world.run(40_000);
+        let kept = world.kept(0);
+        world.check_kept(0);
+        let gone = kept.iter().filter(|item| item.state == 2).count();
+        assert!(gone <= deleted, "{gone} of {deleted}");
+        world.run(25 * 3_600_000);
+        let left = world.kept(0);
+        assert!(left.iter().eq(kept.iter().filter(|item| item.state != 2)), "{} of {}", left.len(), kept.len());
+        all_deleted += gone;
+        world.ledger.removes_texts = true;
+        world.finish();
+    }
+    assert!(all_deleted >= seeds.len() / 2, "{all_deleted} deleted at all");
 }

@@ -74,7 +74,7 @@ fn kinds(items: &[Item]) -> Vec<Kind> {
 }
 
 fn contains(blob: &[u8], sound: &[u8]) -> bool {
-    blob.windows(sound.len()).any(|window| window == sound)
+    sound.is_empty() || blob.windows(sound.len()).any(|window| window == sound)
 }
 
 #[test]
@@ -202,6 +202,24 @@ fn without_a_machine_the_call_rings_on_and_is_noted() {
 }
 
 #[test]
+fn a_caller_who_gives_up_before_the_machine_is_a_missed_call() {
+    let mut world = with_disk(1);
+    world.online("alice", 10, Manner::ringing());
+    let eve = stranger(&mut world, 9);
+    for ringing_ms in [300, 5_000, 19_990] {
+        let call = world.invite(eve, ALICE);
+        world.run(ringing_ms);
+        world.cancel(call);
+        assert_eq!(world.outcome_of(call), Some(487));
+        world.run(1_000);
+    }
+    let kept = world.kept(0);
+    assert_eq!(kinds(&kept), [Kind::Call; 3]);
+    assert!(kept.iter().map(|item| item.milliseconds).eq([0, 5_000, 19_000]), "{kept:?}");
+    world.finish();
+}
+
+#[test]
 fn who_calls_herself_does_not_get_the_machine() {
     let mut world = with_disk(1);
     let alice = caller(&mut world, "alice", 10);
@@ -313,6 +331,9 @@ fn the_key_hash_ends_it() {
     assert_eq!(world.count(eve, "BYE"), 1);
     let kept = world.kept(0);
     assert!(contains(&kept[0].content, &said) && kept[0].milliseconds < 3_500, "{} ms", kept[0].milliseconds);
+    // The caller did the same a moment later.
+    let bye = world.in_dialog(eve, 0, "BYE");
+    assert_eq!(world.outcome_of(bye), Some(481));
     world.finish();
 }
 
@@ -468,7 +489,7 @@ fn ports_that_others_have() {
         let status = world.outcome_of(call);
         if status == Some(200) {
             let machine = heard_at(world.answer(call)).unwrap();
-            assert!(machine.port() % 2 == 0 && !world.servers[0].busy_ports.contains(&machine.port()));
+            assert!(machine.port().is_multiple_of(2) && !world.servers[0].busy_ports.contains(&machine.port()));
             hang_up(&mut world, eve);
         }
     }
@@ -551,10 +572,104 @@ fn a_recording_in_a_power_cut_is_there_up_to_the_last_second() {
         world.run(3_000);
         world.start(0);
         world.run(1_000);
+        // Nobody knows the call any more.
+        let bye = world.in_dialog(eve, 0, "BYE");
+        assert_eq!(world.outcome_of(bye), Some(481));
         let kept = world.kept(0);
         assert_eq!(kinds(&kept), [Kind::Voice]);
         let whole = (cut_ms as usize / 1_000 - 2) * 8_000;
         assert!(contains(&kept[0].content, &said[..whole]), "seed {seed}: {} bytes", kept[0].content.len());
         world.finish();
     }
+}
+
+/// Texts, calls and hanging up in any order, on a disk that is slow, while the program or the power ends: what was
+/// acknowledged is there once, and every recording is whole up to the last two seconds before the end.
+#[test]
+fn texts_and_calls_at_once_and_any_end() {
+    for seed in seeds(24) {
+        let mut world = with_spool(seed);
+        world.servers[0].store.delay = (0, 1 + 40 * (seed % 4));
+        let eves: Vec<usize> = (0..4).map(|last| stranger(&mut world, 20 + last)).collect();
+        for (number, eve) in eves.iter().enumerate() {
+            world.phones[*eve].may_get_twice = true;
+            world.phones[*eve].voice.as_mut().unwrap().payload_type = if number % 2 == 0 { 8 } else { 0 };
+        }
+        for round in 0..6 {
+            // Who speaks: with whom, since when, what.
+            let mut speaking: Vec<(usize, u64, Vec<u8>)> = Vec::new();
+            for (number, eve) in eves.iter().enumerate() {
+                if world.random.chance(600) {
+                    let call = world.invite(*eve, ALICE);
+                    let machine = recorded_at(&mut world, call);
+                    let said: Vec<u8> =
+                        sound(8).iter().map(|byte| byte.wrapping_add(number as u8 * 40 + round)).collect();
+                    let now = world.now;
+                    world.phones[*eve].voice.as_mut().unwrap().say(now, machine, &said);
+                    speaking.push((*eve, now, said));
+                }
+                world.write(*eve, ALICE, &format!("{round} of {number}"));
+            }
+            let wait = 2_000 + world.random.below(5_000);
+            world.run(wait);
+            let hung_up = speaking.len() / 2;
+            for (eve, ..) in &speaking[..hung_up] {
+                let dialog = world.phones[*eve].dialogs.len() - 1;
+                world.phones[*eve].voice.as_mut().unwrap().hush();
+                world.in_dialog(*eve, dialog, "BYE");
+            }
+            let steps = world.random.below(30);
+            (0..steps).for_each(|_| world.step());
+            let ended_at = world.now;
+            let is_cut = world.random.chance(500);
+            if is_cut {
+                world.cut_power(0)
+            } else {
+                world.kill(0)
+            }
+            for eve in &eves {
+                let phone = &mut world.phones[*eve];
+                phone.voice.as_mut().unwrap().hush();
+                phone.dialogs.iter_mut().for_each(|dialog| dialog.is_over = true);
+            }
+            world.run(40_000);
+            world.start(0);
+            world.run(1_000);
+            let kept = world.kept(0);
+            for (index, (eve, since, said)) in speaking.iter().enumerate() {
+                let whole_s = ((ended_at - since) / 1_000).saturating_sub(2).min(8) as usize;
+                let said = if index < hung_up { &said[..8_000] } else { &said[..whole_s * 8_000] };
+                let from = world.phones[*eve].aor.trim_start_matches("sip:").to_string();
+                let mut voices = kept.iter().filter(|item| item.kind == Kind::Voice && item.from == from);
+                assert!(voices.any(|voice| contains(&voice.content, said)), "{from} in round {round}: {whole_s} s");
+            }
+        }
+        world.finish();
+    }
+}
+
+/// All calls at once on a disk that is slower than they are: what it does not take in time is marked, never the time lost.
+#[test]
+fn a_slow_disk_does_not_stop_other_calls() {
+    let mut world = with_spool(3);
+    world.servers[0].store.delay = (200, 900);
+    world.servers[0].store.room = 2;
+    let eves: Vec<usize> = (0..RECORDINGS as u8).map(|last| stranger(&mut world, 20 + last)).collect();
+    let calls: Vec<Call> = eves.iter().map(|eve| world.invite(*eve, ALICE)).collect();
+    let machines: Vec<SocketAddr> = calls.iter().map(|call| recorded_at(&mut world, *call)).collect();
+    let now = world.now;
+    for (index, eve) in eves.iter().enumerate() {
+        world.phones[*eve].voice.as_mut().unwrap().say(now, machines[index], &sound(6));
+    }
+    world.run(6_100);
+    let byes: Vec<Call> = eves.iter().map(|eve| world.in_dialog(*eve, 0, "BYE")).collect();
+    assert!(byes.iter().all(|bye| world.outcome_of(*bye) == Some(200)));
+    world.run(30_000);
+    let kept = world.kept(0);
+    assert_eq!(kinds(&kept), [Kind::Voice; RECORDINGS]);
+    for item in &kept {
+        assert!((6_000..9_000).contains(&item.milliseconds), "{} ms", item.milliseconds);
+        assert_eq!(item.content.len(), item.milliseconds as usize * 8, "sound or the mark of its loss");
+    }
+    world.finish();
 }

@@ -4,6 +4,7 @@
 //! `Phone::check`) and that nothing is left. A failing run prints its seed: `SIM_SEED=N` runs that one again exactly,
 //! `SIM_RUNS=N` tries seeds 1 to N.
 
+mod browser;
 mod calls;
 mod conns;
 mod delegation;

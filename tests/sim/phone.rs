@@ -72,6 +72,8 @@ pub struct Phone {
     pub pongs: usize,
     /// Whether the same request may come by two ways (two flows of one instance).
     pub may_get_twice: bool,
+    /// Whether it is a browser: what came in.
+    pub page: Option<Vec<u8>>,
     /// What it speaks and hears with.
     pub voice: Option<voice::Voice>,
     /// Seconds it registers for, and when it does so next.
@@ -255,6 +257,7 @@ impl Phone {
             dialogs: Vec::new(),
             pongs: 0,
             may_get_twice: false,
+            page: None,
             voice: None,
             registration: None,
             register_order: (String::new(), 0),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::delegation::{ALICE, with_disk, with_spool};
 use crate::phone::{Manner, Phone};
+use crate::watching::pidf;
 use crate::world::{HOME, World, seeds};
 use pcsd::base::time::UnixTime;
 use pcsd::server::contract::Input;
@@ -290,4 +291,81 @@ fn who_watches_what_waits_is_told() {
         assert!(waiting(&world).is_some_and(|line| line.starts_with(&format!("{number}/0"))), "{body}");
     }
     world.finish();
+}
+
+#[test]
+fn what_is_delivered_waits_no_more() {
+    let mut world = with_disk(1);
+    deliver(&mut world);
+    let eve = world.stranger(9);
+    for number in 0..2 {
+        let call = world.write(eve, ALICE, &format!("text {number}"));
+        assert_eq!(world.outcome_of(call), Some(202));
+    }
+    let alice = world.online("alice", 10, Manner::POLITE);
+    let watching = world.subscribe(alice, ALICE, "message-summary", 3_600, &[]);
+    world.run(2_000);
+    let body = |world: &World| String::from_utf8(world.last(&watching).msg.body).unwrap();
+    assert!(body(&world).contains("Text-Message: 2/0"), "{}", body(&world));
+    world.run(20_000);
+    let last = body(&world);
+    assert!(last.contains("Messages-Waiting: no") && last.contains("Text-Message: 0/2"), "{last}");
+    world.finish();
+}
+
+/// A presence that goes from away to open is a return as well as a device that registers.
+#[test]
+fn away_by_her_presence() {
+    let mut world = with_disk(1);
+    let rule =
+        "config rule\n option person 'alice'\n list who 'anyone'\n option when 'away'\n option messages 'store'\n";
+    world.configure(0, &format!("{HOME}{rule}"));
+    let (alice, eve) = (world.online("alice", 10, Manner::POLITE), world.stranger(9));
+    world.run(6_000);
+    let etag = world.published(alice, None, &pidf(true, "away", ""));
+    world.run(6_000);
+    for number in 0..2 {
+        let call = world.write(eve, ALICE, &format!("text {number}"));
+        assert_eq!(world.outcome_of(call), Some(202), "by the rule");
+    }
+    world.run(1_000);
+    assert_eq!(world.told(eve).len(), 1);
+    assert_eq!(world.count_of_others(alice, "MESSAGE"), 0);
+    world.published(alice, Some(&etag), &pidf(true, "", ""));
+    world.run(4_000);
+    assert!(summaries(&world, alice).is_empty());
+    world.run(4_000);
+    let told = summaries(&world, alice);
+    assert!(told.len() == 1 && told[0].contains("2 missed IMs from eve"), "{told:?}");
+    world.finish();
+}
+
+/// Whenever the program ends in the midst of it: each text is delivered at last, and counts as read.
+#[test]
+fn deliveries_and_any_end() {
+    for seed in seeds(20) {
+        let mut world = with_spool(seed);
+        deliver(&mut world);
+        let eve = world.stranger(9);
+        for number in 0..5 {
+            let call = world.write(eve, ALICE, &format!("text {number}"));
+            assert_eq!(world.outcome_of(call), Some(202));
+        }
+        let alice = world.online("alice", 10, Manner::POLITE);
+        world.phones[alice].may_get_twice = true;
+        world.run(4_900);
+        for _ in 0..3 {
+            let steps = world.random.below(25);
+            (0..steps).for_each(|_| world.step());
+            world.restart(0);
+        }
+        world.run(60_000);
+        let told: Vec<String> = world.told(alice).into_iter().map(|(_, text)| text).collect();
+        for number in 0..5 {
+            let text = format!("] text {number}");
+            assert!(told.iter().any(|told| told.ends_with(&text)), "{text}: {told:?}");
+        }
+        assert!(world.kept(0).iter().all(|item| item.state == 1));
+        world.finish();
+    }
 }

@@ -159,14 +159,14 @@ impl Stick {
 
     /// The program ends; what it wrote is in the kernel's hands.
     pub fn restart(&mut self) {
-        self.spool = None;
+        (self.spool, self.has_failed) = (None, false);
         self.disk = self.disk.after_restart();
         self.set_faults(Faults::default());
     }
 
     /// The power goes: what was not synced is lost, torn or there.
     pub fn cut_power(&mut self, random: &mut Rng) {
-        self.spool = None;
+        (self.spool, self.has_failed) = (None, false);
         self.disk = self.disk.after_power_cut(random);
         self.set_faults(Faults::default());
     }

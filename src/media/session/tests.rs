@@ -326,6 +326,7 @@ fn nobody_there() {
     let began = call.now;
     call.until(|call| call.session.phase() != Phase::Recording);
     assert_eq!((call.session.phase(), call.now - began), (Phase::Ended(Why::NoAudio), 10_000));
+    assert!(call.session.recorded_ms() > 9_000 && call.session.heard_ms() == 0, "silence is recorded, and none heard");
 }
 
 #[test]

@@ -33,6 +33,8 @@ struct Shared {
     job: Option<Job>,
     limits: Limits,
     status: DiskStatus,
+    /// The worker waits for room for a report.
+    is_crowded: bool,
     is_stopping: bool,
     has_ended: bool,
 }
@@ -101,6 +103,7 @@ impl Exchange {
             job: None,
             limits,
             status: DiskStatus::new(directory.into()),
+            is_crowded: false,
             is_stopping: false,
             has_ended: false,
         };
@@ -164,8 +167,14 @@ impl Exchange {
     /// Takes all reports, in exchange for an empty buffer.
     pub fn take_reports(&self, reports: &mut Reports) {
         reports.clear();
-        core::mem::swap(&mut self.lock().reports, reports);
-        self.for_worker.notify_one();
+        let mut shared = self.lock();
+        core::mem::swap(&mut shared.reports, reports);
+        let is_awaited = core::mem::take(&mut shared.is_crowded);
+        drop(shared);
+        // A worker that waits for requests would take this for a second in which nothing was asked.
+        if is_awaited {
+            self.for_worker.notify_one();
+        }
     }
 
     /// Waits until there is a report.
@@ -249,6 +258,7 @@ impl Exchange {
                 // Such a loop listens to nothing any more.
                 return;
             }
+            shared.is_crowded = true;
             shared = self.for_worker.wait(shared).unwrap_or_else(PoisonError::into_inner);
         }
         shared.reports.list.push(report);

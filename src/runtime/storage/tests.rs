@@ -207,6 +207,27 @@ fn a_burst_costs_one_fsync_and_a_stall_holds_nobody_up() {
 }
 
 #[test]
+fn reports_are_taken_without_waking_a_worker_that_has_nothing_to_do() {
+    let exchange = Arc::new(Exchange::new(Limits::NONE, "test").unwrap());
+    let worker = thread::spawn({
+        let exchange = exchange.clone();
+        move || (0..3).map(|_| exchange.take_requests(&mut Default::default(), PATIENCE)).all(|goes_on| goes_on)
+    });
+    // Each of these rounds of the worker is for a request; one that ended without would leave a request over.
+    for number in 0..3 {
+        let deadline = Clock::now() + Duration::from_millis(100);
+        while Clock::now() < deadline {
+            exchange.take_reports(&mut Reports::default());
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!worker.is_finished(), "woken for nothing before request {number}");
+        assert!(exchange.ask(Ticket(number), Request::Remove(text(1)), &[]));
+    }
+    assert!(worker.join().unwrap());
+    assert!(!exchange.is_wanted(), "all requests were taken");
+}
+
+#[test]
 fn a_large_record_has_room_or_there_is_none() {
     let place = Place::new("large");
     let taps = Arc::new(Taps::default());
@@ -697,13 +718,13 @@ fn what_a_restore_added_before_it_failed_is_told() {
         move || job::copy_pieces(&mut { ours }, &mut fs::File::create(file).unwrap()).unwrap()
     });
     let mut buffer = std::vec![0; 100_000];
-    Job { task: job::Task::Backup, client: theirs }.work("", &mut spool, &mut buffer).unwrap();
+    Job { wish: job::Wish::Whole(job::Task::Backup), client: theirs }.work("", &mut spool, &mut buffer).unwrap();
     writer.join().unwrap();
 
     let mut this = Loop::start(&place, Some(to));
     this.until(Event::Moved(Storage::Disk));
     let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-    assert!(this.records.give(Job { task: job::Task::Restore, client: theirs }).is_ok());
+    assert!(this.records.give(Job { wish: job::Wish::Whole(job::Task::Restore), client: theirs }).is_ok());
     let reader = thread::spawn(move || {
         job::serve_parts(&mut ours, &mut fs::File::open(file).unwrap()).unwrap();
         let mut line = String::new();

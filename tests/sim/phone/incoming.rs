@@ -42,6 +42,9 @@ impl Phone {
     /// Bytes came in on a stream.
     pub fn streamed(&mut self, now: u64, conn: usize, bytes: &[u8]) {
         self.now = now;
+        if let Some(page) = &mut self.page {
+            return page.extend(bytes);
+        }
         let Some(link) = self.conns.get_mut(&conn) else { return };
         link.bytes.extend(bytes);
         loop {
