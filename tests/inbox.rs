@@ -637,7 +637,7 @@ fn a_disk_that_goes_ends_the_call() {
 fn a_greeting_comes_back_with_its_disk() {
     let mut house = House::new(HOUSE, Storage::Disk);
     let mut keys = Vec::new();
-    for step in [GreetingStep::Begin, GreetingStep::Data(&[0x55; 4_000]), GreetingStep::Commit, GreetingStep::Commit] {
+    for step in [GreetingStep::Begin, GreetingStep::Data(&[0x55; 1_000]), GreetingStep::Commit, GreetingStep::Commit] {
         let now = house.now;
         let _ = house.server.greeting(now, "alice", step);
         house.drain();
@@ -654,7 +654,7 @@ fn a_greeting_comes_back_with_its_disk() {
     house.drain();
     assert!(house.asked.is_empty());
     house.input(Input::Storage(Storage::Absent));
-    house.input(Input::Restored { key, bytes: &record, source: Source::Disk, blob_bytes: 4_000 });
+    house.input(Input::Restored { key, bytes: &record, source: Source::Disk, blob_bytes: 1_000 });
     house.input(Input::Storage(Storage::Disk));
     house.written(Ok(()));
     house.send(EVE, &invite("c", SOUND));

@@ -247,10 +247,13 @@ impl World {
             // A watch, a list and a dialog of the server's own have a block each; what has none has a deadline.
             let blocks = status.blocks.iter().map(|(_, used, _)| used).sum::<usize>();
             assert_eq!(blocks, 0, "blocks are left: {status}");
-            assert_eq!(host.server.poll_timeout(), None, "a deadline is left");
             assert_eq!(host.store.waiting(), 0, "records are left on their way");
             // What people have answered and said of themselves stays; so do messages, greetings and sessions.
             let mut kept = host.store.current(&mut self.random);
+            // A message is gone in the end, and no other deadline is so far off.
+            let has_message = kept.iter().any(|(key, ..)| key.kind.is_message());
+            let is_far = |at: Instant| has_message && at.since(now) >= 60_000;
+            assert!(host.server.poll_timeout().is_none_or(is_far), "a deadline is left");
             kept.retain(|(key, ..)| matches!(key.kind, Kind::Binding | Kind::Subscription));
             assert!(kept.is_empty() || host.store.has_failed, "records are left: {kept:?}");
         }
