@@ -17,7 +17,7 @@ use pcsd::base::net::{PortSet, Stream};
 use pcsd::media;
 use pcsd::server::contract::{Input, Reason};
 use pcsd::wire::pidf::{self, Format};
-use pcsd::wire::{cpim, deflate, multipart, resource_lists, sip};
+use pcsd::wire::{cpim, deflate, multipart, resource_lists, sdp, sip};
 use support::{
     Home, LISTEN, Sent, Way, all, answer, by_datagram, find, model, name, own, own_names, parts, replaced, status,
     torture_names, tortured, value, with_credentials, with_field,
@@ -539,6 +539,11 @@ fn flood_of_wrong_passwords() {
 }
 
 /// Every reader of bodies, and of what goes with them in a head, over mutations of what it accepts.
+/// What a phone offers.
+const SDP: &[u8] = b"v=0\r\no=- 7 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\na=sendrecv\r\n\
+    m=audio 4000/2 RTP/AVP 0 8 101\r\nc=IN IP6 2001:db8::7\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n\
+    a=ptime:20\r\na=rtcp:4001 IN IP4 192.0.2.7\r\na=rtcp-mux\r\nm=video 0 RTP/SAVPF 96\r\n";
+
 #[test]
 fn mutated_bodies() {
     let preferences = "Accept-Contact: *;methods=\"INVITE,!BYE\";video;require;explicit, *;+sip.x=\"#1:2,<y>\";q=0.5\r\n\
@@ -571,12 +576,13 @@ fn mutated_bodies() {
         Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nHi"
         .to_vec();
     assert!(cpim::Cpim::parse(&cpim).is_some_and(|cpim| cpim.at.is_some() && cpim.body == b"Hi"));
-    let kinds: [(&[Vec<u8>], Fuzz); 7] = [
+    let kinds: [(&[Vec<u8>], Fuzz); 8] = [
         (&[head], sip::fuzz),
         (&[list.into_bytes()], resource_lists::fuzz),
         (&[parts.into_bytes()], multipart::fuzz),
         (&[deflated, stored], deflate::fuzz),
         (&[cpim], cpim::fuzz),
+        (&[SDP.to_vec()], sdp::fuzz),
         (&media_files(), media::fuzz::fuzz),
         (&[media_call()], media::fuzz::fuzz_session),
     ];
