@@ -127,7 +127,7 @@
 //!
 //! # When nobody is there
 //!
-//! *A text.* Neither device of Alice takes Bob's MESSAGE, or she has none. `Proxy::settle` does not answer: it marks the
+//! *A text.* Neither device of Alice takes Bob's MESSAGE, or she has none. `Proxy::advance` does not settle it: it marks the
 //! context as asked with a [`Stage`](home::policy::Stage) and wakes it. `Core::ask_again` in `server/delegation.rs` puts the
 //! same question to the front door as before, with what has happened since; [`decide`](home::policy::decide) says `Keep`.
 //! The letter's name is a hash of who wrote what to whom, so a resend is the same letter
