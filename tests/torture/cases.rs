@@ -186,7 +186,7 @@ pub const TORTURE: &[Case] = &[
         "rfc5118/via-received-param-with-delim",
         "example.com",
         &["user"],
-        Answered(405, "\r\nVia: SIP/2.0/UDP [2001:db8::9:1];received=2001:db8::9:255;branch=z9hG4bKas3-111\r\n"),
+        Answered(481, "\r\nVia: SIP/2.0/UDP [2001:db8::9:1];received=2001:db8::9:255;branch=z9hG4bKas3-111\r\n"),
     )
     .at(V6, "[2001:db8::9:255]:5060"),
     case(
