@@ -10,7 +10,7 @@ use crate::phone::voice::{PACKET_BYTES, heard_at};
 use crate::phone::{Manner, Phone};
 use crate::script::Call;
 use crate::world::{HOME, World, seeds};
-use pcsd::base::limits::RECORDINGS;
+use pcsd::base::limits::{LETTERS_PER_STRANGER, RECORDINGS, STRANGER_SENDERS};
 use pcsd::spool::Kind;
 
 /// A person of the first home, or somebody else, with a phone that speaks, registered.
@@ -590,12 +590,14 @@ fn texts_and_calls_at_once_and_any_end() {
     for seed in seeds(24) {
         let mut world = with_spool(seed);
         world.servers[0].store.delay = (0, 1 + 40 * (seed % 4));
-        let eves: Vec<usize> = (0..4).map(|last| stranger(&mut world, 20 + last)).collect();
+        let many = RECORDINGS.min(STRANGER_SENDERS).min(4) as u8;
+        let eves: Vec<usize> = (0..many).map(|last| stranger(&mut world, 20 + last)).collect();
         for (number, eve) in eves.iter().enumerate() {
             world.phones[*eve].may_get_twice = true;
             world.phones[*eve].voice.as_mut().unwrap().payload_type = if number % 2 == 0 { 8 } else { 0 };
         }
-        for round in 0..6 {
+        // A call and a text from each in each round.
+        for round in 0..6.min(LETTERS_PER_STRANGER / 2) as u8 {
             // Who speaks: with whom, since when, what.
             let mut speaking: Vec<(usize, u64, Vec<u8>)> = Vec::new();
             for (number, eve) in eves.iter().enumerate() {
