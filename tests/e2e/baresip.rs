@@ -31,8 +31,6 @@ pub struct Setup<'a> {
     pub tone_hz: u32,
     /// A WAV file of 8 kHz that it plays instead.
     pub plays: Option<&'a Path>,
-    /// Whether it subscribes to what waits for its person (RFC 3842).
-    pub has_lamp: bool,
     /// Parameters of its account, each with its semicolon.
     pub more: &'a str,
     /// Whom it writes to: a person of the home, or `user@domain`.
@@ -57,7 +55,6 @@ impl<'a> Setup<'a> {
             answers: false,
             tone_hz: 440,
             plays: None,
-            has_lamp: false,
             more: "",
             contact: "nobody",
             watches: false,
@@ -82,11 +79,10 @@ impl<'a> Setup<'a> {
             "sip_listen {local}\nnet_interface {ip}\naudio_source aufile,{tone}\naudio_player aufile,null\n\
              audio_srate 8000-8000\naudio_channels 1-1\nrtp_ports {rtp}-{}\nmodule_path {}\nmodule g711.so\n\
              module aufile.so\nmodule sndfile.so\nmodule uuid.so\nsnd_path {recorded}\nmodule_app account.so\nmodule_app contact.so\n\
-             module_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n{}{}",
+             module_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n{}",
             rtp + 1,
             modules.iter().find(|folder| Path::new(folder).exists()).unwrap_or(&modules[0]),
             if watches { "module_app presence.so\n" } else { "" },
-            if self.has_lamp { "module_app mwi.so\n" } else { "" },
         );
         let answer_mode = if self.answers { "auto" } else { "manual" };
         // Parameters of its own address would go into those that it calls.
