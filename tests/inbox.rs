@@ -725,5 +725,10 @@ fn nothing_in_common() {
     let mut house = House::new(HOUSE, Storage::Disk);
     house.send(EVE, &invite("c", &SOUND.replace("RTP/AVP 8 101", "RTP/AVP 18")));
     assert_eq!(house.finals(EVE), [488]);
+    let parts = String::from_utf8(invite("d", SOUND)).unwrap().replace("application/sdp", "multipart/mixed;boundary=b");
+    house.send(EVE, parts.as_bytes());
+    assert_eq!(house.finals(EVE), [415]);
+    house.send(EVE, &invite("e", "v=1\r\n"));
+    assert_eq!(house.finals(EVE), [400]);
     house.rest();
 }

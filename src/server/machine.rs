@@ -27,7 +27,7 @@ use crate::sip::dialog;
 use crate::sip::stack::{Produced, Task};
 use crate::spool::{Key, Kind};
 use crate::wire::sdp::{self, Offer};
-use crate::wire::sip::{Essentials, Fault, Message, Method};
+use crate::wire::sip::{Essentials, Fault, MediaType, Message, Method, Name};
 
 use super::agent::refused;
 
@@ -72,6 +72,11 @@ impl Core {
         let chosen = match message.body() {
             [] => None,
             body => {
+                const NOT_SDP: Fault = Fault { status: 415, reason: "Unsupported Media Type" };
+                let content_type = message.field(Name::ContentType).map(|field| MediaType::parse(field.value));
+                if !content_type.is_none_or(|media| media.is_ok_and(|media| media.is("application", "sdp"))) {
+                    return Err(Some(NOT_SDP));
+                }
                 const UNREADABLE: Fault = Fault { status: 400, reason: "Malformed Session Description" };
                 let offer = Offer::parse(body).map_err(|_| Some(UNREADABLE))?;
                 Some(sdp::choose(&offer).map_err(|_| Some(NO_CODEC))?)
