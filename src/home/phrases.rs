@@ -1,7 +1,7 @@
 //! What the home says to people about kept messages, in each of its languages: the reply to who sent one, the summary for
 //! who has come back, and the time before a text that is delivered later.
 //!
-//! A language is one [`Catalogue`], so that a phrase that is missing does not compile. Left out: languages with more forms
+//! A language is one `Catalogue`, so that a phrase that is missing does not compile. Left out: languages with more forms
 //! than one and many.
 
 use crate::base::calendar::{DAY_S, civil};
