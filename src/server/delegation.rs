@@ -8,11 +8,11 @@
 use super::Core;
 use super::chat::text_of;
 use super::contract::{BlobStep, Output, StoreError};
-use super::machine;
 use super::tickets::Waiter;
 use crate::base::random::Purpose;
 use crate::base::text::Writer;
 use crate::base::time::Instant;
+use crate::config::model::Buddy;
 use crate::home::inbox::{Category, Full, LetterHandle, What};
 use crate::home::machine::Caller;
 use crate::home::phrases;
@@ -101,6 +101,34 @@ impl Core {
         self.person_of_seal(context.passage.caller)
     }
 
+    /// Who has sent a request: under the name that the one it is for, or the home, knows him by, else under his own.
+    pub(super) fn sender_of(&self, context: &Context, essentials: &Essentials<'_>) -> Caller {
+        let address = from_address(essentials);
+        let model = &self.people.model;
+        let known = match self.caller(context) {
+            Some(person) => model.people.get(person).map(|person| &person.name),
+            None => {
+                let mut buddies = self.callee(context).into_iter().flat_map(|person| model.buddies_of(person));
+                let has_it =
+                    |buddy: &&Buddy| buddy.addresses.iter().any(|it| it.text.as_bytes().eq_ignore_ascii_case(address));
+                buddies.find(has_it).map(|buddy| &buddy.name)
+            }
+        };
+        let mut room = [0; NAME_BYTES];
+        let name = match known.filter(|name| !name.is_empty()) {
+            Some(name) => {
+                let end = (0..=NAME_BYTES.min(name.len())).rev().find(|end| name.is_char_boundary(*end));
+                &name.as_bytes()[..end.unwrap_or_default()]
+            }
+            None => display_name(essentials, &mut room),
+        };
+        Caller {
+            address: address.iter().copied().take(ADDRESS_BYTES).collect(),
+            name: name.iter().copied().collect(),
+            is_stranger: context.assurance == Assurance::Claimed,
+        }
+    }
+
     /// The person with a seal.
     pub(super) fn person_of_seal(&self, seal: u32) -> Option<usize> {
         let people = 0..self.people.model.people.len();
@@ -157,9 +185,8 @@ impl Core {
             }
             return Ok(None);
         }
-        let mut name = [0; NAME_BYTES];
-        let name = display_name(essentials, &mut name);
-        let sender = (from_address(essentials), name);
+        let from = self.sender_of(context, essentials);
+        let sender = (from_address(essentials), from.name.as_slice());
         let letter = self.inbox.admit(person as u16, sender, is_stranger, Category::Text, id, at);
         let letter = letter.map_err(|full| {
             log::warn!("a text for {} is refused: {full:?}", self.people.model.people[person].id);
@@ -263,9 +290,9 @@ impl Core {
     fn note_call(&mut self, now: Instant, handle: ContextHandle, buffer: &mut [u8]) -> Produced<Output> {
         let Some(context) = self.proxy.get(handle) else { return Produced::Nothing };
         let rang_seconds = (now.since(context.began_at) / 1000).min(u64::from(u16::MAX)) as u16;
-        let (owner, is_stranger) = (context.passage.callee, context.assurance == Assurance::Claimed);
+        let owner = context.passage.callee;
         let message = Message::parse(self.stack.store.get(&context.request)).ok();
-        let caller = message.as_ref().and_then(Message::essentials).map(|it| machine::caller(it, is_stranger));
+        let caller = message.as_ref().and_then(Message::essentials).map(|it| self.sender_of(context, it));
         let noted = self.person_of_seal(owner).zip(caller).and_then(|(person, caller)| {
             let missed = Missed { person, owner, caller: &caller, at: self.unix_time(now), rang_seconds };
             self.write_missed(&missed, buffer)
@@ -324,7 +351,7 @@ pub(super) struct Missed<'a> {
 }
 
 /// The display name in From, as it is read out; empty without one.
-pub(super) fn display_name<'o>(essentials: &Essentials<'_>, out: &'o mut [u8; NAME_BYTES]) -> &'o [u8] {
+fn display_name<'o>(essentials: &Essentials<'_>, out: &'o mut [u8; NAME_BYTES]) -> &'o [u8] {
     let shown = essentials.from.display.unwrap_or_default();
     let content = shown.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(shown);
     let mut len = 0;
@@ -346,6 +373,8 @@ pub(super) fn display_name<'o>(essentials: &Essentials<'_>, out: &'o mut [u8; NA
     &out[..whole]
 }
 
+/// Bytes of a sender's address at most.
+const ADDRESS_BYTES: usize = 160;
 /// Bytes of a sender's name at most.
 pub(super) const NAME_BYTES: usize = 48;
 

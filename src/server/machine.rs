@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use super::Core;
 use super::contract::{BlobStep, Credits, Output, PortError, StoreError};
-use super::delegation::{Missed, NAME_BYTES, display_name, from_address};
+use super::delegation::Missed;
 use super::requests::Incoming;
 use super::returning::key_of;
 use super::tickets::Waiter;
@@ -17,8 +17,7 @@ use crate::base::net::{Port, Transport};
 use crate::base::text::Writer;
 use crate::base::time::{Instant, earliest};
 use crate::home::inbox::{Category, Codec as Coding, LetterHandle, What};
-use crate::home::machine::{Caller, Machine, Record, Socket, SocketStep, Stage, codec_of, context_of};
-use crate::home::policy::Assurance;
+use crate::home::machine::{Machine, Record, Socket, SocketStep, Stage, codec_of, context_of};
 use crate::home::proxy::ContextHandle;
 use crate::media::Codec;
 use crate::media::session::{Heard, Phase};
@@ -27,7 +26,7 @@ use crate::sip::dialog;
 use crate::sip::stack::{Produced, Task};
 use crate::spool::{Key, Kind};
 use crate::wire::sdp::{self, Offer};
-use crate::wire::sip::{Essentials, Fault, MediaType, Message, Method, Name};
+use crate::wire::sip::{Fault, MediaType, Message, Method, Name};
 
 use super::agent::refused;
 
@@ -85,12 +84,11 @@ impl Core {
         let remote = self.stack.network.remote(flow).map(|remote| remote.ip());
         let external = remote.and_then(|ip| self.stack.network.advertised(ip)).and_then(|name| name.parse().ok());
         let shown = external.filter(|ip: &core::net::IpAddr| ip.is_ipv4() == local.is_ipv4()).unwrap_or(local.ip());
-        let is_stranger = context.assurance == Assurance::Claimed;
         let port = self.machines.vacant_port(&mut self.stack.random, self.people.model.main.rtp_ports);
         let machine = Machine {
             context: handle.to_bits(),
             person: context.passage.callee,
-            caller: caller(essentials, is_stranger),
+            caller: self.sender_of(context, essentials),
             began_at: context.began_at,
             stage: Stage::Opening,
             call: None,
@@ -674,18 +672,6 @@ fn describe(machine: &Machine, offer: &[u8], room: &mut [u8]) -> Option<usize> {
         _ => sdp::write_offer(own, session, &mut out),
     }
     out.finish().ok()
-}
-
-/// Who has sent an INVITE.
-pub(super) fn caller(essentials: &Essentials<'_>, is_stranger: bool) -> Caller {
-    let mut room = [0; NAME_BYTES];
-    let name = display_name(essentials, &mut room);
-    let address = from_address(essentials);
-    Caller {
-        address: address.iter().copied().take(160).collect(),
-        name: name.iter().copied().take(NAME_BYTES).collect(),
-        is_stranger,
-    }
 }
 
 const fn coding_of(codec: Codec) -> Coding {
