@@ -229,6 +229,7 @@
 extern crate std;
 
 pub mod base;
+pub mod bridge;
 pub mod config;
 pub mod home;
 pub mod media;

@@ -18,7 +18,8 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// (who, whom): imports within a floor that are allowed.
-const NEIGHBOURS: &[(&str, &str)] = &[("media", "config"), ("server", "web"), ("main", "runtime"), ("runtime", "main")];
+const NEIGHBOURS: &[(&str, &str)] =
+    &[("media", "config"), ("home", "bridge"), ("server", "web"), ("main", "runtime"), ("runtime", "main")];
 
 /// The folder whose files use `std`.
 const EDGE: &[&str] = &["runtime", "main"];

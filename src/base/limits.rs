@@ -27,6 +27,18 @@ limits! {
     PEERS = 16;
     /// Buddies of all lists together (`config buddy`). More: refused by `pcsd check`.
     BUDDIES = 48;
+    /// Accounts on other networks (`config account`). More: refused by `pcsd check`.
+    ACCOUNTS = 24;
+    /// Contacts that the lists of networks hold, all accounts together. More: left out with a log line.
+    CONTACTS = 1280;
+    /// Contacts of one account. More: left out with a log line.
+    CONTACTS_PER_ACCOUNT = 512;
+    /// Places where contacts are logged in, all together. More: one less preferred is forgotten.
+    SIGHTINGS = 1536;
+    /// Texts on their way to other networks, kept ones included. Full: what is new is refused.
+    OUTGOING = 256;
+    /// Texts on their way to one person. More: refused.
+    OUTGOING_PER_PERSON = 128;
     /// Rules (`config rule`). More: refused by `pcsd check`.
     RULES = 64;
     /// Groups of buddies, domains and texts in rules, equal ones once. More: refused by `pcsd check`.
@@ -36,7 +48,7 @@ limits! {
     /// Open sockets of the core: a listener on each address. More: the excess is left out with a log line.
     PORTS = 32;
     /// Streams (TCP connections), both ways. Full: the one idle longest without a binding is closed, else a new one is refused.
-    STREAMS = 48;
+    STREAMS = 72;
     /// Streams from one address. More: the newest is closed, so that nobody takes them all.
     STREAMS_PER_SOURCE = 24;
     /// Bindings of all people. Full: REGISTER is answered 503.
@@ -73,7 +85,7 @@ limits! {
     /// Subscriptions to a list. Full: SUBSCRIBE is answered 503.
     LISTS = 8;
     /// Entries of one list. More: the excess is left out with a log line.
-    LIST_ENTRIES = 48;
+    LIST_ENTRIES = 64;
     /// Devices and people elsewhere that the home itself is subscribed to. Full: what is new is shown as not known, and
     /// tried again when its watcher refreshes.
     WATCHED = 64;
@@ -119,7 +131,7 @@ limits! {
     /// Answers that wait for what they promise to become durable. Full: they go out at once, with a log line.
     HELD = 64;
     /// Receive windows of streams, 2 KB each. None free: the stream is not read until one is.
-    WINDOWS_2K = 48;
+    WINDOWS_2K = 72;
     /// Receive windows of 8 KB, for larger messages.
     WINDOWS_8K = 8;
     /// Receive windows of 64 KB, for the largest.
@@ -172,6 +184,10 @@ pub const ADDRESSES_PER_BUDDY: usize = 4;
 pub const ADDRESS_BYTES: usize = 80;
 /// Entries of the list `who` of one rule. More: refused by `pcsd check`.
 pub const WHO_PER_RULE: usize = 8;
+/// Connections of one account at once.
+pub const LINKS: usize = 2;
+/// Bytes of the password of an account.
+pub const PASSWORD_BYTES: usize = 128;
 /// Bytes of a line in the configuration. More: refused by `pcsd check`; comments may be longer.
 pub const LINE_BYTES: usize = 512;
 /// Bytes of the edits that turn a request into what one branch sends. More: the branch fails with 500.
@@ -185,6 +201,8 @@ const _: () = {
     assert!(ADDRESSES_PER_BUDDY <= 255 && ADDRESS_BYTES <= 255 && WHO_PER_RULE <= 255, "these have lengths of 8 bits");
     assert!(BUSY_BYTES <= 255, "its length has 8 bits");
     assert!(URL_BYTES >= "https://".len() + NAME_BYTES + ":65535".len());
+    assert!(ACCOUNTS >= 1 && ACCOUNTS <= 255 && CONTACTS + BUDDIES < 65_535 && SIGHTINGS < 65_535 && OUTGOING < 32_768);
+    assert!(CONTACTS_PER_ACCOUNT <= CONTACTS && OUTGOING_PER_PERSON <= OUTGOING);
     assert!(BINDINGS >= BINDINGS_PER_PERSON);
     assert!(STREAMS_PER_SOURCE <= STREAMS);
     assert!(BRANCHES <= CLIENT_TRANSACTIONS);

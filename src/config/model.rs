@@ -10,8 +10,9 @@ use core::num::NonZeroU16;
 use heapless::{String, Vec};
 
 use crate::base::limits::{
-    ADDRESS_BYTES, ADDRESSES_PER_BUDDY, BUDDIES, BUSY_BYTES, DEVICES, EXTERNALS, LISTENERS, PATH_BYTES, PEERS, PEOPLE,
-    PINS, RULES, SOCKET_PATH_BYTES, UNLIMITED, URL_BYTES, WEB_LISTENERS, WHO_PER_RULE, WORDS,
+    ACCOUNTS, ADDRESS_BYTES, ADDRESSES_PER_BUDDY, BUDDIES, BUSY_BYTES, DEVICES, EXTERNALS, LISTENERS, PASSWORD_BYTES,
+    PATH_BYTES, PEERS, PEOPLE, PINS, RULES, SOCKET_PATH_BYTES, UNLIMITED, URL_BYTES, WEB_LISTENERS, WHO_PER_RULE,
+    WORDS,
 };
 use crate::base::zone::Zone;
 use crate::config::check;
@@ -43,6 +44,8 @@ pub struct Model {
     pub peers: Vec<Peer, PEERS>,
     /// The buddies of all lists, in file order.
     pub buddies: Vec<Buddy, BUDDIES>,
+    /// The accounts on other networks, in file order.
+    pub accounts: Vec<Account, ACCOUNTS>,
     /// The rules, in file order.
     pub rules: Vec<Rule, RULES>,
     /// What buddies and rules share, each once: groups, and domains and texts of rules. They say its index.
@@ -58,6 +61,7 @@ impl Model {
             devices: Vec::new(),
             peers: Vec::new(),
             buddies: Vec::new(),
+            accounts: Vec::new(),
             rules: Vec::new(),
             words: Vec::new(),
         }
@@ -107,6 +111,7 @@ impl Model {
         self.devices.clear();
         self.peers.clear();
         self.buddies.clear();
+        self.accounts.clear();
         self.rules.clear();
         self.words.clear();
     }
@@ -126,6 +131,7 @@ impl Clone for Model {
         copy(&mut self.devices, &source.devices);
         copy(&mut self.peers, &source.peers);
         copy(&mut self.buddies, &source.buddies);
+        copy(&mut self.accounts, &source.accounts);
         copy(&mut self.rules, &source.rules);
         copy(&mut self.words, &source.words);
     }
@@ -414,17 +420,114 @@ impl Buddy {
 pub struct BuddyAddress {
     /// The network it is on.
     pub network: Network,
-    /// On SIP `USER@HOST`: USER as written, escapes as they are, HOST in the form of [`Main::domain`].
+    /// On SIP `USER@HOST`: USER as written, escapes as they are, HOST in the form of [`Main::domain`]. On XMPP the bare JID
+    /// in lower case. On IRC the nick in lower case (by the rules of RFC 2812 §2.2). On lines the name as it is.
     pub text: String<ADDRESS_BYTES, u8>,
     /// The port, where it is said.
     pub port: Option<NonZeroU16>,
 }
 
 /// A network that people have addresses on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Network {
     /// SIP (`sip:USER@HOST`).
     Sip,
+    /// XMPP (`xmpp:USER@DOMAIN`): Jabber, once Google Talk, and whatever is behind a gateway of its server.
+    Xmpp,
+    /// IRC (`irc:NICK`).
+    Irc,
+    /// What is attached by lines of JSON (`line:NAME`).
+    Line,
+}
+
+impl Network {
+    /// The networks by their names in the file, in addresses and as labels of our domain.
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("sip", Self::Sip), ("xmpp", Self::Xmpp), ("irc", Self::Irc), ("line", Self::Line)];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sip => "sip",
+            Self::Xmpp => "xmpp",
+            Self::Irc => "irc",
+            Self::Line => "line",
+        }
+    }
+
+    /// The network with a name, regardless of case.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::NAMES.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, network)| network)
+    }
+}
+
+/// Section `account`: what a person has on another network.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// The section's name in lower case.
+    pub id: Name,
+    /// Whose it is: an index in [`Model::people`].
+    pub person: u16,
+    /// The network; not [`Network::Sip`].
+    pub network: Network,
+    /// Her address there, in the form of [`BuddyAddress::text`]; of IRC the nick. May be empty for [`Network::Line`].
+    pub address: String<ADDRESS_BYTES, u8>,
+    /// The name to log in with, where that is not in the address; empty: the user in the address, or the nick.
+    pub login: Name,
+    /// The password; may be empty for IRC and lines.
+    pub password: Password,
+    /// Where the server is: a host in the form of [`Main::domain`]; empty: what the address says.
+    pub host: Name,
+    /// Its port; `None`: the usual one.
+    pub port: Option<NonZeroU16>,
+    /// For [`Network::Line`]: how its lines travel.
+    pub way: LineWay,
+    /// The path: of a local socket, or in a URL, with the slash it begins with.
+    pub path: SocketPath,
+    /// How the connection is secured.
+    pub security: Security,
+    /// The keys the server may have: SHA-256 of the SubjectPublicKeyInfo of its certificate (RFC 7469 §2.4). When there
+    /// are any, they decide, and no CA does.
+    pub pins: Vec<[u8; 32], PINS>,
+    /// The CAs that its certificate is checked against (PEM); empty: those of [`Main::ca`].
+    pub ca: Path,
+}
+
+/// How the lines of [`Network::Line`] travel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LineWay {
+    /// `tcp:HOST:PORT`.
+    #[default]
+    Tcp,
+    /// `unix:PATH`.
+    Local,
+    /// `http://HOST:PORT/PATH` or `https://`: lines come in the body of one long answer, and go each as a POST.
+    Http,
+}
+
+/// How the connection of an account is secured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Security {
+    /// As the network usually does it: XMPP by what DNS says, and always by TLS; IRC over TLS but on port 6667; lines as
+    /// their URL says.
+    #[default]
+    Usual,
+    /// TLS begins on a connection that is up (XMPP).
+    StartTls,
+    /// TLS from the first byte.
+    Direct,
+    /// Nothing is hidden and nobody proves who he is: for the home's own network only.
+    Off,
+}
+
+/// A password that is sent to a server, and therefore kept as it is. It is never printed.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Password(pub String<PASSWORD_BYTES, u8>);
+
+impl core::fmt::Debug for Password {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(if self.0.is_empty() { "no password" } else { "a password" })
+    }
 }
 
 /// Section `rule`: for whom, when, and what becomes of it. Each aspect counts by itself; `None` says nothing about it.

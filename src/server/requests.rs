@@ -348,7 +348,9 @@ impl Core {
     ) {
         match asker.assurance {
             Assurance::Digest => self.refuse_for_good(now, incoming, status, reason),
-            Assurance::Claimed | Assurance::Peer => self.refuse(now, incoming, status, reason, ""),
+            Assurance::Claimed | Assurance::Account(_) | Assurance::Peer => {
+                self.refuse(now, incoming, status, reason, "")
+            }
         }
     }
 

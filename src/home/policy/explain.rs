@@ -6,7 +6,7 @@
 use core::fmt::{self, Write};
 
 use crate::base::text::{Printable, Writer};
-use crate::config::model::{Model, Network, State, Who};
+use crate::config::model::{Model, State, Who};
 use crate::home::policy::devices::{self, Facts, Obstacle};
 use crate::home::policy::rules::Relation;
 use crate::home::policy::{
@@ -60,7 +60,7 @@ impl fmt::Display for WhoAsks<'_> {
             Assurance::Claimed => f.write_str(
                 " is only claimed: rules for persons, buddies, groups, domains and networks do not count.\n",
             ),
-            Assurance::Peer | Assurance::Digest => {
+            Assurance::Account(_) | Assurance::Peer | Assurance::Digest => {
                 f.write_str(" is proven: its connection is that of its domain")?;
                 let buddies = snapshot.person.map(|person| Relation::of(snapshot.model, person, asker));
                 let buddies = buddies.as_ref().map_or(&[][..], Relation::buddies);
@@ -189,7 +189,7 @@ impl fmt::Display for Entry<'_> {
             }
             Who::Group(group) => write!(f, "group:{}", model.word(group)),
             Who::Domain(domain) => write!(f, "domain:{}", model.word(domain)),
-            Who::Network(Network::Sip) => f.write_str("network:sip"),
+            Who::Network(network) => write!(f, "network:{}", network.name()),
             Who::Anyone => f.write_str("anyone"),
         }
     }

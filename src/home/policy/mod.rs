@@ -31,7 +31,7 @@ pub use delegation::{Delegation, Stage, delegates};
 pub use devices::{Devices, Facts, Preference};
 pub use explain::explain;
 
-use crate::config::model::{Calls, Messages, Model, Presence, Rule};
+use crate::config::model::{Calls, Messages, Model, Network, Presence, Rule};
 use crate::wire::sip::SipUri;
 use rules::{Found, Relation};
 
@@ -40,6 +40,8 @@ use rules::{Found, Relation};
 pub enum Assurance {
     /// A name in a From that anybody can write.
     Claimed,
+    /// Somebody on another network, as its server says to an account of ours.
+    Account(Network),
     /// Somebody of another domain, which the connection has proven by key or certificate.
     Peer,
     /// A person of the home, proven by digest (or sealed in a dialog that began so).
@@ -53,7 +55,8 @@ pub struct Asker<'a> {
     pub assurance: Assurance,
     /// The person of the home, when it is one: an index in the model. Counts with [`Assurance::Digest`] only.
     pub person: Option<usize>,
-    /// The address as in From, `USER@HOST`: see [`address_of`]. Empty when there is none.
+    /// The address as in From, `USER@HOST`: see [`address_of`]; on another network that of
+    /// [`BuddyAddress::text`](crate::config::model::BuddyAddress::text). Empty when there is none.
     pub address: &'a [u8],
 }
 
@@ -280,7 +283,7 @@ pub fn judge(event: &Event<'_>, snapshot: &Snapshot<'_>) -> Judgement {
         Target::Device | Target::Outside if event.stage != Stage::Arrived => Judgement::house(Decision::Pass, LEFT),
         Target::Device | Target::Outside => match asker.assurance {
             Assurance::Digest => Judgement::house(Decision::Pass, "people of the home may write to any address"),
-            Assurance::Claimed | Assurance::Peer => {
+            Assurance::Claimed | Assurance::Account(_) | Assurance::Peer => {
                 Judgement::house(Decision::Refuse(403, "Relaying Denied"), "strangers reach people of the home only")
             }
         },

@@ -11,7 +11,7 @@
 use heapless::Vec;
 
 use crate::base::limits::BUDDIES;
-use crate::config::model::{Buddy, Model, Network, Rule, State, Who};
+use crate::config::model::{Buddy, BuddyAddress, Model, Network, Rule, State, Who};
 use crate::home::policy::{Asker, Assurance};
 use crate::wire::sip::{Host, unescaped_eq};
 
@@ -19,6 +19,8 @@ use crate::wire::sip::{Host, unescaped_eq};
 pub struct Relation<'a> {
     /// The person of the home that he is.
     person: Option<usize>,
+    /// The network that he asks from, when that is proven.
+    network: Option<Network>,
     /// The host of the address, when it is proven.
     host: Option<Host<'a>>,
     /// The buddies she sees who have the address: indices in the model.
@@ -41,13 +43,23 @@ pub struct Found<T> {
 impl<'a> Relation<'a> {
     /// What `asker` is to `person`.
     pub fn of(model: &Model, person: usize, asker: &Asker<'a>) -> Self {
-        let mut relation = Self { person: asker.proven_person(), host: None, buddies: Vec::new() };
-        if asker.assurance == Assurance::Claimed {
-            return relation;
-        }
+        let mut relation = Self { person: asker.proven_person(), network: None, host: None, buddies: Vec::new() };
+        let network = match asker.assurance {
+            Assurance::Claimed => return relation,
+            Assurance::Account(network) => network,
+            Assurance::Peer | Assurance::Digest => Network::Sip,
+        };
         let (user, host) = split(asker.address);
-        relation.host = Host::parse(host);
-        let is_it = |buddy: &Buddy| buddy.addresses.iter().any(|it| is_at(it.text.as_bytes(), user, &relation.host));
+        // Names on IRC and of lines are no hosts.
+        relation.host = if matches!(network, Network::Sip | Network::Xmpp) { Host::parse(host) } else { None };
+        let is_named = network != Network::Sip || relation.person.is_some() || relation.host.is_some();
+        relation.network = is_named.then_some(network);
+        let is_address = |it: &BuddyAddress| match network {
+            Network::Sip => is_at(it.text.as_bytes(), user, &relation.host),
+            _ => it.text.as_bytes() == asker.address,
+        };
+        let has_it = |it: &BuddyAddress| it.network == network && is_address(it);
+        let is_it = |buddy: &Buddy| buddy.addresses.iter().any(has_it);
         for (index, buddy) in model.buddies.iter().enumerate() {
             if buddy.is_seen_by(person) && is_it(buddy) {
                 // There is room for all of them.
@@ -75,7 +87,7 @@ impl<'a> Relation<'a> {
                 let domain = Host::parse(model.word(domain).as_bytes());
                 domain.is_some_and(|domain| self.host.is_some_and(|host| host.eq_ignore_case(&domain)))
             }
-            Who::Network(Network::Sip) => self.person.is_some() || self.host.is_some(),
+            Who::Network(network) => self.network == Some(network),
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct KeptWord {
     pub manual: Manual,
 }
 
-/// The assurances by their numbers in the journal.
+/// The assurances by their numbers in the journal. Nobody watches from another network.
 const ASSURANCES: [Assurance; 3] = [Assurance::Claimed, Assurance::Peer, Assurance::Digest];
 
 impl Presence {
