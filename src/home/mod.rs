@@ -7,6 +7,7 @@ pub mod commands;
 pub mod identity;
 pub mod inbox;
 pub mod machine;
+pub mod outbox;
 pub mod outside;
 pub mod people;
 pub mod phrases;

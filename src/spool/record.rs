@@ -34,6 +34,12 @@ pub enum Kind {
     Session,
     /// How much of what a person missed she was told of.
     Absence,
+    /// A text on its way to another network.
+    Outgoing,
+    /// What an account on another network has to know at the next start.
+    Account,
+    /// A buddy that a person has put on her list herself.
+    Buddy,
     /// A kind of a newer version.
     Other(u8),
 }
@@ -63,6 +69,9 @@ impl Kind {
             Self::Greeting => 9,
             Self::Session => 10,
             Self::Absence => 11,
+            Self::Outgoing => 12,
+            Self::Account => 13,
+            Self::Buddy => 14,
             Self::Other(byte) => byte,
         }
     }
@@ -81,6 +90,9 @@ impl Kind {
             9 => Self::Greeting,
             10 => Self::Session,
             11 => Self::Absence,
+            12 => Self::Outgoing,
+            13 => Self::Account,
+            14 => Self::Buddy,
             other => Self::Other(other),
         }
     }

@@ -459,7 +459,7 @@ impl Proxy {
             // It stays until it is noted.
             context.delegation = Delegation::Noting;
             stack.schedule.wake(Task::Context(handle.index()).id());
-        } else if !is_answered && stack.server(server).is_some_and(|tx| tx.is_mute) {
+        } else if !is_answered && stack.server(server).is_some_and(|tx| tx.origin == Some(0)) {
             // Who wrote it on the page sees no answer: it stays until that is said.
             context.delegation = Delegation::Undelivered;
             stack.schedule.wake(Task::Context(handle.index()).id());

@@ -12,8 +12,10 @@ mod servers;
 
 use core::net::SocketAddr;
 
+use heapless::Deque;
+
 use crate::base::limits::{
-    BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, LOOKUPS, MESSAGE_BYTES, PORTS, PUBLICATIONS, RECORDINGS,
+    ACCOUNTS, BINDINGS, CLIENT_TRANSACTIONS, CONTEXTS, LOOKUPS, MESSAGE_BYTES, PORTS, PUBLICATIONS, RECORDINGS,
     SERVER_TRANSACTIONS, STATELESS_BYTES, STREAMS, WATCHED, WATCHES,
 };
 use crate::base::net::{NOWHERE, Port, Stream, Transport};
@@ -56,6 +58,8 @@ pub struct Stack {
     clients: Table<ClientTransaction, CLIENT_TRANSACTIONS>,
     finished_clients: Finished<{ 2 * CLIENT_TRANSACTIONS }>,
     slot: Slot,
+    /// What has become of requests from within the house.
+    outcomes: Deque<(u32, u16), SERVER_TRANSACTIONS>,
     /// Where a message is put together before its length is known.
     scratch: [u8; MESSAGE_BYTES + 1],
 }
@@ -125,6 +129,10 @@ pub enum Task {
     Inbox,
     /// A slot of the answering machine.
     Machine(usize),
+    /// An account on another network.
+    Account(usize),
+    /// Texts on their way to other networks, and what became of what came from there.
+    Outgoing,
 }
 
 const CLIENTS: usize = SERVER_TRANSACTIONS;
@@ -141,8 +149,10 @@ const WATCHES_FROM: usize = PUBLICATIONS_FROM + PUBLICATIONS;
 const WATCHED_FROM: usize = WATCHES_FROM + WATCHES;
 const INBOX: usize = WATCHED_FROM + WATCHED;
 const MACHINES_FROM: usize = INBOX + 1;
+const ACCOUNTS_FROM: usize = MACHINES_FROM + RECORDINGS;
+const OUTGOING: usize = ACCOUNTS_FROM + ACCOUNTS;
 /// Number of tasks.
-pub const TASKS: usize = MACHINES_FROM + RECORDINGS;
+pub const TASKS: usize = OUTGOING + 1;
 
 impl Task {
     /// The task's number in the schedule.
@@ -163,6 +173,8 @@ impl Task {
             Self::Watched(index) => WATCHED_FROM + index,
             Self::Inbox => INBOX,
             Self::Machine(index) => MACHINES_FROM + index,
+            Self::Account(index) => ACCOUNTS_FROM + index,
+            Self::Outgoing => OUTGOING,
         }
     }
 
@@ -183,7 +195,9 @@ impl Task {
             id if id < WATCHED_FROM => Self::Watch(id - WATCHES_FROM),
             id if id < INBOX => Self::Watched(id - WATCHED_FROM),
             INBOX => Self::Inbox,
-            id => Self::Machine(id - MACHINES_FROM),
+            id if id < ACCOUNTS_FROM => Self::Machine(id - MACHINES_FROM),
+            id if id < OUTGOING => Self::Account(id - ACCOUNTS_FROM),
+            _ => Self::Outgoing,
         }
     }
 }
@@ -289,6 +303,7 @@ impl Stack {
             clients: Table::new(),
             finished_clients: Finished::new(),
             slot: Slot { is_full: false, port: Port(0), remote: NOWHERE, len: 0, bytes: [0; STATELESS_BYTES] },
+            outcomes: Deque::new(),
             scratch: [0; MESSAGE_BYTES + 1],
         }
     }

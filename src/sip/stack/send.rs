@@ -19,6 +19,8 @@ impl Stack {
             return;
         };
         match flow {
+            // It came from within the house.
+            Flow::Datagram { remote, .. } if remote == NOWHERE => {}
             Flow::Datagram { port, remote } => {
                 (self.slot.is_full, self.slot.port, self.slot.remote) = (true, port, remote);
                 self.slot.len = len;

@@ -182,7 +182,10 @@ impl Stack {
     /// An answer can't be given. When it would have been the final one the transaction is over: no other comes, and
     /// nothing else would end it.
     pub fn unanswerable(&mut self, handle: ServerHandle, status: u16) {
-        if status >= 200 && self.servers.get(handle).is_some_and(|tx| !tx.is_finished()) {
+        if status >= 200
+            && let Some(tx) = self.servers.get(handle).filter(|tx| !tx.is_finished())
+        {
+            self.ended_inside(tx.origin, status);
             self.drop_server(handle);
         }
     }
@@ -196,7 +199,8 @@ impl Stack {
         let was_finished = tx.is_finished();
         tx.responded(now, status);
         let replaced = tx.response.replace(bytes);
-        tx.is_unsent = !tx.is_mute;
+        tx.is_unsent = !tx.is_mute();
+        let origin = tx.origin;
         let is_accepted = tx.is_accepted();
         // Further 2xx may come.
         let is_done = tx.is_finished() && !(tx.keeps_request && is_accepted);
@@ -205,6 +209,7 @@ impl Stack {
             self.store.release(old);
         }
         if !was_finished && status >= 200 {
+            self.ended_inside(origin, status);
             let lives = |bits| self.servers.get(ServerHandle::from_bits(bits)).is_some();
             self.finished_servers.push(handle.to_bits(), is_accepted, lives);
         }
@@ -219,10 +224,35 @@ impl Stack {
         }
     }
 
-    /// Has the answers of a transaction go nowhere: the request came from within the house.
-    pub fn mute(&mut self, handle: ServerHandle) {
+    /// Has the answers of a transaction go nowhere: the request came from within the house. Who has sent it has a name other
+    /// than 0 if the final status is to be told ([`Stack::next_outcome`]).
+    pub fn mute(&mut self, handle: ServerHandle, origin: u32) {
         if let Some(tx) = self.servers.get_mut(handle) {
-            (tx.is_mute, tx.is_unsent) = (true, false);
+            (tx.origin, tx.is_unsent) = (Some(origin), false);
+        }
+    }
+
+    /// What has become of a request that came from within the house: who has sent it, and the final status.
+    pub fn next_outcome(&mut self) -> Option<(u32, u16)> {
+        self.outcomes.pop_front()
+    }
+
+    /// The final status that a transaction has been answered with.
+    pub fn final_status(&self, handle: ServerHandle) -> Option<u16> {
+        let tx = self.servers.get(handle).filter(|tx| tx.is_finished())?;
+        Message::parse(self.store.get(tx.response.as_ref()?)).ok()?.status()
+    }
+
+    /// Tells whoever has sent a request from within the house what became of it.
+    pub fn tell_outcome(&mut self, origin: u32, status: u16) {
+        self.ended_inside(Some(origin), status);
+    }
+
+    fn ended_inside(&mut self, origin: Option<u32>, status: u16) {
+        if let Some(origin) = origin.filter(|origin| *origin != 0) {
+            // There is room for all transactions.
+            let _ = self.outcomes.push_back((origin, status));
+            self.schedule.wake(Task::Outgoing.id());
         }
     }
 

@@ -27,8 +27,9 @@ pub struct ServerTransaction {
     pub is_unsent: bool,
     /// Whether it has to wait until what it promises is durable.
     pub is_held: bool,
-    /// Whether nobody waits for its answers.
-    pub is_mute: bool,
+    /// Where within the house it came from: its answers go nowhere, and its final status is for who has that name. 0 is for
+    /// nobody.
+    pub origin: Option<u32>,
     /// Whether who asks is outside the home, and does not get to see where its devices are.
     pub is_outside: bool,
     /// Whether every answer takes from the request what was hidden in it.
@@ -76,12 +77,17 @@ impl ServerTransaction {
             response: None,
             is_unsent: false,
             is_held: false,
-            is_mute: false,
+            origin: None,
             is_outside: false,
             keeps_request: false,
             context: None,
             state: State::Proceeding { trying_at },
         }
+    }
+
+    /// Whether nobody outside waits for its answers.
+    pub const fn is_mute(&self) -> bool {
+        self.origin.is_some()
     }
 
     /// Notes that an answer with this status is on its way.

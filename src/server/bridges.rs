@@ -1,0 +1,338 @@
+//! What the house knows of each account on another network: whether it is on, what it is to be told, and what came in on
+//! it that is not dealt with yet. The connectors themselves are in `accounts`, beside the core, so that what one of them
+//! reads can be handed to it.
+
+use heapless::{Deque, String, Vec};
+
+use crate::base::changed::Changed;
+use crate::base::limits::{ACCOUNTS, ADDRESS_BYTES};
+use crate::base::time::Instant;
+use crate::bridge::{Abilities, Stop};
+use serde::{Deserialize, Serialize};
+
+/// An address on a network.
+pub(super) type Address = String<ADDRESS_BYTES, u8>;
+
+/// All accounts, in the order of the model.
+pub(super) struct Bridges {
+    list: Vec<Bridge, ACCOUNTS>,
+    /// Who wants to have somebody of the home on his list, and has no answer.
+    pub requests: Vec<Request, REQUESTS>,
+    /// Accounts whose record in the journal is not what is known.
+    pub changed: Changed<ACCOUNTS>,
+}
+
+/// One account, as the house knows it.
+pub(super) struct Bridge {
+    pub standing: Standing,
+    /// Since when it stands so.
+    pub since: Instant,
+    pub abilities: Abilities,
+    /// What she was last shown as: a hash; 0 for nothing.
+    pub shown: u64,
+    /// Whether she was told that it is down.
+    pub is_told_down: bool,
+    /// Of a network without a list of its own: the next buddy it is to be told to look out for.
+    pub next_watch: Option<u16>,
+    /// What is to be remembered for the next start.
+    pub bookmark: Bookmark,
+    /// The next one, which counts when what came in up to that number is settled.
+    next_bookmark: Option<(Bookmark, u16)>,
+    orders: Deque<Order, ORDERS>,
+    settled: Deque<(u32, bool), UNSETTLED>,
+    unsettled: Vec<Unsettled, UNSETTLED>,
+    /// Counts what came in.
+    count: u16,
+    /// What came in lately, by name; the oldest gives way.
+    seen: Vec<u64, SEEN>,
+    next_seen: u8,
+}
+
+/// How an account stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Its connections are being made, or it logs in.
+    Connecting,
+    /// It is on.
+    Online,
+    /// It could not be reached, or was cut off; tried again then.
+    Waiting {
+        /// When.
+        until: Instant,
+        /// Why.
+        why: &'static str,
+    },
+    /// It is off until somebody does something about it.
+    Stopped(Stop),
+    /// Its network is not in this build.
+    Missing,
+}
+
+/// Something for a connector to do that nobody waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Order {
+    Typing { to: Address, is_on: bool },
+    Add { who: Address, name: String<48, u8> },
+    Remove { who: Address },
+    Authorise { who: Address, is_allowed: bool },
+}
+
+/// What has come in on an account and is under way in the house.
+struct Unsettled {
+    /// Names it within the house, together with the account.
+    count: u16,
+    token: u32,
+    parts_left: u8,
+    is_taken: bool,
+}
+
+/// Somebody who wants to have a person on his list.
+pub(super) struct Request {
+    pub account: u8,
+    pub who: Address,
+    pub text: String<120, u8>,
+    pub is_announced: bool,
+}
+
+/// What a connector wants to know at the next start.
+pub(super) type Bookmark = String<BOOKMARK_BYTES, u8>;
+
+/// What the journal keeps of an account (postcard).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Kept<'b> {
+    /// Which, as a seal.
+    pub account: u32,
+    pub bookmark: &'b str,
+}
+
+/// Orders of one account. More: the oldest sign of typing gives way, else the new one is left out.
+const ORDERS: usize = 16;
+/// What may come in on one account before any of it is dealt with. More: it is not read.
+const UNSETTLED: usize = 16;
+/// Names of what came in on one account lately.
+const SEEN: usize = 48;
+/// Who waits for an answer. More: left out until they ask again.
+const REQUESTS: usize = 32;
+/// Bytes of a bookmark. A longer one is not kept.
+const BOOKMARK_BYTES: usize = 96;
+
+impl Bridges {
+    pub const fn new() -> Self {
+        Self { list: Vec::new(), requests: Vec::new(), changed: Changed::new() }
+    }
+
+    pub fn get(&self, account: usize) -> Option<&Bridge> {
+        self.list.get(account)
+    }
+
+    pub fn get_mut(&mut self, account: usize) -> Option<&mut Bridge> {
+        self.list.get_mut(account)
+    }
+
+    pub fn is_online(&self, account: usize) -> bool {
+        self.list.get(account).is_some_and(|bridge| bridge.standing == Standing::Online)
+    }
+
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The accounts have other numbers now; new ones are there as well, up to `count`.
+    pub fn renumber(&mut self, now: Instant, count: usize, moved: impl Fn(usize) -> Option<usize>) {
+        let mut list: Vec<Bridge, ACCOUNTS> = Vec::new();
+        for _ in 0..count {
+            let _ = list.push(Bridge::new(now));
+        }
+        for (index, bridge) in self.list.iter_mut().enumerate() {
+            if let Some(place) = moved(index).and_then(|index| list.get_mut(index)) {
+                core::mem::swap(place, bridge);
+                // Replies to what came in before know the former number.
+                place.give_up();
+            }
+        }
+        self.list = list;
+        self.requests.retain_mut(|request| match moved(usize::from(request.account)) {
+            Some(account) => {
+                request.account = account as u8;
+                true
+            }
+            None => false,
+        });
+        self.changed.mark_all();
+    }
+
+    /// Notes that somebody wants to have a person on his list.
+    pub fn ask(&mut self, account: usize, who: &str, text: &str) {
+        let Ok(who) = Address::try_from(who) else { return };
+        if self.requests.iter().any(|it| usize::from(it.account) == account && it.who == who) {
+            return;
+        }
+        let end = (0..=120.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        let text = String::try_from(&text[..end]).unwrap_or_default();
+        if self.requests.push(Request { account: account as u8, who, text, is_announced: false }).is_err() {
+            log::warn!("more than {REQUESTS} people wait to be let in: one is left out");
+        }
+    }
+
+    /// What came in and is under way has got so far: `origin` is what [`Bridge::begin`] gave. Which account has something to
+    /// do now.
+    pub fn ended(&mut self, origin: u32, is_taken: bool) -> Option<usize> {
+        let (account, count) = ((origin >> 16) as usize - 1, origin as u16);
+        let bridge = self.list.get_mut(account)?;
+        let index = bridge.unsettled.iter().position(|it| it.count == count)?;
+        let one = &mut bridge.unsettled[index];
+        one.is_taken &= is_taken;
+        one.parts_left = one.parts_left.saturating_sub(1);
+        if one.parts_left == 0 {
+            let Unsettled { token, is_taken, .. } = bridge.unsettled.remove(index);
+            bridge.settle(token, is_taken);
+            if bridge.turn_page() {
+                self.changed.mark(account);
+            }
+        }
+        Some(account)
+    }
+
+    pub fn footprint() -> (&'static str, usize, usize) {
+        ("accounts as known", ACCOUNTS, size_of::<Self>())
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_at_rest(&self) -> bool {
+        self.list.iter().all(|bridge| bridge.unsettled.is_empty())
+    }
+}
+
+impl Bridge {
+    const fn new(now: Instant) -> Self {
+        Self {
+            standing: Standing::Connecting,
+            since: now,
+            abilities: Abilities { keeps: false, has_list: false, hides: false },
+            shown: 0,
+            is_told_down: false,
+            next_watch: None,
+            bookmark: Bookmark::new(),
+            next_bookmark: None,
+            orders: Deque::new(),
+            settled: Deque::new(),
+            unsettled: Vec::new(),
+            count: 0,
+            seen: Vec::new(),
+            next_seen: 0,
+        }
+    }
+
+    /// Says how it stands.
+    pub fn stand(&mut self, now: Instant, standing: Standing) {
+        if self.standing != standing {
+            (self.standing, self.since) = (standing, now);
+        }
+    }
+
+    /// Its session is gone: nobody waits for what was to be told in it.
+    pub fn give_up(&mut self) {
+        self.settled.clear();
+        self.unsettled.clear();
+        self.next_bookmark = None;
+        self.orders.clear();
+    }
+
+    /// Whether something new may come in.
+    pub fn has_room(&self) -> bool {
+        !self.unsettled.is_full() && self.settled.len() + self.unsettled.len() < UNSETTLED
+    }
+
+    /// Whether this has come in before; it has now.
+    pub fn is_known(&mut self, name: u64) -> bool {
+        if name == 0 {
+            return false;
+        }
+        if self.seen.contains(&name) {
+            return true;
+        }
+        if self.seen.push(name).is_err()
+            && let Some(oldest) = self.seen.get_mut(usize::from(self.next_seen))
+        {
+            *oldest = name;
+            self.next_seen = (self.next_seen + 1) % SEEN as u8;
+        }
+        false
+    }
+
+    /// It is to be taken for new when it comes again.
+    pub fn forget(&mut self, name: u64) {
+        if let Some(index) = self.seen.iter().position(|it| *it == name && name != 0) {
+            self.seen[index] = 0;
+        }
+    }
+
+    /// Begins something that has come in, in so many parts: its name within the house.
+    pub fn begin(&mut self, account: usize, token: u32, parts: u8) -> u32 {
+        self.count = self.count.wrapping_add(1);
+        let one = Unsettled { count: self.count, token, parts_left: parts, is_taken: true };
+        // Who had no room was asked before.
+        let _ = self.unsettled.push(one);
+        (account as u32 + 1) << 16 | u32::from(self.count)
+    }
+
+    /// Says what has become of something that came in.
+    pub fn settle(&mut self, token: u32, is_taken: bool) {
+        if token != 0 && self.settled.push_back((token, is_taken)).is_err() {
+            log::debug!("too much was settled at once");
+        }
+    }
+
+    pub fn next_settled(&self) -> Option<(u32, bool)> {
+        self.settled.front().copied()
+    }
+
+    pub fn settled_told(&mut self) {
+        self.settled.pop_front();
+    }
+
+    /// Whether a bookmark that was noted counts now.
+    fn turn_page(&mut self) -> bool {
+        let is_due = self.next_bookmark.as_ref().is_some_and(|(_, upto)| {
+            self.unsettled.iter().all(|it| (it.count.wrapping_sub(*upto) as i16) > 0)
+        });
+        match self.next_bookmark.take_if(|_| is_due) {
+            Some((bookmark, _)) => {
+                self.bookmark = bookmark;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Notes what is to be remembered, once all that came in is dealt with. Whether that is now.
+    pub fn mark(&mut self, bookmark: &str) -> bool {
+        let Ok(bookmark) = Bookmark::try_from(bookmark) else { return false };
+        if self.bookmark == bookmark {
+            return false;
+        }
+        self.next_bookmark = Some((bookmark, self.count));
+        self.turn_page()
+    }
+
+    /// Gives an order; false when there is no room for it.
+    pub fn order(&mut self, order: Order) -> bool {
+        if let Order::Typing { to, .. } = &order {
+            // Only the newest sign counts.
+            let is_older = |it: &Order| matches!(it, Order::Typing { to: other, .. } if other == to);
+            if let Some(older) = self.orders.iter_mut().find(|it| is_older(it)) {
+                *older = order;
+                return true;
+            }
+        }
+        self.orders.push_back(order).is_ok()
+    }
+
+    pub fn next_order(&self) -> Option<&Order> {
+        self.orders.front()
+    }
+
+    pub fn order_done(&mut self) {
+        self.orders.pop_front();
+    }
+}

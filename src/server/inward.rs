@@ -1,0 +1,437 @@
+//! What connectors make known, brought into the house: texts become MESSAGEs (RFC 3428) from the one address of a buddy and
+//! pass the front door like all others, presence goes to the contacts, a wish to see somebody becomes a question to her.
+
+use core::fmt::Write as _;
+
+use heapless::String;
+
+use super::bridges::{Kept, Order, Standing};
+use super::tickets::Waiter;
+use super::within::{Begun, Within};
+use super::{Core, contract::BlobStep, contract::Output};
+use crate::base::limits::ADDRESS_BYTES;
+use crate::base::random::Purpose;
+use crate::base::text::Writer;
+use crate::base::time::{Instant, UnixTime};
+use crate::bridge::{Event, Incoming, Show, Stop};
+use crate::config::model::Network;
+use crate::home::outbox::TO_BYTES;
+use crate::home::people::People;
+use crate::home::people::contacts::{Heard, News, Seen};
+use crate::home::phrases;
+use crate::home::policy::{Asker, Assurance};
+use crate::home::word::{self, WORD_BYTES, Word};
+use crate::sip::stack::Task;
+use crate::sip::transaction::client::Owner;
+use crate::spool::{Key, Kind};
+use crate::wire::sip::SipUri;
+
+/// A text from a network is handed on in parts of so many bytes: what a datagram on most home networks still carries whole
+/// is less, but what a device takes is more.
+const PART_BYTES: usize = 3_000;
+/// A text that was written so long before it came says when.
+const LATE_S: u64 = 60;
+/// An account has to be down for so long before she is told.
+const DOWN_MS: u64 = 120_000;
+
+impl Core {
+    /// Takes what a connector makes known.
+    pub(super) fn bridge_event(&mut self, now: Instant, index: usize, event: Event<'_>) {
+        match event {
+            Event::Online { is_resumed } => self.account_online(now, index, is_resumed),
+            Event::ContactsBegin => self.people.contacts.begin_list(index),
+            Event::Contact(contact) => {
+                let People { contacts, model, .. } = &mut self.people;
+                // Who does not fit was logged.
+                let _ = contacts.upsert(now, model, index, &contact);
+                self.contacts_changed(now, index);
+            }
+            Event::ContactsEnd => {
+                self.people.contacts.end_list(index);
+                self.contacts_changed(now, index);
+            }
+            Event::ContactGone { who } => {
+                self.people.contacts.remove(index, who);
+                self.contacts_changed(now, index);
+            }
+            Event::Presence { who, place, show, priority, text } => {
+                let People { contacts, model, .. } = &mut self.people;
+                contacts.presence(now, model, index, who, &Seen { place, show, priority, text });
+                self.contacts_changed(now, index);
+            }
+            Event::Message(incoming) => self.text_came(now, index, &incoming),
+            Event::Typing { who, is_on } => self.typing_came(now, index, who, is_on),
+            Event::Sent { id } => self.text_taken(now, id),
+            Event::Failed { id, why, is_final } => self.text_failed(now, index, id, why, is_final),
+            Event::Received { .. } => {}
+            Event::Request { who, text } => {
+                self.bridges.ask(index, who, text);
+                self.stack.schedule.wake(Task::People.id());
+            }
+            Event::Notice(text) => self.tell_notice(now, index, text),
+            Event::Bookmark(bookmark) => {
+                if self.bridges.get_mut(index).is_some_and(|bridge| bridge.mark(bookmark)) {
+                    self.bridges.changed.mark(index);
+                    self.stack.schedule.wake(Task::Outgoing.id());
+                }
+            }
+        }
+    }
+
+    /// What is known of contacts has changed: whoever watches them is told, and texts that wait may go.
+    pub(super) fn contacts_changed(&mut self, now: Instant, index: usize) {
+        self.show_contacts(now);
+        self.stack.schedule.wake(Task::Account(index).id());
+    }
+
+    /// Has those told who watch buddies that look different now.
+    pub(super) fn show_contacts(&mut self, now: Instant) {
+        self.people.contacts.due(now);
+        let mut is_news = false;
+        while let Some(news) = self.people.contacts.next_news() {
+            is_news = true;
+            let (presence, mut around) = self.split_presence();
+            match news {
+                News::Gone(buddy) => presence.buddy_gone(now, &mut around, buddy),
+                News::Changed { person, buddy } => presence.buddy_changed(now, &mut around, person, buddy),
+                News::List(person) => presence.renew_lists(now, &mut around, person),
+            }
+        }
+        if is_news {
+            self.stack.schedule.wake(Task::Outgoing.id());
+        }
+        self.reschedule_outgoing();
+    }
+
+    fn account_online(&mut self, now: Instant, index: usize, is_resumed: bool) {
+        let Some(bridge) = self.bridges.get_mut(index) else { return };
+        bridge.stand(now, Standing::Online);
+        let was_told = core::mem::take(&mut bridge.is_told_down);
+        if !is_resumed {
+            bridge.shown = 0;
+            bridge.next_watch = Some(0);
+            self.outbox.hand_back(index);
+        }
+        self.people.contacts.online(now, index, is_resumed);
+        if let Some(account) = self.people.model.accounts.get(index) {
+            log::info!("account {} is on", account.id);
+        }
+        if was_told {
+            self.tell_standing(now, index, None);
+        }
+        self.contacts_changed(now, index);
+    }
+
+    /// An account is down, or was stopped.
+    pub(super) fn account_down(&mut self, now: Instant, index: usize, standing: Standing) {
+        let Some(bridge) = self.bridges.get_mut(index) else { return };
+        let was_online = bridge.standing == Standing::Online;
+        bridge.stand(now, standing);
+        bridge.give_up();
+        let account = self.people.model.accounts.get(index).map_or("", |account| account.id.as_str());
+        match standing {
+            Standing::Waiting { why, .. } if was_online => log::info!("account {account} is down: {why}"),
+            Standing::Waiting { why, .. } => log::debug!("account {account}: {why}"),
+            Standing::Stopped(stop) => {
+                log::warn!("account {account} is stopped: {}", reason_of(stop));
+                bridge.is_told_down = true;
+                self.tell_standing(now, index, Some(stop));
+            }
+            _ => {}
+        }
+        self.people.contacts.offline(now, index);
+        self.contacts_changed(now, index);
+    }
+
+    /// Tells people whose account is down for long.
+    pub(super) fn watch_accounts(&mut self, now: Instant) {
+        let mut next = None;
+        for index in 0..self.bridges.len() {
+            let Some(bridge) = self.bridges.get_mut(index) else { continue };
+            let Standing::Waiting { .. } = bridge.standing else { continue };
+            let due_at = bridge.since.plus(DOWN_MS);
+            if bridge.is_told_down {
+                continue;
+            }
+            if due_at <= now {
+                bridge.is_told_down = true;
+                self.tell_down(now, index);
+            } else {
+                next = crate::base::time::earliest(next, Some(due_at));
+            }
+        }
+        if let Some(next) = next {
+            self.stack.schedule.set_deadline(Task::People.id(), Some(next));
+        }
+    }
+
+    fn tell_down(&mut self, now: Instant, index: usize) {
+        let mut room = [0; WORD_BYTES];
+        let mut out = Writer::new(&mut room);
+        let Some(account) = self.people.model.accounts.get(index) else { return };
+        let person = usize::from(account.person);
+        let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
+        phrases::account_down(language, account.network.name(), &account.address, &mut out);
+        self.tell_person(now, person, &out);
+    }
+
+    /// Tells a person that her account is on again, or stopped.
+    fn tell_standing(&mut self, now: Instant, index: usize, stop: Option<Stop>) {
+        let mut room = [0; WORD_BYTES];
+        let mut out = Writer::new(&mut room);
+        let Some(account) = self.people.model.accounts.get(index) else { return };
+        let person = usize::from(account.person);
+        let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
+        let (network, address) = (account.network.name(), account.address.as_str());
+        match stop {
+            None => phrases::account_on(language, network, address, &mut out),
+            Some(stop) => phrases::account_stopped(language, network, address, stop, &mut out),
+        }
+        self.tell_person(now, person, &out);
+    }
+
+    pub(super) fn tell_person(&mut self, now: Instant, person: usize, text: &Writer<'_>) {
+        let (_, mut around) = self.split_presence();
+        word::tell(now, &mut around, person, None, super::chat::text_of(text));
+    }
+
+    fn tell_notice(&mut self, now: Instant, index: usize, text: &str) {
+        let mut room = [0; WORD_BYTES];
+        let mut out = Writer::new(&mut room);
+        let Some(account) = self.people.model.accounts.get(index) else { return };
+        let person = usize::from(account.person);
+        let _ = write!(out, "{} {}: {text}", account.network.name(), account.address);
+        self.tell_person(now, person, &out);
+    }
+
+    /// The account with a seal.
+    pub(super) fn account_of_seal(&self, seal: u32) -> Option<usize> {
+        (0..self.people.model.accounts.len()).find(|index| self.account_seal(*index) == seal)
+    }
+
+    /// A hash that names an account outside the core.
+    fn account_seal(&self, index: usize) -> u32 {
+        let mut hash = self.stack.random.hash(Purpose::Journal);
+        if let Some(account) = self.people.model.accounts.get(index) {
+            hash.put(account.id.as_bytes());
+            hash.put(account.network.name().as_bytes());
+            hash.put(account.address.as_bytes());
+        }
+        (hash.finish() as u32).max(1)
+    }
+
+    /// The next account whose record in the journal is to be written.
+    pub(super) fn produce_bookmark(&mut self, buffer: &mut [u8]) -> Option<Output> {
+        let index = self.bridges.changed.pop()?;
+        let (seal, bookmark) = (self.account_seal(index), &self.bridges.get(index)?.bookmark);
+        let person = usize::from(self.people.model.accounts.get(index)?.person);
+        let len = postcard::to_slice(&Kept { account: seal, bookmark }, buffer).ok()?.len();
+        let owner = self.people.seal(&self.stack.random, person);
+        let ticket = self.tickets.issue(Waiter::Journal);
+        let key = Key { kind: Kind::Account, id: seal.into() };
+        Some(Output::Store { ticket, key, owner, len, blob: BlobStep::None })
+    }
+}
+
+/// Texts.
+impl Core {
+    /// A text has come in on an account.
+    fn text_came(&mut self, now: Instant, index: usize, incoming: &Incoming<'_>) {
+        let Incoming { who, text, name, token, .. } = *incoming;
+        let Some(bridge) = self.bridges.get_mut(index) else { return };
+        if bridge.is_known(name) {
+            return bridge.settle(token, true);
+        }
+        let Some(account) = self.people.model.accounts.get(index) else { return };
+        let (person, network) = (usize::from(account.person), account.network);
+        if !incoming.is_own {
+            let People { contacts, model, .. } = &mut self.people;
+            contacts.heard(now, model, index, who, Heard::Wrote);
+            self.contacts_changed(now, index);
+        }
+        if incoming.is_own {
+            self.mirror(now, index, incoming);
+            if let Some(bridge) = self.bridges.get_mut(index) {
+                bridge.settle(token, true);
+            }
+            return;
+        }
+        let parts = parts_of(text, PART_BYTES).count().min(255) as u8;
+        let origin = match self.bridges.get_mut(index) {
+            Some(bridge) => bridge.begin(index, token, parts),
+            None => return,
+        };
+        let mut prefix = [0; 64];
+        let mut prefix = Writer::new(&mut prefix);
+        self.write_when(now, person, incoming.at, &mut prefix);
+        let fields = if incoming.may_answer { "" } else { "Auto-Submitted: auto-generated\r\n" };
+        for (number, part) in parts_of(text, PART_BYTES).take(usize::from(parts)).enumerate() {
+            let mut room = [0; PART_BYTES + 64];
+            let mut body = Writer::new(&mut room);
+            if number == 0 {
+                body.put(prefix.written());
+            }
+            body.text(part);
+            let begun = self.bring_in(now, (person, network), who, (word::PLAIN, fields, body.written()), origin);
+            if begun == Begun::Refused {
+                if let Some(bridge) = self.bridges.get_mut(index) {
+                    // It may be sent again, and is to be looked at again then.
+                    bridge.forget(name);
+                }
+                self.bridges.ended(origin, false);
+            }
+        }
+        self.stack.schedule.wake(Task::Account(index).id());
+    }
+
+    /// Says when a text was written that comes late.
+    fn write_when(&self, now: Instant, person: usize, at: Option<UnixTime>, out: &mut Writer<'_>) {
+        let clock = self.time(now);
+        let (Some(at), Some(clock)) = (at, clock) else { return };
+        if clock.0.saturating_sub(at.0) < LATE_S {
+            return;
+        }
+        let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
+        let at = u32::try_from(at.0).unwrap_or_default();
+        phrases::time_prefix(language, at, Some(clock), &self.people.model.main.timezone, out);
+    }
+
+    /// Brings a message of somebody on another network to a person.
+    fn bring_in(
+        &mut self,
+        now: Instant,
+        (person, network): (usize, Network),
+        who: &str,
+        (content_type, fields, body): (&str, &str, &[u8]),
+        origin: u32,
+    ) -> Begun {
+        let Some(from) = self.people.uri_of(person, network, who) else { return Begun::Refused };
+        let Some(to) = word::address(&self.people, person) else { return Begun::Refused };
+        let name: String<64> = self
+            .people
+            .buddy_at(person, network, who)
+            .map(|buddy| self.people.buddy_name(buddy).chars().take(16).collect())
+            .unwrap_or_default();
+        let within = Within {
+            name: &name,
+            from: &from,
+            to: to.as_bytes().get(4..).unwrap_or_default(),
+            fields,
+            content_type,
+            body,
+            origin,
+        };
+        let address: String<ADDRESS_BYTES> = who.try_into().unwrap_or_default();
+        let asker = Asker { assurance: Assurance::Account(network), person: None, address: address.as_bytes() };
+        self.send_within(now, &within, asker)
+    }
+
+    /// Somebody on another network types, or has stopped.
+    fn typing_came(&mut self, now: Instant, index: usize, who: &str, is_on: bool) {
+        let Some(account) = self.people.model.accounts.get(index) else { return };
+        let (person, network) = (usize::from(account.person), account.network);
+        let mut room = [0; 256];
+        let mut body = Writer::new(&mut room);
+        crate::wire::sign::write_composing(is_on, &mut body);
+        self.bring_in(now, (person, network), who, (crate::wire::sign::COMPOSING_TYPE, "", body.written()), 0);
+    }
+
+    /// Shows a person's devices what she has written with another client of hers.
+    fn mirror(&mut self, now: Instant, index: usize, incoming: &Incoming<'_>) {
+        let Some(account) = self.people.model.accounts.get(index) else { return };
+        let (person, network) = (usize::from(account.person), account.network);
+        let Some(from) = self.people.uri_of(person, network, incoming.who) else { return };
+        let Some(to) = word::address(&self.people, person) else { return };
+        let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
+        for part in parts_of(incoming.text, PART_BYTES) {
+            let mut room = [0; PART_BYTES + 128];
+            let mut body = Writer::new(&mut room);
+            self.write_when(now, person, incoming.at, &mut body);
+            phrases::own_copy(language, &mut body);
+            body.text(part);
+            let word = Word {
+                from: from.as_bytes(),
+                to: to.as_bytes(),
+                fields: "Auto-Submitted: auto-generated\r\n",
+                content_type: word::PLAIN.as_bytes(),
+                body: body.written(),
+            };
+            let (_, mut around) = self.split_presence();
+            for device in word::devices(&around, person, None) {
+                word::send(now, &mut around, device, &word, (Owner::Word, device.to_bits()));
+            }
+        }
+    }
+
+    /// What somebody on another network is asked by, who has sent a message that is in the house: his address there.
+    pub(super) fn address_on(&self, person: usize, network: Network, from: &SipUri<'_>) -> Option<super::bridges::Address> {
+        let written = self.people.reach(person, from)?;
+        self.people.address_of(person, &written, network)
+    }
+
+    /// Answers somebody who wants to have a person on his list; whether there is one with this address.
+    pub(super) fn answer_request(&mut self, person: usize, whom: Option<&str>, is_allowed: bool) -> Option<super::bridges::Address> {
+        let model = &self.people.model;
+        let is_hers = |account: u8| {
+            model.accounts.get(usize::from(account)).is_some_and(|account| usize::from(account.person) == person)
+        };
+        let requests = &self.bridges.requests;
+        let mut fitting = requests.iter().enumerate().filter(|(_, request)| {
+            is_hers(request.account) && whom.is_none_or(|whom| request.who.eq_ignore_ascii_case(whom))
+        });
+        let (index, _) = fitting.next()?;
+        if whom.is_none() && fitting.next().is_some() {
+            return None;
+        }
+        let request = self.bridges.requests.remove(index);
+        let account = usize::from(request.account);
+        if let Some(bridge) = self.bridges.get_mut(account) {
+            bridge.order(Order::Authorise { who: request.who.clone(), is_allowed });
+            if is_allowed {
+                bridge.order(Order::Add { who: request.who.clone(), name: String::new() });
+            }
+        }
+        self.stack.schedule.wake(Task::Account(account).id());
+        Some(request.who)
+    }
+}
+
+/// A text in parts of at most so many bytes, cut between characters, at blanks where there are any near the end.
+pub(super) fn parts_of(text: &str, most: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    core::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        if rest.len() <= most {
+            return Some(core::mem::take(&mut rest));
+        }
+        let end = (0..=most).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(most);
+        let end = rest[..end].rfind(char::is_whitespace).filter(|at| *at > most / 2).map_or(end, |at| at + 1);
+        let (part, others) = rest.split_at(end);
+        rest = others;
+        Some(part)
+    })
+}
+
+/// Why an account was stopped, for the log.
+pub(super) const fn reason_of(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Password => "the server refuses the name or the password",
+        Stop::Elsewhere => "another client has logged in",
+        Stop::Refused(why) => why,
+    }
+}
+
+const _: () = assert!(TO_BYTES >= ADDRESS_BYTES + 64);
+
+/// How a state is shown, as a word.
+pub(super) const fn word_of(show: Show) -> &'static str {
+    match show {
+        Show::Offline => "offline",
+        Show::ExtendedAway => "xa",
+        Show::Away => "away",
+        Show::Busy => "busy",
+        Show::Available => "available",
+    }
+}

@@ -1,0 +1,727 @@
+//! Texts of people to buddies on other networks: which way each takes ([`route`]), handed to the account that is on it, and
+//! answered when the network has it; kept in the spool while nobody takes it. And how people are shown on their accounts.
+
+use core::fmt::Write as _;
+
+use heapless::String;
+
+use super::bridges::{Address, Order, Standing};
+use super::contract::{BlobStep, Output, StoreError};
+use super::requests::Incoming;
+use super::tickets::Waiter;
+use super::{Core, agent::refused};
+use crate::base::text::Writer;
+use crate::base::time::{Instant, earliest};
+use crate::bridge::{Show, TEXT_BYTES};
+use crate::config::model::{Account, Language, Network, State};
+use crate::home::outbox::{self, Full, Kept, New, RecordStep, Step, TextHandle};
+use crate::home::people::route::Route;
+use crate::home::phrases;
+use crate::home::policy::{Asker, Assurance, Decision, Kind as Wish};
+use crate::home::presence::compose;
+use crate::home::proxy::context::{Delegation, Passage, Retarget};
+use crate::home::proxy::veil::Crossing;
+use crate::home::proxy::{self, ContextHandle, Job};
+use crate::home::word::WORD_BYTES;
+use crate::sip::stack::{Produced, Task};
+use crate::spool::{Key, Kind};
+use crate::wire::pidf::NOTE_BYTES;
+use crate::wire::sip::{Fault, MediaType, Message, Method, Name, SipUri};
+use crate::wire::{cpim, html, sign};
+
+/// A text that an account can send now.
+pub(super) struct Due {
+    pub handle: TextHandle,
+    pub id: u32,
+    pub who: Address,
+    pub is_automatic: bool,
+    len: usize,
+}
+
+impl Due {
+    pub fn text<'t>(&self, text: &'t [u8]) -> Option<&'t str> {
+        core::str::from_utf8(text.get(..self.len)?).ok()
+    }
+}
+
+/// Where a text goes now.
+enum Way {
+    /// By an account, to this address there.
+    Account(usize, Address),
+    /// By SIP.
+    Sip,
+    /// Nowhere yet.
+    Keep,
+    /// There is nobody of that name any more.
+    Nowhere,
+}
+
+/// What the names of outcomes of texts that went by SIP have that those of accounts have not.
+const OVER_SIP: u32 = 0x8000_0000;
+/// Without a disk, who waits for an answer is told after so long that it is on its way, if it was handed over.
+const UNCONFIRMED_MS: u64 = 20_000;
+/// After a start people whose phones are not there yet are not shown as gone for so long.
+const SETTLING_MS: u64 = 45_000;
+
+/// Texts from devices and the page.
+impl Core {
+    /// Takes a message that a person of the home has sent to an address of a buddy. Whether it is one that goes by another
+    /// network, or waits here: else it goes its way by SIP.
+    pub(super) fn write_to_buddy(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, '_>,
+        asker: Asker<'_>,
+        person: usize,
+        uri: &SipUri<'_>,
+    ) -> bool {
+        if incoming.method != Method::Message {
+            return false;
+        }
+        let Some(reach) = self.people.reach(person, uri) else { return false };
+        if !self.people.is_on_networks(person, &reach) {
+            return false;
+        }
+        let message = incoming.message;
+        let content_type = message.field(Name::ContentType).map_or(&b""[..], |field| field.value);
+        let way = self.way_of(person, &reach, 0);
+        if sign::is_sign(content_type, message.body()) {
+            if let Way::Sip = way {
+                return false;
+            }
+            self.sign_to_buddy(person, way, message.body());
+            self.answer_for_good(now, incoming, &refused(200, "OK", ""));
+            return true;
+        }
+        if let Way::Sip = way {
+            return false;
+        }
+        let mut room = [0; MESSAGE_TEXT_BYTES];
+        let text = match text_in(message, &mut room) {
+            Ok(text) => text,
+            Err(fault) => {
+                self.answer_for_good(now, incoming, &refused(fault.status, fault.reason, "Accept: text/plain\r\n"));
+                return true;
+            }
+        };
+        if text.is_empty() {
+            self.answer_for_good(now, incoming, &refused(200, "OK", ""));
+            return true;
+        }
+        let Some(to) = address_text(uri) else { return false };
+        if !self.outbox_has_room(text) {
+            self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 30\r\n");
+            return true;
+        }
+        self.open_outgoing(now, incoming, asker, person, to, text);
+        true
+    }
+
+    fn outbox_has_room(&self, text: &str) -> bool {
+        self.outbox.len() + text.len().div_ceil(TEXT_BYTES) <= crate::base::limits::OUTGOING
+    }
+
+    /// Begins a response context that waits for a network, and takes the text.
+    fn open_outgoing(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_, '_>,
+        asker: Asker<'_>,
+        person: usize,
+        to: &str,
+        text: &str,
+    ) {
+        let seal = self.people.seal(&self.stack.random, person);
+        let passage = Passage {
+            routing: 0,
+            own_routes: incoming.routes.own,
+            is_strict: false,
+            pair: 0,
+            caller: seal,
+            caller_binding: 0,
+            callee: 0,
+            breadth: 1,
+            records: false,
+            retarget: Retarget::None,
+            crossing: Crossing::Within,
+        };
+        let job = Job {
+            message: incoming.message,
+            keys: &incoming.keys,
+            flow: incoming.flow,
+            kind: Wish::Message,
+            passage,
+            targets: heapless::Vec::new(),
+            lookup: None,
+            domain: Default::default(),
+            assurance: asker.assurance,
+            delegation: Delegation::Outgoing,
+        };
+        let (proxy, mut around) = self.split();
+        if proxy.start(now, &mut around, job).is_err() {
+            return self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 5\r\n");
+        }
+        let server = self.stack.find_server(incoming.keys.transaction);
+        let context = server.and_then(|server| self.stack.server(server)?.context);
+        let parts = super::inward::parts_of(text, TEXT_BYTES).count();
+        for (number, part) in super::inward::parts_of(text, TEXT_BYTES).enumerate() {
+            // Who waits is answered by what becomes of the last.
+            let context = context.filter(|_| number + 1 == parts);
+            if let Err(full) = self.take_text(now, (seal, to), part, false, context) {
+                log::warn!("a text to another network is refused: {full:?}");
+                let fault = Fault { status: 480, reason: "Too Many Messages Wait for Him" };
+                if let Some(context) = server.and_then(|server| self.stack.server(server)?.context) {
+                    self.nobody_takes_because(now, ContextHandle::from_bits(context), fault);
+                }
+                return;
+            }
+        }
+        self.stack.schedule.wake(Task::Outgoing.id());
+    }
+
+    /// Takes a text on its way.
+    pub(super) fn take_text(
+        &mut self,
+        now: Instant,
+        (person, to): (u32, &str),
+        text: &str,
+        is_automatic: bool,
+        context: Option<u32>,
+    ) -> Result<(), Full> {
+        let bytes = self.stack.store.freeze(text.as_bytes()).ok_or(Full::Texts)?;
+        let (record, at) = (self.stack.random.number(), self.unix_time(now));
+        let new = New { record, person, to, is_automatic, at, context };
+        match self.outbox.admit(now, new, bytes) {
+            Ok(_) => {
+                self.stack.schedule.wake(Task::Outgoing.id());
+                Ok(())
+            }
+            Err((full, bytes)) => {
+                self.stack.store.release(bytes);
+                Err(full)
+            }
+        }
+    }
+
+    /// That she types is told where a text would go now.
+    fn sign_to_buddy(&mut self, _person: usize, way: Way, body: &[u8]) {
+        let (Way::Account(account, who), Some(is_on)) = (way, sign::is_composing(body)) else { return };
+        if let Some(bridge) = self.bridges.get_mut(account) {
+            bridge.order(Order::Typing { to: who, is_on });
+        }
+        self.stack.schedule.wake(Task::Account(account).id());
+    }
+
+    /// Where a text to somebody goes now. Accounts with a bit in `refused_by` are left out.
+    fn way_of(&self, person: usize, reach: &crate::home::people::Reach, refused_by: u32) -> Way {
+        let is_on = |account: usize| self.bridges.is_online(account) && refused_by & 1 << account == 0;
+        let keeps = |account: usize| self.bridges.get(account).is_some_and(|bridge| bridge.abilities.keeps);
+        let sip = |uri: &str| self.presence.watched_show(person, uri);
+        match self.people.route(person, reach, &is_on, &keeps, &sip) {
+            Route::Account { account, address } => Way::Account(account, address),
+            Route::Sip => Way::Sip,
+            Route::Keep => Way::Keep,
+            Route::Nowhere => Way::Nowhere,
+        }
+    }
+
+    /// Where a text that waits goes now.
+    fn way_of_text(&self, handle: TextHandle) -> Option<(usize, Way)> {
+        let text = self.outbox.get(handle)?;
+        let Some(person) = self.person_of_seal(text.person) else { return Some((0, Way::Nowhere)) };
+        let way = match self.people.reach_text(person, &text.to) {
+            Some(reach) => self.way_of(person, &reach, text.refused_by),
+            None => Way::Nowhere,
+        };
+        Some((person, way))
+    }
+}
+
+/// What an account does.
+impl Core {
+    /// The next text that an account can send, copied to `room`.
+    pub(super) fn next_text_for(&mut self, now: Instant, account: usize, room: &mut [u8; TEXT_BYTES]) -> Option<Due> {
+        let _ = now;
+        for handle in self.outbox.firsts() {
+            let Some(text) = self.outbox.get(handle) else { continue };
+            if !matches!(text.step, Step::Waiting { is_paused: false }) || text.bytes.is_none() {
+                continue;
+            }
+            let Some((_, Way::Account(index, who))) = self.way_of_text(handle) else { continue };
+            if index != account {
+                continue;
+            }
+            let text = self.outbox.get(handle)?;
+            let bytes = self.stack.store.get(text.bytes.as_ref()?);
+            let place = room.get_mut(..bytes.len())?;
+            place.copy_from_slice(bytes);
+            return Some(Due { handle, id: text.id, who, is_automatic: text.is_automatic, len: bytes.len() });
+        }
+        None
+    }
+
+    /// A text was handed to an account.
+    pub(super) fn text_handed(&mut self, now: Instant, account: usize, handle: TextHandle) {
+        if let Some(text) = self.outbox.get_mut(handle) {
+            text.step = Step::Handed(account as u8);
+            let wait_ms = if text.record_step == RecordStep::None { outbox::PATIENCE_MS } else { outbox::SILENCE_MS };
+            text.deadline = now.plus(wait_ms);
+        }
+        self.reschedule_outgoing();
+    }
+
+    /// An account can't take a text just now.
+    pub(super) fn text_later(&mut self, now: Instant, handle: TextHandle) {
+        let _ = (now, handle);
+    }
+
+    /// A network has a text.
+    pub(super) fn text_taken(&mut self, now: Instant, id: u32) {
+        if let Some(handle) = self.outbox.by_id(id) {
+            self.end_text(now, handle, Ok(()));
+        }
+    }
+
+    /// A network could not take a text, or has lost it.
+    pub(super) fn text_failed(&mut self, now: Instant, account: usize, id: u32, why: &'static str, is_final: bool) {
+        let Some(handle) = self.outbox.by_id(id) else { return };
+        let Some(text) = self.outbox.get_mut(handle) else { return };
+        log::debug!("a text was not taken by its network: {why}");
+        let is_cut = !self.bridges.is_online(account);
+        text.step = Step::Waiting { is_paused: !is_final && !is_cut };
+        if is_final {
+            text.refused_by |= 1 << account;
+        } else {
+            text.deadline = now.plus(outbox::AGAIN_MS);
+        }
+        // Another address of his may do.
+        let has_other = matches!(self.way_of_text(handle), Some((_, Way::Account(..) | Way::Sip)));
+        if is_final && !has_other {
+            return self.end_text(now, handle, Err(why));
+        }
+        self.stack.schedule.wake(Task::Outgoing.id());
+    }
+
+    /// A text was taken, or never will be: who waits is answered, and else told.
+    fn end_text(&mut self, now: Instant, handle: TextHandle, outcome: Result<(), &'static str>) {
+        let Some(text) = self.outbox.remove(handle, &mut self.stack.store) else { return };
+        if text.record_step != RecordStep::None {
+            self.outbox.forget(text.record);
+        }
+        self.stack.schedule.wake(Task::Outgoing.id());
+        let waits = text.context.map(ContextHandle::from_bits).filter(|it| self.is_waiting(*it));
+        match (outcome, waits) {
+            (Ok(()), Some(context)) => {
+                let (proxy, mut around) = self.split();
+                proxy.passed_on(now, &mut around, context, (200, "OK"));
+            }
+            (Ok(()), None) => {}
+            (Err(_), Some(context)) => {
+                self.nobody_takes_because(now, context, Fault { status: 480, reason: "Not Taken by His Network" });
+            }
+            (Err(_), None) if text.is_automatic => {}
+            (Err(why), None) => self.tell_not_sent(now, &text.to, text.person, why),
+        }
+    }
+
+    fn is_waiting(&self, context: ContextHandle) -> bool {
+        self.proxy.get(context).is_some_and(|it| it.delegation == Delegation::Outgoing && it.waits_for_delegate())
+    }
+
+    fn tell_not_sent(&mut self, now: Instant, to: &str, person: u32, why: &str) {
+        let Some(person) = self.person_of_seal(person) else { return };
+        let mut room = [0; WORD_BYTES];
+        let mut out = Writer::new(&mut room);
+        let language = self.language(person);
+        phrases::undelivered(language, to.as_bytes(), &mut out);
+        let _ = write!(out, " ({why})");
+        self.tell_person(now, person, &out);
+    }
+
+    pub(super) fn language(&self, person: usize) -> Language {
+        self.people.model.people.get(person).map(|person| person.language).unwrap_or_default()
+    }
+}
+
+/// The outbox.
+impl Core {
+    /// What there is to do about texts on their way.
+    pub(super) fn produce_outgoing(&mut self, now: Instant, has_credit: bool, buffer: &mut [u8]) -> Produced<Output> {
+        self.show_contacts(now);
+        while let Some((origin, status)) = self.stack.next_outcome() {
+            let is_taken = (200..300).contains(&status);
+            if origin & OVER_SIP != 0 {
+                self.over_sip_ended(now, origin & !OVER_SIP, is_taken);
+            } else if let Some(account) = self.bridges.ended(origin, is_taken) {
+                self.stack.schedule.wake(Task::Account(account).id());
+            }
+        }
+        self.outgoing_due(now);
+        self.send_what_can_go(now);
+        let output = match self.outbox_has_work() || !self.bridges.changed.is_empty() {
+            true if !self.has_disk() => None,
+            true if !self.can_store(has_credit) => return Produced::Blocked,
+            true => self.next_of_outbox(buffer),
+            false => None,
+        };
+        self.reschedule_outgoing();
+        match output {
+            Some(output) => {
+                self.stack.schedule.wake(Task::Outgoing.id());
+                Produced::Output(output)
+            }
+            None => Produced::Nothing,
+        }
+    }
+
+    pub(super) fn reschedule_outgoing(&mut self) {
+        let deadline = earliest(self.people.contacts.deadline(), self.outbox.deadline());
+        self.stack.schedule.set_deadline(Task::Outgoing.id(), deadline);
+    }
+
+    /// Acts on texts whose time has come.
+    fn outgoing_due(&mut self, now: Instant) {
+        let due: heapless::Vec<TextHandle, { crate::base::limits::OUTGOING }> = self
+            .outbox
+            .iter()
+            .filter(|(_, text)| text.has_deadline() && text.deadline <= now)
+            .map(|(handle, _)| handle)
+            .collect();
+        let has_disk = self.has_disk();
+        for handle in due {
+            let Some(text) = self.outbox.get_mut(handle) else { continue };
+            let is_handed = matches!(text.step, Step::Handed(_) | Step::OverSip);
+            match (text.step, text.record_step) {
+                (Step::Waiting { is_paused: true }, RecordStep::None) => {
+                    text.step = Step::Waiting { is_paused: false };
+                    text.deadline = now.plus(outbox::PATIENCE_MS);
+                }
+                (Step::Waiting { .. }, RecordStep::Wanted | RecordStep::Storing | RecordStep::Stored) => {
+                    text.step = Step::Waiting { is_paused: false };
+                }
+                (_, RecordStep::None) if text.is_automatic => self.end_text(now, handle, Err("it is out of date")),
+                (_, RecordStep::None) if has_disk => {
+                    text.record_step = RecordStep::Wanted;
+                    text.deadline = now.plus(outbox::SILENCE_MS);
+                }
+                (_, RecordStep::None) if is_handed && text.context.is_some() => {
+                    // It may well have arrived: to have it sent again is worse than to say that it is on its way.
+                    let context = text.context.take().map(ContextHandle::from_bits);
+                    text.deadline = now.plus(UNCONFIRMED_MS);
+                    if let Some(context) = context.filter(|it| self.is_waiting(*it)) {
+                        let (proxy, mut around) = self.split();
+                        proxy.passed_on(now, &mut around, context, (202, "Accepted"));
+                    }
+                }
+                (_, RecordStep::None) => self.end_text(now, handle, Err("nobody was there to take it")),
+                _ => {
+                    text.step = Step::Waiting { is_paused: false };
+                    text.deadline = now.plus(outbox::SILENCE_MS);
+                }
+            }
+        }
+    }
+
+    /// Has what can go now go.
+    fn send_what_can_go(&mut self, now: Instant) {
+        for handle in self.outbox.firsts() {
+            let Some((person, way)) = self.way_of_text(handle) else { continue };
+            let has_disk = self.has_disk();
+            let Some(text) = self.outbox.get_mut(handle) else { continue };
+            if text.step != (Step::Waiting { is_paused: false }) {
+                continue;
+            }
+            let has_bytes = text.bytes.is_some();
+            match way {
+                Way::Account(account, _) if has_bytes => self.stack.schedule.wake(Task::Account(account).id()),
+                Way::Sip if has_bytes => self.send_over_sip(now, person, handle),
+                // It is read first: `next_of_outbox`.
+                Way::Account(..) | Way::Sip => text.deadline = now,
+                Way::Keep if text.record_step == RecordStep::None && !text.is_automatic && has_disk => {
+                    text.record_step = RecordStep::Wanted;
+                }
+                Way::Keep if text.record_step == RecordStep::None && !has_disk => {
+                    // Within moments an account may be on that is about to be.
+                    let is_hopeless = text.is_automatic || !self.has_hope(person);
+                    if is_hopeless {
+                        self.end_text(now, handle, Err("nobody is there, and nothing can be kept"));
+                    }
+                }
+                Way::Keep => {}
+                Way::Nowhere => self.end_text(now, handle, Err("there is nobody of that name")),
+            }
+        }
+    }
+
+    /// Whether an account of a person may be on soon.
+    fn has_hope(&self, person: usize) -> bool {
+        let accounts = self.people.model.accounts.iter().enumerate();
+        accounts.filter(|(_, account)| usize::from(account.person) == person).any(|(index, _)| {
+            self.bridges.get(index).is_some_and(|it| matches!(it.standing, Standing::Connecting | Standing::Waiting { .. }))
+        })
+    }
+
+    /// Sends a text that was kept to an address on SIP.
+    fn send_over_sip(&mut self, now: Instant, person: usize, handle: TextHandle) {
+        let Some(text) = self.outbox.get_mut(handle) else { return };
+        let (id, to) = (text.id, text.to.clone());
+        text.step = Step::OverSip;
+        text.deadline = now.plus(outbox::SILENCE_MS);
+        let Some(bytes) = text.bytes.as_ref() else { return };
+        let mut room = [0; TEXT_BYTES];
+        let kept = self.stack.store.get(bytes);
+        let Some(place) = room.get_mut(..kept.len()) else { return };
+        place.copy_from_slice(kept);
+        let len = kept.len();
+        let begun = self.send_as_from(now, person, to.as_bytes(), &room[..len], OVER_SIP | id);
+        if begun == super::within::Begun::Refused {
+            self.over_sip_ended(now, id, false);
+        }
+    }
+
+    fn over_sip_ended(&mut self, now: Instant, id: u32, is_taken: bool) {
+        let Some(handle) = self.outbox.by_id(id) else { return };
+        if is_taken {
+            return self.end_text(now, handle, Ok(()));
+        }
+        if let Some(text) = self.outbox.get_mut(handle) {
+            text.step = Step::Waiting { is_paused: true };
+            text.deadline = now.plus(outbox::AGAIN_MS);
+        }
+    }
+
+    fn outbox_has_work(&self) -> bool {
+        self.outbox.has_forgotten() || self.outbox.iter().any(|(_, text)| text.record_step == RecordStep::Wanted)
+            || self.next_to_load().is_some()
+    }
+
+    /// A text that can go and has to be read before.
+    fn next_to_load(&self) -> Option<TextHandle> {
+        self.outbox.firsts().into_iter().find(|handle| {
+            let is_out = self.outbox.get(*handle).is_some_and(|text| {
+                text.bytes.is_none() && text.step == (Step::Waiting { is_paused: false })
+            });
+            is_out && matches!(self.way_of_text(*handle), Some((_, Way::Account(..) | Way::Sip)))
+        })
+    }
+
+    /// The next request to the storage.
+    fn next_of_outbox(&mut self, buffer: &mut [u8]) -> Option<Output> {
+        if let Some(record) = self.outbox.next_forgotten() {
+            let ticket = self.tickets.issue(Waiter::Journal);
+            return Some(Output::Forget { ticket, key: key_of(record) });
+        }
+        let wanted = self.outbox.iter().find(|(_, text)| text.record_step == RecordStep::Wanted);
+        if let Some(handle) = wanted.map(|(handle, _)| handle) {
+            let text = self.outbox.get_mut(handle)?;
+            text.record_step = RecordStep::Storing;
+            let bytes = text.bytes.as_ref().map(|bytes| self.stack.store.get(bytes))?;
+            let kept = Kept {
+                id: text.id,
+                person: text.person,
+                at: text.at,
+                to: &text.to,
+                text: core::str::from_utf8(bytes).ok()?,
+            };
+            let len = postcard::to_slice(&kept, buffer).ok()?.len();
+            let (key, owner) = (key_of(text.record), text.person);
+            let ticket = self.tickets.issue(Waiter::Outgoing(handle.to_bits()));
+            return Some(Output::Store { ticket, key, owner, len, blob: BlobStep::None });
+        }
+        if let Some(handle) = self.next_to_load() {
+            let text = self.outbox.get_mut(handle)?;
+            text.step = Step::Loading;
+            let key = key_of(text.record);
+            let ticket = self.tickets.issue(Waiter::OutgoingLoad(handle.to_bits()));
+            return Some(Output::Load { ticket, key });
+        }
+        self.produce_bookmark(buffer)
+    }
+
+    /// A text is on the disk, or will not be.
+    pub(super) fn outgoing_stored(&mut self, now: Instant, handle: TextHandle, outcome: Result<(), StoreError>) {
+        let Some(text) = self.outbox.get_mut(handle) else { return };
+        let context = text.context.map(ContextHandle::from_bits);
+        self.stack.schedule.wake(Task::Outgoing.id());
+        if let Err(error) = outcome {
+            log::warn!("a text to another network could not be kept: {error:?}");
+            text.record_step = RecordStep::None;
+            // What was handed over may still arrive.
+            if !matches!(text.step, Step::Handed(_)) {
+                self.end_text(now, handle, Err("it could not be kept"));
+            }
+            return;
+        }
+        text.record_step = RecordStep::Stored;
+        text.context = None;
+        match context {
+            Some(context) if !self.is_waiting(context) => {
+                // Its sender was told that it failed.
+                self.end_text(now, handle, Ok(()));
+            }
+            Some(context) => {
+                let (proxy, mut around) = self.split();
+                proxy.passed_on(now, &mut around, context, (202, "Accepted"));
+            }
+            None => {}
+        }
+        // What is on the disk need not be in memory while it waits.
+        if let Some(text) = self.outbox.get_mut(handle).filter(|text| matches!(text.step, Step::Waiting { .. }))
+            && let Some(bytes) = text.bytes.take()
+        {
+            self.stack.store.release(bytes);
+        }
+    }
+
+    /// A text was read that is to go.
+    pub(super) fn outgoing_loaded(&mut self, now: Instant, handle: TextHandle, outcome: Result<&[u8], StoreError>) {
+        let Some(text) = self.outbox.get_mut(handle).filter(|text| text.step == Step::Loading) else { return };
+        text.step = Step::Waiting { is_paused: false };
+        self.stack.schedule.wake(Task::Outgoing.id());
+        match outcome.ok().and_then(|bytes| postcard::from_bytes::<Kept<'_>>(bytes).ok()) {
+            Some(kept) => match self.stack.store.freeze(kept.text.as_bytes()) {
+                Some(bytes) => text.bytes = Some(bytes),
+                None => {
+                    text.step = Step::Waiting { is_paused: true };
+                    text.deadline = now.plus(outbox::AGAIN_MS);
+                }
+            },
+            None if outcome == Err(StoreError::NoDisk) => {}
+            None => {
+                log::error!("a text to another network can't be read from the disk any more");
+                self.end_text(now, handle, Err("it can't be read any more"));
+            }
+        }
+    }
+
+    /// Takes a text back that was kept.
+    pub(super) fn restore_outgoing(&mut self, now: Instant, record: u64, bytes: &[u8]) {
+        match postcard::from_bytes::<Kept<'_>>(bytes) {
+            Ok(kept) => {
+                if let Err(full) = self.outbox.restore(now, record, &kept) {
+                    log::warn!("a text to another network stays on the disk: {full:?}");
+                }
+                self.stack.schedule.wake(Task::Outgoing.id());
+            }
+            Err(_) => log::warn!("a text to another network can't be read and is left out"),
+        }
+    }
+}
+
+/// How people are shown.
+impl Core {
+    /// How the person of an account is to be shown there, if that is not how she is: a hash of it, and what it is.
+    pub(super) fn showing(&mut self, now: Instant, index: usize) -> Option<(u64, Show, String<NOTE_BYTES>)> {
+        let (person, network) = {
+            let account = self.people.model.accounts.get(index)?;
+            (usize::from(account.person), account.network)
+        };
+        let bridge = self.bridges.get(index)?;
+        let (show, text) = self.shown_on(now, person, network);
+        let mut hash = self.stack.random.hash(crate::base::random::Purpose::Table);
+        hash.put(super::inward::word_of(show).as_bytes());
+        hash.put(text.as_bytes());
+        let hash = hash.finish().max(1);
+        if bridge.shown == hash {
+            return None;
+        }
+        // Her phones may be on their way: who was there before a restart does not go and come back by it.
+        let settled_at = self.started.plus(SETTLING_MS);
+        if bridge.shown == 0 && show <= Show::ExtendedAway && self.presence.manual(person).is_none() && now < settled_at {
+            self.stack.schedule.set_deadline(Task::Account(index).id(), Some(settled_at));
+            return None;
+        }
+        Some((hash, show, text))
+    }
+
+    /// How a person is shown on a network now.
+    pub(super) fn shown_on(&self, now: Instant, person: usize, network: Network) -> (Show, String<NOTE_BYTES>) {
+        let asker = Asker { assurance: Assurance::Account(network), person: None, address: b"" };
+        let around = self.around_for_reading();
+        let _ = (now, around);
+        let decision = self.decide_presence(&asker, person);
+        let Decision::Show(view) = decision else { return (Show::Offline, String::new()) };
+        let status = self.presence.status(person);
+        let seen = compose::seen(status, &view, &self.people.model);
+        let is_hidden = matches!(view.presence, crate::home::policy::PresenceView::Hidden)
+            || self.presence.manual(person).is_some_and(|manual| manual.is_offline);
+        let show = match compose::state_of(&seen) {
+            _ if is_hidden => Show::Offline,
+            State::Available => Show::Available,
+            State::Away => Show::Away,
+            State::Busy => Show::Busy,
+            // No device of hers is there; but the house is, and takes what comes.
+            State::Offline => Show::ExtendedAway,
+        };
+        let mut text = seen.note.clone();
+        if let Some(place) = seen.place.as_ref().filter(|place| place.name == text.as_str() && !text.is_empty())
+            && let Some(since) = self.presence.place_since(person)
+        {
+            // At Home (17:05): since when she is there.
+            let _ = place;
+            let local = self.people.model.main.timezone.local(since).0;
+            let minute = local / 60 % (24 * 60);
+            let _ = write!(text, " ({:02}:{:02})", minute / 60, minute % 60);
+        }
+        (show, if show == Show::Offline { String::new() } else { text })
+    }
+
+    /// Of a network without a list of its own: the next buddy that an account is to look out for.
+    pub(super) fn next_to_watch(&self, index: usize) -> Option<(u16, Address, String<48, u8>)> {
+        let bridge = self.bridges.get(index)?;
+        if bridge.abilities.has_list {
+            return None;
+        }
+        let account: &Account = self.people.model.accounts.get(index)?;
+        let person = usize::from(account.person);
+        let buddies = self.people.model.buddies.iter().enumerate().skip(usize::from(bridge.next_watch?));
+        buddies.filter(|(_, buddy)| buddy.is_seen_by(person)).find_map(|(number, buddy)| {
+            let address = buddy.addresses.iter().find(|it| it.network == account.network)?;
+            Some((number as u16, address.text.clone(), buddy.name.chars().take(12).collect()))
+        })
+    }
+}
+
+/// The text of a message as networks take it: plain.
+fn text_in<'o>(message: &Message<'_>, room: &'o mut [u8; MESSAGE_TEXT_BYTES]) -> Result<&'o str, Fault> {
+    const NO_TEXT: Fault = Fault { status: 415, reason: "Text Only" };
+    const TOO_LONG: Fault = Fault { status: 413, reason: "Too Long" };
+    let mut content_type = message.field(Name::ContentType).map_or(&b""[..], |field| field.value);
+    let mut body = message.body();
+    if message.field(Name::ContentEncoding).is_some_and(|it| !it.value.eq_ignore_ascii_case(b"identity")) {
+        return Err(NO_TEXT);
+    }
+    let is = |content_type: &[u8], main, sub| MediaType::parse(content_type).is_ok_and(|media| media.is(main, sub));
+    if is(content_type, "message", "cpim")
+        && let Some(wrapped) = cpim::Cpim::parse(body)
+    {
+        (content_type, body) = (wrapped.content_type, wrapped.body);
+    }
+    let mut out = Writer::new(room);
+    match () {
+        () if content_type.is_empty() || is(content_type, "text", "plain") => {
+            let text = core::str::from_utf8(body).map_err(|_| NO_TEXT)?;
+            text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).for_each(|c| {
+                let _ = out.write_char(c);
+            });
+        }
+        () if is(content_type, "text", "html") => html::to_text(body, &mut out),
+        () => return Err(NO_TEXT),
+    }
+    let len = out.finish().map_err(|_| TOO_LONG)?;
+    core::str::from_utf8(&room[..len]).map_err(|_| NO_TEXT)
+}
+
+/// `USER@HOST` as written.
+fn address_text<'b>(uri: &SipUri<'b>) -> Option<&'b str> {
+    core::str::from_utf8(crate::home::policy::address_of(uri)).ok()
+}
+
+const fn key_of(record: u64) -> Key {
+    Key { kind: Kind::Outgoing, id: record }
+}
+
+/// Bytes of a text that is taken from a device at once.
+const MESSAGE_TEXT_BYTES: usize = 16 * 1024;
+
+const _: () = assert!(crate::base::limits::ACCOUNTS <= 32, "who has refused a text is a 32-bit set");
