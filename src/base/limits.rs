@@ -33,6 +33,8 @@ limits! {
     CONTACTS = 1280;
     /// Contacts of one account. More: left out with a log line.
     CONTACTS_PER_ACCOUNT = 512;
+    /// Contacts of one account that are on no list and were only heard from. More: the oldest is forgotten.
+    STRANGER_CONTACTS = 16;
     /// Places where contacts are logged in, all together. More: one less preferred is forgotten.
     SIGHTINGS = 1536;
     /// Texts on their way to other networks, kept ones included. Full: what is new is refused.
@@ -202,6 +204,7 @@ const _: () = {
     assert!(BUSY_BYTES <= 255, "its length has 8 bits");
     assert!(URL_BYTES >= "https://".len() + NAME_BYTES + ":65535".len());
     assert!(ACCOUNTS >= 1 && ACCOUNTS <= 255 && CONTACTS + BUDDIES < 65_535 && SIGHTINGS < 65_535 && OUTGOING < 32_768);
+    assert!(STRANGER_CONTACTS >= 1 && STRANGER_CONTACTS <= CONTACTS);
     assert!(CONTACTS_PER_ACCOUNT <= CONTACTS && OUTGOING_PER_PERSON <= OUTGOING);
     assert!(BINDINGS >= BINDINGS_PER_PERSON);
     assert!(STREAMS_PER_SOURCE <= STREAMS);

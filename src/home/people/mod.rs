@@ -1,20 +1,29 @@
 //! The people of the home: who a URI or a login means. A person is `sip:ID@DOMAIN`.
 //!
-//! Buddies are found here as well: `sip:ALIAS@DOMAIN`, for whose list they are on.
+//! Buddies are found here as well: `sip:ALIAS@DOMAIN`, for whose list they are on. Each has a *buddy number*: that of a
+//! configured one is its index in [`Model::buddies`]; a contact of a network ([`contacts`]) that is no address of a
+//! configured one is a buddy, too, and its number is [`BUDDIES`] and its slot.
+
+pub mod alias;
+pub mod contacts;
+pub mod route;
 
 use heapless::String;
 
-use crate::base::limits::{DEVICES, PEOPLE};
+use crate::base::limits::{ACCOUNTS, BUDDIES, DEVICES, PEOPLE};
 use crate::base::random::{Purpose, Random};
 use crate::base::table::Index;
-use crate::config::model::{Model, Name, Network as Web, Secret};
+use crate::config::model::{Account, Buddy, BuddyAddress, Model, Name, Network as Web, Secret};
 use crate::sip::transport::Network;
 use crate::wire::sip::{SipUri, same_name, unescape};
+use contacts::{Contact, Contacts};
 
-/// The configuration with an index over its names.
+/// The configuration with an index over its names, and who is known from networks.
 pub struct People {
     /// The configuration.
     pub model: Model,
+    /// Contacts on networks.
+    pub contacts: Contacts,
     /// People by id and devices by login; a device's entry is its number after the people's.
     names: Index<{ 2 * (PEOPLE + DEVICES) }>,
 }
@@ -38,12 +47,21 @@ const NAME_BYTES: usize = crate::base::limits::NAME_BYTES;
 impl People {
     /// Nobody.
     pub const fn new() -> Self {
-        Self { model: Model::new(), names: Index::new() }
+        Self { model: Model::new(), contacts: Contacts::new(), names: Index::new() }
     }
 
-    /// Takes a configuration.
+    /// Takes a configuration. Contacts stay with their accounts, as [`account_in`] finds them.
     pub fn configure(&mut self, model: &Model, random: &Random) {
+        let mut accounts = [None; ACCOUNTS];
+        for (place, account) in accounts.iter_mut().zip(&self.model.accounts) {
+            *place = account_in(model, account, &self.model);
+        }
         self.model.clone_from(model);
+        self.contacts.seed(random);
+        if !self.contacts.is_empty() {
+            self.contacts.renumber(|account| accounts.get(account).copied().flatten());
+            self.contacts.relink(&self.model);
+        }
         self.names = Index::new();
         for (index, person) in model.people.iter().enumerate() {
             self.names.insert(hash(random, person.id.as_bytes()), index);
@@ -70,22 +88,119 @@ impl People {
         if suffix.eq_ignore_ascii_case(LIST_SUFFIX.as_bytes()) { self.person(random, name) } else { None }
     }
 
-    /// The buddy that the (escaped) user part of a URI in our domain means for a person, regardless of case.
+    /// The buddy that the (escaped) user part of a URI in our domain means for a person, regardless of case: a buddy number.
     pub fn buddy(&self, person: usize, user: &[u8]) -> Option<usize> {
         let mut buffer = [0; NAME_BYTES];
-        let alias = plain(unescape(user), &mut buffer)?;
-        self.model.buddies.iter().position(|buddy| buddy.is_seen_by(person) && buddy.is_called(alias))
+        let len = plain(unescape(user), &mut buffer)?.len();
+        let alias = buffer.get_mut(..len)?;
+        if let Some(buddy) = self.model.buddy(person, alias) {
+            return Some(buddy);
+        }
+        alias.make_ascii_lowercase();
+        let alias = core::str::from_utf8(alias).ok()?;
+        Some(BUDDIES + self.contacts.find_alias(person, alias)?.index())
+    }
+
+    /// The buddy of a person's who has an address, in the form of [`BuddyAddress::text`]: a buddy number. Her own before the
+    /// family's; on SIP regardless of case.
+    pub fn buddy_at(&self, person: usize, network: Web, address: &str) -> Option<usize> {
+        let is_it = |it: &BuddyAddress| {
+            it.network == network
+                && match network {
+                    Web::Sip => it.text.eq_ignore_ascii_case(address),
+                    _ => it.text.as_str() == address,
+                }
+        };
+        let has_it = |index: &usize| self.model.buddies.get(*index).is_some_and(|it| it.addresses.iter().any(is_it));
+        let configured = self.configured_of(person).find(has_it);
+        let accounts = self.model.accounts.iter().enumerate();
+        let mut hers = accounts.filter(|(_, it)| usize::from(it.person) == person && it.network == network);
+        configured.or_else(|| {
+            let handle = hers.find_map(|(account, _)| self.contacts.find(account, address))?;
+            Some(BUDDIES + handle.index())
+        })
+    }
+
+    /// The buddies that a person sees, as buddy numbers: those of her own list, the family's, then who is on the lists of her
+    /// accounts.
+    pub fn buddies_of(&self, person: usize) -> impl Iterator<Item = usize> {
+        let listed = |(_, it): &(_, &Contact)| it.is_listed && it.buddy.is_none();
+        let contacts = self.contacts.of_person(person).filter(listed).map(|(handle, _)| BUDDIES + handle.index());
+        self.configured_of(person).chain(contacts)
+    }
+
+    /// All buddies, as buddy numbers.
+    pub fn buddies(&self) -> impl Iterator<Item = usize> {
+        let contacts = self.contacts.iter().filter(|(_, it)| it.buddy.is_none());
+        (0..self.model.buddies.len()).chain(contacts.map(|(handle, _)| BUDDIES + handle.index()))
+    }
+
+    /// Whether a buddy number means somebody.
+    pub fn has_buddy(&self, buddy: usize) -> bool {
+        self.configured(buddy).is_some() || self.own_contact(buddy).is_some()
+    }
+
+    /// The name to show of a buddy; empty for nobody.
+    pub fn buddy_name(&self, buddy: usize) -> &str {
+        match (self.configured(buddy), self.own_contact(buddy)) {
+            (Some(configured), _) => &configured.name,
+            (None, Some(contact)) if contact.name.is_empty() => &contact.alias,
+            (None, Some(contact)) => &contact.name,
+            (None, None) => "",
+        }
+    }
+
+    /// What the devices of who sees a buddy reach it as; empty for nobody.
+    pub fn buddy_alias(&self, buddy: usize) -> &str {
+        match (self.configured(buddy), self.own_contact(buddy)) {
+            (Some(configured), _) => &configured.alias,
+            (None, contact) => contact.map_or("", |contact| &contact.alias),
+        }
+    }
+
+    /// Whose list a buddy is on; `None`: the whole family's, or nobody's.
+    pub fn buddy_owner(&self, buddy: usize) -> Option<u16> {
+        match self.configured(buddy) {
+            Some(configured) => configured.person,
+            None => self.own_contact(buddy).map(|contact| contact.person),
+        }
+    }
+
+    /// Whether a buddy is on the list of this person or the family's.
+    pub fn is_seen_by(&self, buddy: usize, person: usize) -> bool {
+        match self.configured(buddy) {
+            Some(configured) => configured.is_seen_by(person),
+            None => self.own_contact(buddy).is_some_and(|contact| usize::from(contact.person) == person),
+        }
     }
 
     /// A hash that names a buddy outside the core: whose he is, and his alias.
     pub fn buddy_seal(&self, random: &Random, buddy: usize) -> u32 {
+        if !self.has_buddy(buddy) {
+            return 0;
+        }
         let mut hash = random.hash(Purpose::Token);
         hash.put(b"buddy");
-        let Some(buddy) = self.model.buddies.get(buddy) else { return 0 };
-        let owner = buddy.person.and_then(|person| self.model.people.get(usize::from(person)));
+        let owner = self.buddy_owner(buddy).and_then(|person| self.model.people.get(usize::from(person)));
         hash.put(owner.map_or(b"", |person| person.id.as_bytes()));
-        hash.put(buddy.alias.as_bytes());
+        hash.put(self.buddy_alias(buddy).as_bytes());
         (hash.finish() as u32).max(1)
+    }
+
+    /// The configured buddy with a number.
+    pub fn configured(&self, buddy: usize) -> Option<&Buddy> {
+        self.model.buddies.get(buddy)
+    }
+
+    /// The contact that a buddy number means by itself.
+    pub fn own_contact(&self, buddy: usize) -> Option<&Contact> {
+        self.contacts.at(buddy.checked_sub(BUDDIES)?).filter(|contact| contact.buddy.is_none())
+    }
+
+    fn configured_of(&self, person: usize) -> impl Iterator<Item = usize> {
+        let buddies = self.model.buddies.iter().enumerate();
+        let own = buddies.clone().filter(move |(_, it)| it.person.map(usize::from) == Some(person));
+        own.chain(buddies.filter(|(_, it)| it.person.is_none())).map(|(index, _)| index)
     }
 
     /// The address at which a buddy is reached by SIP, as a URI: the first on his list. `None` when he has none.
@@ -164,6 +279,21 @@ impl Default for People {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The account of a model that is the same as one of another model: a section of that name, for the same address of the
+/// same person. Its password and the way to it may be others.
+pub fn account_in(model: &Model, account: &Account, of: &Model) -> Option<usize> {
+    let owner = |model: &Model, account: &Account| {
+        model.people.get(usize::from(account.person)).map(|person| person.id.clone())
+    };
+    let is_it = |it: &Account| {
+        it.id == account.id
+            && it.network == account.network
+            && it.address == account.address
+            && owner(model, it) == owner(of, account)
+    };
+    model.accounts.iter().position(is_it)
 }
 
 fn plain(text: impl Iterator<Item = u8>, buffer: &mut [u8; NAME_BYTES]) -> Option<&[u8]> {
