@@ -4,18 +4,22 @@
 //! [`Server::poll_timeout`]. Messages from streams are read one at a time within `poll`, so that what one of them made
 //! to be sent is sent before the next is read.
 
+mod accounts;
 mod admission;
 mod agent;
 mod asking;
+mod bridges;
 mod chat;
 pub mod commands;
 pub mod contract;
 mod delegation;
 mod dialog;
 mod inbound;
+mod inward;
 mod journal;
 mod lookups;
 mod machine;
+mod outward;
 mod own;
 mod pages;
 mod register;
@@ -24,6 +28,7 @@ mod requests;
 mod returning;
 pub mod status;
 mod tickets;
+mod within;
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -36,6 +41,7 @@ use crate::config::model::{Model, Peer, Person};
 use crate::home::absence::Absence;
 use crate::home::inbox::Inbox;
 use crate::home::machine::Machines;
+use crate::home::outbox::Outbox;
 use crate::home::people::People;
 use crate::home::presence::Presence;
 use crate::home::proxy::{Around, Proxy};
@@ -44,15 +50,17 @@ use crate::home::reluctant::Reluctant;
 use crate::home::settings::Settings;
 use crate::sip::digest::Nonces;
 use crate::sip::limiter::{Limiter, MALFORMED_COST, REFUSED_COST};
-use crate::sip::resolver::Resolver;
+use crate::sip::resolver::{Candidates, LookupHandle, Resolver};
 use crate::sip::stack::{Answered, Due, Produced, Sending, Stack, Task};
 use crate::sip::transaction::client::Owner;
 use crate::sip::transport::{StreamStep, StreamUser};
 use crate::spool::Kind;
 use crate::web::Web;
 use crate::wire::deflate::Inflater;
-use crate::wire::sip::Message;
+use crate::wire::sip::{Fault, Message};
 use contract::{Credits, Expected, Input, Output, Reason, Seed};
+use accounts::{Accounts, moved_accounts};
+use bridges::Bridges;
 use inbound::{Inbound, Next};
 use journal::Journal;
 use pages::Upload;
@@ -63,6 +71,7 @@ use tickets::Tickets;
 pub struct Server {
     inbound: Inbound,
     web: Web,
+    accounts: Accounts,
     core: Core,
 }
 
@@ -84,6 +93,10 @@ struct Core {
     returning: Returning,
     machines: Machines,
     upload: Upload,
+    bridges: Bridges,
+    outbox: Outbox,
+    /// What was found of names that accounts may have asked for.
+    located: Vec<(LookupHandle, Result<Candidates, Fault>), LOOKUPS>,
     /// The moment of this input or output.
     now: Instant,
     inflater: Inflater,
@@ -117,6 +130,9 @@ impl Server {
             returning: Returning::new(),
             machines: Machines::new(),
             upload: Upload::new(),
+            bridges: Bridges::new(),
+            outbox: Outbox::new(),
+            located: Vec::new(),
             now: Instant::ZERO,
             inflater: Inflater::new(),
             inflated: [0; agent::INFLATED_BYTES],
@@ -125,7 +141,7 @@ impl Server {
             started: Instant::ZERO,
             clock: None,
         };
-        Self { inbound: Inbound::new(), web: Web::new(), core }
+        Self { inbound: Inbound::new(), web: Web::new(), accounts: Accounts::new(), core }
     }
 
     /// Takes the secret keys, before anything else; and the moment it starts.
@@ -151,7 +167,9 @@ impl Server {
                     people[index] = model.people.iter().position(is_she);
                 }
                 self.web.sessions.renumber(|person| people.get(person).copied().flatten());
+                let (accounts, had) = (moved_accounts(&core.people.model, model), core.people.model.accounts.len());
                 core.configure(now, model);
+                self.configure_accounts(now, &accounts, had);
             }
             Input::Addresses(addresses) => {
                 let Stack { network, schedule, .. } = &mut core.stack;
@@ -186,7 +204,13 @@ impl Server {
                 core.accepted(now, stream, listener, from);
                 self.page_opened(now, stream, from);
             }
-            Input::Connected { stream, .. } => core.connected(now, stream),
+            Input::Connected { stream, .. } => {
+                core.connected(now, stream);
+                // Over TLS it is up when the other end has proven itself.
+                if core.stack.network.transport(Flow::Stream(stream)) != Transport::Tls {
+                    self.link_connected(now, stream, false);
+                }
+            }
             Input::Secured { stream, identity } => core.secured(stream, identity),
             Input::Received(stream, n) => {
                 self.inbound.received(stream, n);
@@ -195,12 +219,13 @@ impl Server {
             Input::Closed(stream, reason) => {
                 self.inbound.clear(stream);
                 self.page_closed(now, stream);
-                let core = &mut self.core;
-                core.closed(now, stream, reason);
+                self.core.closed(now, stream, reason);
+                self.link_closed(now, stream, reason);
             }
             Input::Restored { key, bytes, .. } if key.kind == Kind::Session => {
                 self.restore_session(now, key.id, bytes);
             }
+            Input::Restored { key, bytes, .. } if key.kind == Kind::Account => self.restore_account(bytes),
             Input::Restored { key, bytes, source, blob_bytes } => core.restored(now, key, bytes, source, blob_bytes),
             Input::Storage(storage) => {
                 core.set_storage(storage);
@@ -276,7 +301,11 @@ impl Server {
         stack.network.transmitted(now, stream, n, &mut stack.store);
         stack.reschedule_stream(usize::from(stream.index));
         // The next piece of a page is made when there is room for it.
-        if stack.network.stream(stream).is_some_and(|state| state.user == StreamUser::Web) {
+        let user = stack.network.stream(stream).map(|state| state.user);
+        if let Some(StreamUser::Account { account, .. }) = user {
+            stack.schedule.wake(Task::Account(usize::from(account)).id());
+        }
+        if matches!(user, Some(StreamUser::Web | StreamUser::Account { .. })) {
             stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
         }
     }
@@ -307,6 +336,9 @@ impl Server {
             Absence::footprint(),
             ("settings of people", PEOPLE, size_of::<Settings>()),
             Machines::footprint(),
+            Bridges::footprint(),
+            Outbox::footprint(),
+            Accounts::footprint(),
         ]);
         let kept = kept.chain(Web::footprint());
         Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest).chain(Presence::footprint()).chain(kept)
@@ -322,9 +354,10 @@ impl Server {
             && self.core.tickets.is_empty()
             && self.core.returning.is_at_rest()
             && self.core.machines.is_empty()
+            && self.core.bridges.is_at_rest()
             && self.core.proxy.is_empty()
             && self.inbound.is_empty()
-            && kept == self.core.registrar.len() + self.core.presence.kept_blocks() + self.core.machines.kept_blocks()
+            && kept == self.core.registrar.len() + self.core.presence.kept_blocks() + self.core.machines.kept_blocks() + self.core.outbox.kept_blocks()
     }
 
     fn produce(&mut self, now: Instant, task: Task, credits: Credits, buffer: &mut [u8]) -> Produced<Output> {
@@ -338,6 +371,8 @@ impl Server {
             }
             Task::Inbox => return self.produce_inbox(now, credits.storage, buffer),
             Task::Context(index) => return core.produce_context(now, index, credits.storage, buffer),
+            Task::Account(index) => return self.produce_account(now, index),
+            Task::Outgoing => return core.produce_outgoing(now, credits.storage, buffer),
             Task::Machine(index) => return core.produce_machine(now, index, credits, buffer),
             Task::People => return core.gather(now),
             Task::Watch(index) => return core.produce_notify(now, index),
@@ -391,6 +426,9 @@ impl Server {
             core.stack.network.received(now, stream, false);
             core.stack.reschedule_stream(index);
             return;
+        }
+        if let Some(StreamUser::Account { .. }) = core.stack.network.stream(stream).map(|state| state.user) {
+            return self.read_link(now, stream);
         }
         let consumed = match self.inbound.next(stream) {
             Next::Nothing { is_partial } => {
@@ -633,7 +671,7 @@ impl Core {
             Task::Lookup(index) => return self.lookup_due(now, index),
             Task::Journal => return self.journal_due(now),
             Task::Calls => return self.calls_due(now),
-            Task::People | Task::Inbox => return self.stack.schedule.wake(task.id()),
+            Task::People | Task::Inbox | Task::Account(_) | Task::Outgoing => return self.stack.schedule.wake(task.id()),
             Task::Machine(index) => return self.machine_due(now, index),
             Task::Publication(index) => {
                 if self.presence.publications.due(now, &mut self.stack, index) {

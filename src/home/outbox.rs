@@ -9,7 +9,7 @@
 //! though nothing confirms it: when a connection breaks, and the session can't be taken up again, it goes once more under
 //! the same name. Left out: texts of people to SIP addresses elsewhere; those are the proxy's, but for what was kept here.
 
-use heapless::String;
+use heapless::{Deque, String};
 use serde::{Deserialize, Serialize};
 
 use crate::base::limits::{OUTGOING, OUTGOING_PER_PERSON};
@@ -34,6 +34,8 @@ pub const SILENCE_MS: u64 = 120_000;
 /// All texts on their way.
 pub struct Outbox {
     texts: Table<Text, OUTGOING>,
+    /// Records to be forgotten.
+    forgotten: Deque<u64, OUTGOING>,
     /// Counts up; 0 is never given.
     last: u32,
 }
@@ -123,7 +125,7 @@ pub enum Full {
 impl Outbox {
     /// Nothing is on its way.
     pub const fn new() -> Self {
-        Self { texts: Table::new(), last: 0 }
+        Self { texts: Table::new(), forgotten: Deque::new(), last: 0 }
     }
 
     /// Takes a text. The bytes stay the caller's when there is no room.
@@ -242,6 +244,23 @@ impl Outbox {
         let mut text = self.texts.remove(handle)?;
         text.bytes.take().into_iter().for_each(|bytes| store.release(bytes));
         Some(text)
+    }
+
+    /// A record is to be forgotten.
+    pub fn forget(&mut self, record: u64) {
+        if self.forgotten.push_back(record).is_err() {
+            log::warn!("the record of a text that was sent stays on the disk: too many are to be forgotten");
+        }
+    }
+
+    /// The next record to be forgotten.
+    pub fn next_forgotten(&mut self) -> Option<u64> {
+        self.forgotten.pop_front()
+    }
+
+    /// Whether a record is to be forgotten.
+    pub fn has_forgotten(&self) -> bool {
+        !self.forgotten.is_empty()
     }
 
     /// What was kept is out of reach: what has no bytes is told again when a disk comes.

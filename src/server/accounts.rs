@@ -24,6 +24,8 @@ pub(super) struct Accounts {
     slots: Vec<Slot, ACCOUNTS>,
     /// Where connectors put the texts of what they make known.
     scratch: [u8; SCRATCH_BYTES],
+    /// Where they write what is to be sent.
+    out: [u8; OUT_BYTES],
 }
 
 struct Slot {
@@ -82,7 +84,7 @@ const LATER_MS: u64 = 500;
 
 impl Accounts {
     pub const fn new() -> Self {
-        Self { slots: Vec::new(), scratch: [0; SCRATCH_BYTES] }
+        Self { slots: Vec::new(), scratch: [0; SCRATCH_BYTES], out: [0; OUT_BYTES] }
     }
 
     pub fn footprint() -> (&'static str, usize, usize) {
@@ -132,21 +134,24 @@ impl Server {
 /// Turns of an account.
 impl Server {
     /// What an account has to do.
-    pub(super) fn produce_account(&mut self, now: Instant, index: usize, buffer: &mut [u8]) -> Produced<Output> {
-        self.turn_account(now, index, buffer);
+    pub(super) fn produce_account(&mut self, now: Instant, index: usize) -> Produced<Output> {
+        self.turn_account(now, index);
         self.reschedule_account(now, index);
         Produced::Nothing
     }
 
-    fn turn_account(&mut self, now: Instant, index: usize, buffer: &mut [u8]) {
-        let Some(slot) = self.accounts.slots.get_mut(index) else { return };
+    fn turn_account(&mut self, now: Instant, index: usize) {
+        while let Some((lookup, found)) = self.core.located.pop() {
+            self.account_located(now, lookup, found.as_ref().map_err(|fault| fault.reason));
+        }
+        let Self { accounts: Accounts { slots, out, .. }, core, .. } = self;
+        let Some(slot) = slots.get_mut(index) else { return };
         match slot.phase {
             Phase::Stopped => return,
             Phase::Waiting(until) if until > now => return,
             Phase::Waiting(_) => {
                 slot.phase = Phase::Connecting(now.plus(LOGIN_MS));
-                let core = &mut self.core;
-                core.lend(now, index, buffer, |env| slot.connector.begin(env));
+                core.lend(now, index, out, |env| slot.connector.begin(env));
                 if let Some(bridge) = core.bridges.get_mut(index) {
                     bridge.stand(now, Standing::Connecting);
                 }
@@ -157,9 +162,9 @@ impl Server {
             Phase::Connecting(_) | Phase::Online(_) => {}
         }
         self.connect_links(now, index);
-        self.pass_time(now, index, buffer);
+        self.pass_time(now, index);
         if self.core.bridges.is_online(index) {
-            self.give_orders(now, index, buffer);
+            self.give_orders(now, index);
         }
     }
 
@@ -178,25 +183,25 @@ impl Server {
     }
 
     /// Has the connector do what is due.
-    fn pass_time(&mut self, now: Instant, index: usize, buffer: &mut [u8]) {
-        let Self { accounts: Accounts { slots, scratch }, core, .. } = self;
+    fn pass_time(&mut self, now: Instant, index: usize) {
+        let Self { accounts: Accounts { slots, scratch, out }, core, .. } = self;
         let Some(slot) = slots.get_mut(index) else { return };
         if slot.connector.deadline().is_none_or(|at| at > now) {
             return;
         }
         let link = slot.connector.speaks_on();
-        let (len, step) = core.lend(now, index, buffer, |env| slot.connector.due(env, scratch));
+        let (len, step) = core.lend(now, index, out, |env| slot.connector.due(env, scratch));
         let stream = slot.stream(link);
-        let is_sent = core.send_on_link(now, stream, len.and_then(|len| buffer.get(..len)));
+        let is_sent = core.send_on_link(now, stream, len.and_then(|len| out.get(..len)));
         let ending = core.take_step(now, index, (stream, is_sent), step);
         self.ended(now, index, link, ending);
     }
 
     /// Gives the connector of an account that is on what there is to do: what came in is settled first, so that more may
     /// come, then how she is shown, then the rest, then texts.
-    fn give_orders(&mut self, now: Instant, index: usize, buffer: &mut [u8]) {
+    fn give_orders(&mut self, now: Instant, index: usize) {
         while let Some((token, is_taken)) = self.core.bridges.get(index).and_then(Bridge::next_settled) {
-            match self.command(now, index, buffer, &Command::Settled { token, is_taken }) {
+            match self.command(now, index, &Command::Settled { token, is_taken }) {
                 Some(Outcome::Later) | None => return,
                 _ => {}
             }
@@ -207,7 +212,7 @@ impl Server {
             self.wake_links(index);
         }
         if let Some((hash, show, text)) = self.core.showing(now, index) {
-            match self.command(now, index, buffer, &Command::Presence { show, text: &text }) {
+            match self.command(now, index, &Command::Presence { show, text: &text }) {
                 Some(Outcome::Later) | None => return,
                 _ => {}
             }
@@ -222,7 +227,7 @@ impl Server {
                 Order::Remove { who } => Command::Remove { who },
                 Order::Authorise { who, is_allowed } => Command::Authorise { who, is_allowed: *is_allowed },
             };
-            match self.command(now, index, buffer, &command) {
+            match self.command(now, index, &command) {
                 Some(Outcome::Later) | None => return,
                 Some(Outcome::Unable(why)) => log::info!("an account can't do what it was told: {why}"),
                 Some(Outcome::Done) => {}
@@ -232,7 +237,7 @@ impl Server {
             }
         }
         while let Some((buddy, who, name)) = self.core.next_to_watch(index) {
-            match self.command(now, index, buffer, &Command::Add { who: &who, name: &name }) {
+            match self.command(now, index, &Command::Add { who: &who, name: &name }) {
                 Some(Outcome::Later) | None => return,
                 _ => {}
             }
@@ -244,7 +249,7 @@ impl Server {
         while let Some(due) = self.core.next_text_for(now, index, &mut text) {
             let Some(body) = due.text(&text) else { break };
             let command = Command::Send { to: &due.who, text: body, id: due.id, is_automatic: due.is_automatic };
-            match self.command(now, index, buffer, &command) {
+            match self.command(now, index, &command) {
                 Some(Outcome::Done) => self.core.text_handed(now, index, due.handle),
                 Some(Outcome::Unable(why)) => self.core.text_failed(now, index, due.id, why, false),
                 Some(Outcome::Later) => return self.core.text_later(now, due.handle),
@@ -254,15 +259,16 @@ impl Server {
     }
 
     /// Has a connector do something; `None` when its connection is gone by that.
-    fn command(&mut self, now: Instant, index: usize, buffer: &mut [u8], command: &Command<'_>) -> Option<Outcome> {
-        let slot = self.accounts.slots.get_mut(index)?;
+    fn command(&mut self, now: Instant, index: usize, command: &Command<'_>) -> Option<Outcome> {
+        let Self { accounts: Accounts { slots, out, .. }, core, .. } = self;
+        let slot = slots.get_mut(index)?;
         let link = slot.connector.speaks_on();
         let stream = slot.stream(link);
-        if !self.core.has_room_for(stream) {
+        if !core.has_room_for(stream) {
             return Some(Outcome::Later);
         }
-        let (len, outcome) = self.core.lend(now, index, buffer, |env| slot.connector.command(env, command));
-        if !self.core.send_on_link(now, stream, len.and_then(|len| buffer.get(..len))) {
+        let (len, outcome) = core.lend(now, index, out, |env| slot.connector.command(env, command));
+        if !core.send_on_link(now, stream, len.and_then(|len| out.get(..len))) {
             self.end_account(now, index, End::Retry("too much was to be sent at once"));
             return None;
         }
@@ -331,23 +337,23 @@ impl Server {
     }
 
     /// A link is up.
-    pub(super) fn link_connected(&mut self, now: Instant, stream: Stream, is_tls: bool, buffer: &mut [u8]) {
+    pub(super) fn link_connected(&mut self, now: Instant, stream: Stream, is_tls: bool) {
         let Some((index, link)) = self.link_of(stream) else { return };
-        let Self { accounts: Accounts { slots, .. }, core, .. } = self;
+        let Self { accounts: Accounts { slots, out, .. }, core, .. } = self;
         let Some(slot) = slots.get_mut(index) else { return };
         if let Some(state) = slot.links.get_mut(usize::from(link.0)) {
             state.is_up = true;
         }
-        let (len, ()) = core.lend(now, index, buffer, |env| slot.connector.connected(env, link, is_tls));
-        if !core.send_on_link(now, Some(stream), len.and_then(|len| buffer.get(..len))) {
+        let (len, ()) = core.lend(now, index, out, |env| slot.connector.connected(env, link, is_tls));
+        if !core.send_on_link(now, Some(stream), len.and_then(|len| out.get(..len))) {
             self.end_account(now, index, End::Retry("too much was to be sent at once"));
         }
         self.reschedule_account(now, index);
     }
 
     /// A link is gone. Whether the stream was one.
-    pub(super) fn link_closed(&mut self, now: Instant, stream: Stream, reason: Reason, buffer: &mut [u8]) {
-        let slots = &mut self.accounts.slots;
+    pub(super) fn link_closed(&mut self, now: Instant, stream: Stream, reason: Reason) {
+        let Self { accounts: Accounts { slots, out, .. }, core, .. } = self;
         let place = slots.iter().enumerate().find_map(|(index, slot)| {
             let number = slot.links.iter().position(|link| link.stream == Some(stream))?;
             Some((index, number))
@@ -359,7 +365,7 @@ impl Server {
         let was_up = core::mem::take(&mut state.is_up);
         // Of several places the next is tried, until one is there.
         if !was_up && usize::from(state.tried) < state.places.len() {
-            if self.core.try_next(now, index, number, state).is_err() {
+            if core.try_next(now, index, number, state).is_err() {
                 self.end_account(now, index, End::Retry("there is no room for another connection"));
             }
             return self.reschedule_account(now, index);
@@ -371,7 +377,7 @@ impl Server {
             Reason::Broken | Reason::Asked => "the connection broke",
         };
         let link = Link(number as u8);
-        let (_, end) = self.core.lend(now, index, buffer, |env| slot.connector.closed(env, link));
+        let (_, end) = core.lend(now, index, out, |env| slot.connector.closed(env, link));
         match end {
             _ if !was_up => self.end_account(now, index, End::Retry(why)),
             // The connector knows better than to say that it broke.
@@ -383,22 +389,22 @@ impl Server {
     }
 
     /// Reads what has come in on a link.
-    pub(super) fn read_link(&mut self, now: Instant, stream: Stream, buffer: &mut [u8]) {
+    pub(super) fn read_link(&mut self, now: Instant, stream: Stream) {
         let Some((index, link)) = self.link_of(stream) else { return };
         let task = Task::Stream(usize::from(stream.index)).id();
         if !self.core.has_room_for(Some(stream)) || !self.core.bridges.get(index).is_some_and(Bridge::has_room) {
             // Read again when what waits was sent, or settled.
             return;
         }
-        let Self { inbound, accounts: Accounts { slots, scratch }, core, .. } = self;
+        let Self { inbound, accounts: Accounts { slots, scratch, out }, core, .. } = self;
         let Some(slot) = slots.get_mut(index) else { return };
         let (bytes, is_full) = (inbound.waiting(stream), inbound.is_stuck(stream));
         if bytes.is_empty() {
             return;
         }
         let (len, (taken, step)) =
-            core.lend(now, index, buffer, |env| slot.connector.received(env, link, (bytes, is_full), scratch));
-        let is_sent = core.send_on_link(now, Some(stream), len.and_then(|len| buffer.get(..len)));
+            core.lend(now, index, out, |env| slot.connector.received(env, link, (bytes, is_full), scratch));
+        let is_sent = core.send_on_link(now, Some(stream), len.and_then(|len| out.get(..len)));
         let has_more = !matches!(step, Step::Nothing) || taken > 0 && taken < bytes.len();
         let ending = core.take_step(now, index, (Some(stream), is_sent), step);
         inbound.consume(stream, taken);
@@ -535,12 +541,11 @@ impl Core {
         &mut self,
         now: Instant,
         index: usize,
-        buffer: &mut [u8],
+        out: &mut [u8; OUT_BYTES],
         call: impl FnOnce(&mut Env<'_, '_>) -> R,
     ) -> (Option<usize>, R) {
         let time = self.time(now);
-        let room = buffer.len().min(OUT_BYTES);
-        let mut out = Writer::new(&mut buffer[..room]);
+        let mut out = Writer::new(out);
         // There is a section for each slot.
         const NOBODY: &Account = &Account::NONE;
         let account = self.people.model.accounts.get(index).unwrap_or(NOBODY);

@@ -328,6 +328,11 @@ impl Bridge {
         self.orders.push_back(order).is_ok()
     }
 
+    /// Whether it is to be told something.
+    pub fn has_orders(&self) -> bool {
+        !self.orders.is_empty() || !self.settled.is_empty()
+    }
+
     pub fn next_order(&self) -> Option<&Order> {
         self.orders.front()
     }

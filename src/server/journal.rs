@@ -202,7 +202,11 @@ impl Core {
         self.journal.storage = storage;
         if storage != Storage::Disk {
             self.inbox_gone();
+            self.outbox.disk_gone();
+        } else {
+            self.bridges.changed.mark_all();
         }
+        self.stack.schedule.wake(Task::Outgoing.id());
         if storage == Storage::Absent {
             return self.let_go(|_| true);
         }
@@ -248,6 +252,7 @@ impl Core {
             },
             Kind::Text | Kind::Voice | Kind::Call => self.restore_letter(now, key, bytes, blob_bytes),
             Kind::Greeting => self.restore_greeting(key.id, bytes, blob_bytes),
+            Kind::Outgoing => self.restore_outgoing(now, key.id, bytes),
             Kind::Setting => match postcard::from_bytes::<KeptWord>(bytes) {
                 Ok(kept) => {
                     let (presence, mut around) = self.split_presence();

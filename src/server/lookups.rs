@@ -85,6 +85,11 @@ impl Core {
             let (proxy, mut around) = self.split();
             proxy.located(now, &mut around, lookup, &found);
             self.presence.located(now, &mut self.stack, lookup, found.is_ok());
+            if self.bridges.len() > 0 {
+                // Accounts are beside the core. There is room for all lookups.
+                let _ = self.located.push((lookup, found));
+                self.stack.schedule.wake(Task::Account(0).id());
+            }
         }
         self.stack.wake_lookups();
     }

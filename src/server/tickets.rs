@@ -8,6 +8,7 @@ use crate::base::limits::IN_FLIGHT;
 use crate::base::net::Stream;
 use crate::base::time::Instant;
 use crate::home::inbox::LetterHandle;
+use crate::home::outbox::TextHandle;
 
 /// Who waits for an answer of the storage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +35,10 @@ pub(super) enum Waiter {
     Page(Stream),
     /// The greeting that comes in.
     Upload,
+    /// A text to another network that is kept, as handle bits.
+    Outgoing(u32),
+    /// The same: it is read, to be sent.
+    OutgoingLoad(u32),
 }
 
 /// What was asked and is not answered.
@@ -113,6 +118,7 @@ impl Core {
         match self.tickets.answer(ticket) {
             Some(Waiter::Greeting(call)) => self.greeting_loaded(call, outcome),
             Some(Waiter::Delivery(letter)) => self.delivery_loaded(now, letter, outcome),
+            Some(Waiter::OutgoingLoad(text)) => self.outgoing_loaded(now, TextHandle::from_bits(text), outcome),
             Some(Waiter::Page(stream)) => for_page = Some((stream, outcome)),
             _ => {}
         }
@@ -139,6 +145,8 @@ impl Core {
             Waiter::Sound(call) => self.sound_stored(now, call, outcome),
             Waiter::Recorded(letter) => self.recording_stored(LetterHandle::from_bits(letter), outcome),
             Waiter::Upload => self.upload_stored(outcome),
+            Waiter::Outgoing(text) => self.outgoing_stored(now, TextHandle::from_bits(text), outcome),
+            Waiter::OutgoingLoad(text) => self.outgoing_loaded(now, TextHandle::from_bits(text), NOTHING),
             Waiter::Greeting(call) => self.greeting_loaded(call, NOTHING),
             Waiter::Delivery(letter) => self.delivery_loaded(now, letter, NOTHING),
             // A page gives up by itself.

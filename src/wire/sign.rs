@@ -7,6 +7,8 @@
 use super::cpim::Cpim;
 use super::multipart::Parts;
 use super::sip::MediaType;
+use super::xml::Reader;
+use crate::base::text::Writer;
 
 /// Whether a body is a sign and nothing else: bare, in `message/cpim`, or as all parts of a multipart. `content_type` as
 /// written; empty is `text/plain`. Time is linear in the body.
@@ -32,6 +34,41 @@ fn is_sign_within(content_type: &[u8], body: &[u8], depth: usize) -> bool {
     has_parts && is_all
 }
 
+/// The type of a sign that somebody types.
+pub const COMPOSING_TYPE: &str = "application/im-iscomposing+xml";
+
+/// Writes that somebody types, or has stopped (RFC 3994 §6).
+pub fn write_composing(is_on: bool, out: &mut Writer<'_>) {
+    out.text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<isComposing xmlns=\"urn:ietf:params:xml:ns:im-iscomposing\"><state>");
+    out.text(if is_on { "active" } else { "idle" });
+    out.text("</state><contenttype>text/plain</contenttype>");
+    // Who is not told that it went on takes it for over after that.
+    out.text(if is_on { "<refresh>90</refresh>" } else { "" });
+    out.text("</isComposing>\n");
+}
+
+/// What an isComposing document, bare or in `message/cpim`, says: whether its sender types. `None` for any other content.
+pub fn is_composing(body: &[u8]) -> Option<bool> {
+    if let Some(cpim) = Cpim::parse(body).filter(|cpim| MediaType::parse(cpim.content_type).is_ok_and(|it| it.is("application", "im-iscomposing+xml"))) {
+        return is_composing_bare(cpim.body);
+    }
+    is_composing_bare(body)
+}
+
+fn is_composing_bare(body: &[u8]) -> Option<bool> {
+    let mut reader = Reader::new(body).ok()?;
+    let root = reader.root().ok()?;
+    if root.name != "isComposing" {
+        return None;
+    }
+    while let Ok(Some(element)) = reader.child(&root) {
+        if element.name == "state" {
+            return Some(reader.content::<16>(&element).ok()?.eq_ignore_ascii_case("active"));
+        }
+    }
+    None
+}
+
 /// How many wrappers are looked into, one in the other.
 const DEPTH: usize = 3;
 
@@ -40,6 +77,24 @@ const SIGNS: [(&str, &str); 2] = [("application", "im-iscomposing+xml"), ("messa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_types() {
+        let mut room = [0; 512];
+        for is_on in [true, false] {
+            let mut out = Writer::new(&mut room);
+            write_composing(is_on, &mut out);
+            let len = out.finish().unwrap();
+            assert_eq!(is_composing(&room[..len]), Some(is_on));
+            assert!(is_sign(COMPOSING_TYPE.as_bytes(), &room[..len]));
+        }
+        let wrapped = b"From: <sip:b@h>\r\n\r\nContent-type: application/im-iscomposing+xml\r\n\r\n\
+            <isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'><state> active </state></isComposing>";
+        assert_eq!(is_composing(wrapped), Some(true));
+        for other in [&b"<isComposing/>"[..], b"<imdn><state>active</state></imdn>", b"", b"active", b"<isComposing><state>"] {
+            assert_eq!(is_composing(other), None);
+        }
+    }
 
     #[test]
     fn bare_and_wrapped() {

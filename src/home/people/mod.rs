@@ -6,6 +6,7 @@
 
 pub mod alias;
 pub mod contacts;
+pub mod reach;
 pub mod route;
 
 use heapless::String;
@@ -17,6 +18,7 @@ use crate::config::model::{Account, Buddy, BuddyAddress, Model, Name, Network as
 use crate::sip::transport::Network;
 use crate::wire::sip::{SipUri, same_name, unescape};
 use contacts::{Contact, Contacts};
+pub use reach::Reach;
 
 /// The configuration with an index over its names, and who is known from networks.
 pub struct People {

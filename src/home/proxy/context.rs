@@ -66,6 +66,8 @@ pub enum Delegation {
     Keeping(u32),
     /// The answering machine is about to answer, or has done so.
     Machine,
+    /// It goes on by another network, or waits for that: the outbox answers it.
+    Outgoing,
     /// A call that rings on, and is missed if nobody takes it.
     Missed,
     /// A call that was missed, which is to be noted.
@@ -77,7 +79,7 @@ pub enum Delegation {
 impl Delegation {
     /// Whether the request waits for somebody who is no device.
     pub const fn is_under_way(self) -> bool {
-        matches!(self, Self::Asked(_) | Self::Keeping(_) | Self::Machine)
+        matches!(self, Self::Asked(_) | Self::Keeping(_) | Self::Machine | Self::Outgoing)
     }
 }
 

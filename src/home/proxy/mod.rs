@@ -563,16 +563,37 @@ impl Proxy {
 
     /// It was kept, and its sender is told so: 202 (RFC 3428 §7).
     pub fn kept(&mut self, now: Instant, around: &mut Around<'_>, handle: ContextHandle, letter: u32) {
-        let Some(context) = self.contexts.get_mut(handle) else { return };
-        if !context.is_answered {
-            context.is_answered = true;
-            let (server, request) = (context.server, around.stack.store.share(&context.request));
-            around.stack.respond_from_request(now, server, &request, 202, "Accepted", "");
-            around.stack.store.release(request);
-        }
+        self.answer(now, around, handle, (202, "Accepted"));
         // A device that takes it after all takes the letter back.
         around.stack.hand_late_answers(handle.to_bits(), letter);
         self.undelegated(now, around, handle);
+    }
+
+    /// It went on by another network, or is kept until it can: its sender is told so.
+    pub fn passed_on(
+        &mut self,
+        now: Instant,
+        around: &mut Around<'_>,
+        handle: ContextHandle,
+        answer: (u16, &'static str),
+    ) {
+        self.answer(now, around, handle, answer);
+        self.undelegated(now, around, handle);
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        around: &mut Around<'_>,
+        handle: ContextHandle,
+        (status, reason): (u16, &'static str),
+    ) {
+        let Some(context) = self.contexts.get_mut(handle) else { return };
+        if !core::mem::replace(&mut context.is_answered, true) {
+            let (server, request) = (context.server, around.stack.store.share(&context.request));
+            around.stack.respond_from_request(now, server, &request, status, reason, "");
+            around.stack.store.release(request);
+        }
     }
 
     /// The answering machine has answered: no other is to, but a 2xx that is on its way still passes (§16.7).

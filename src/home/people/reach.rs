@@ -1,0 +1,246 @@
+//! Addresses of ours that mean somebody on another network: a buddy by his alias, `sip:ALIAS@DOMAIN`, or any address there,
+//! `sip:LOCAL%40HOST@NETWORK.DOMAIN`, which goes by the sender's own account. Both ways, and the ways that lead to them.
+
+use core::fmt::Write as _;
+
+use heapless::{String, Vec};
+
+use super::People;
+use super::route::{self, Decision, Kind, Way};
+use crate::base::limits::{ACCOUNTS, ADDRESS_BYTES, ADDRESSES_PER_BUDDY};
+use crate::base::time::Instant;
+use crate::bridge::Show;
+use crate::config::address;
+use crate::config::model::{BuddyAddress, Network};
+use crate::wire::sip::{SipUri, Uri, unescape};
+
+/// An address on a network.
+pub type Address = String<ADDRESS_BYTES, u8>;
+/// An address of ours as a URI.
+pub type OwnUri = String<OWN_URI_BYTES>;
+/// Bytes of an [`OwnUri`].
+pub const OWN_URI_BYTES: usize = 320;
+
+/// Whom an address of ours means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// A buddy, as a buddy number.
+    Buddy(usize),
+    /// An address on a network.
+    Address(Network, Address),
+}
+
+/// Where a text goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Route {
+    /// By an account, an index in the model, to this address there.
+    Account {
+        /// The account.
+        account: usize,
+        /// The address.
+        address: Address,
+    },
+    /// To the buddy's address on SIP.
+    Sip,
+    /// Nowhere for now.
+    Keep,
+    /// There is no way, and never will be.
+    Nowhere,
+}
+
+/// What has to be known of ways to decide among them.
+pub struct Facts<'f> {
+    /// Whether an account is on.
+    pub is_on: &'f dyn Fn(usize) -> bool,
+    /// Whether an account's network keeps texts for who is not there.
+    pub keeps: &'f dyn Fn(usize) -> bool,
+    /// How somebody on SIP is, by his URI, if that is known.
+    pub sip: &'f dyn Fn(&str) -> Option<Show>,
+}
+
+/// Ways to somebody.
+pub type Ways = Vec<(Way, Address), MOST_WAYS>;
+
+/// By each account to each address would be more; a text needs no more than these.
+const MOST_WAYS: usize = 12;
+
+impl People {
+    /// Whom a URI at our domain, or a subdomain of a network's name, means for a person.
+    pub fn reach(&self, person: usize, uri: &SipUri<'_>) -> Option<Reach> {
+        let user = uri.user?;
+        if self.is_domain(uri) {
+            return self.buddy(person, user).map(Reach::Buddy);
+        }
+        let network = self.network_of(uri)?;
+        let mut text: String<{ 2 * ADDRESS_BYTES }> = String::new();
+        let mut bytes: Vec<u8, { 2 * ADDRESS_BYTES }> = Vec::new();
+        for byte in unescape(user) {
+            bytes.push(byte).ok()?;
+        }
+        text.push_str(core::str::from_utf8(&bytes).ok()?).ok()?;
+        let address = address::canonical(network, &text)?;
+        Some(match self.buddy_at(person, network, &address) {
+            Some(buddy) => Reach::Buddy(buddy),
+            None => Reach::Address(network, address),
+        })
+    }
+
+    /// [`People::reach`] of `USER@HOST`.
+    pub fn reach_text(&self, person: usize, to: &str) -> Option<Reach> {
+        let mut uri: OwnUri = String::new();
+        write!(uri, "sip:{to}").ok()?;
+        match Uri::parse(uri.as_bytes()) {
+            Ok(Uri::Sip(uri)) => self.reach(person, &uri),
+            _ => None,
+        }
+    }
+
+    /// The network whose addresses a URI is about: its host is the network's name before our domain.
+    pub fn network_of(&self, uri: &SipUri<'_>) -> Option<Network> {
+        let domain = self.model.main.domain.as_bytes();
+        let host = uri.host_raw.strip_suffix(b".").unwrap_or(uri.host_raw);
+        let (label, rest) = host.split_at_checked(host.len().checked_sub(domain.len())?)?;
+        let label = label.strip_suffix(b".")?;
+        if domain.is_empty() || !rest.eq_ignore_ascii_case(domain) {
+            return None;
+        }
+        let network = Network::of_name(core::str::from_utf8(label).ok()?)?;
+        (network != Network::Sip).then_some(network)
+    }
+
+    /// What the devices of a person know somebody on a network by, as a URI: a buddy by his alias.
+    pub fn uri_of(&self, person: usize, network: Network, who: &str) -> Option<OwnUri> {
+        let mut uri = String::new();
+        let domain = self.model.main.domain.as_str();
+        if let Some(buddy) = self.buddy_at(person, network, who) {
+            write!(uri, "sip:{}@{domain}", self.buddy_alias(buddy)).ok()?;
+            return Some(uri);
+        }
+        uri.push_str("sip:").ok()?;
+        for byte in who.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'+' => {
+                    uri.push(byte.into()).ok()?;
+                }
+                _ => write!(uri, "%{byte:02x}").ok()?,
+            }
+        }
+        write!(uri, "@{}.{domain}", network.name()).ok()?;
+        Some(uri)
+    }
+
+    /// The address that somebody has on a network; of several the first.
+    pub fn address_of(&self, person: usize, reach: &Reach, network: Network) -> Option<Address> {
+        match reach {
+            Reach::Address(known, address) => (*known == network).then(|| address.clone()),
+            Reach::Buddy(buddy) => self.addresses(*buddy).find_map(|it| match it {
+                Found::Configured(it) if it.network == network => Some(it.text.clone()),
+                Found::Contact(known, address) if known == network => Some(address.clone()),
+                _ => {
+                    _ = person;
+                    None
+                }
+            }),
+        }
+    }
+
+    /// Whether somebody has an address on another network than SIP.
+    pub fn is_on_networks(&self, _person: usize, reach: &Reach) -> bool {
+        match reach {
+            Reach::Address(..) => true,
+            Reach::Buddy(buddy) => self.addresses(*buddy).any(|it| match it {
+                Found::Configured(it) => it.network != Network::Sip,
+                Found::Contact(..) => true,
+            }),
+        }
+    }
+
+    /// The ways to somebody, by the sender's accounts and by SIP, in the order of his addresses.
+    pub fn ways(&self, person: usize, reach: &Reach, facts: &Facts<'_>) -> Ways {
+        let mut ways = Ways::new();
+        let mut add = |number: u8, network: Network, address: &Address| {
+            for (account, section) in self.model.accounts.iter().enumerate().take(ACCOUNTS) {
+                if usize::from(section.person) != person || section.network != network {
+                    continue;
+                }
+                let contact = self.contacts.find(account, address);
+                let (show, wrote_at) = contact.map_or((Show::Offline, None::<Instant>), |handle| {
+                    (self.contacts.show(handle), self.contacts.get(handle).and_then(|contact| contact.wrote_at))
+                });
+                let way = Way {
+                    network,
+                    kind: Kind::Account(account as u8),
+                    address: number,
+                    is_account_online: (facts.is_on)(account),
+                    show,
+                    wrote_at,
+                    keeps: (facts.keeps)(account),
+                };
+                // More than there is room for are less preferred.
+                let _ = ways.push((way, address.clone()));
+            }
+        };
+        match reach {
+            Reach::Address(network, address) => add(0, *network, address),
+            Reach::Buddy(buddy) => {
+                for (number, found) in self.addresses(*buddy).enumerate().take(ADDRESSES_PER_BUDDY) {
+                    match found {
+                        Found::Contact(network, address) => add(number as u8, network, address),
+                        Found::Configured(it) if it.network != Network::Sip => add(number as u8, it.network, &it.text),
+                        Found::Configured(_) => {}
+                    }
+                }
+                let sip = self.addresses(*buddy).enumerate().find_map(|(number, it)| match it {
+                    Found::Configured(it) if it.network == Network::Sip => Some((number, it)),
+                    _ => None,
+                });
+                if let Some((number, it)) = sip {
+                    let uri = self.buddy_uri::<160>(*buddy);
+                    let known = uri.as_ref().and_then(|uri| (facts.sip)(uri));
+                    let way = Way {
+                        network: Network::Sip,
+                        kind: Kind::Sip { is_known: known.is_some() },
+                        address: number as u8,
+                        is_account_online: true,
+                        show: known.unwrap_or_default(),
+                        wrote_at: None,
+                        keeps: false,
+                    };
+                    let at = ways.iter().position(|(other, _)| other.address > way.address).unwrap_or(ways.len());
+                    let _ = ways.insert(at, (way, it.text.clone()));
+                }
+            }
+        }
+        ways
+    }
+
+    /// Where a text to somebody goes now.
+    pub fn route(&self, person: usize, reach: &Reach, facts: &Facts<'_>) -> Route {
+        let mut ways = self.ways(person, reach, facts);
+        let plain: Vec<Way, MOST_WAYS> = ways.iter().map(|(way, _)| *way).collect();
+        match route::route(&plain) {
+            Decision::Keep => Route::Keep,
+            Decision::Nowhere => Route::Nowhere,
+            Decision::Go(index) if index < ways.len() => {
+                let (way, address) = ways.swap_remove(index);
+                match way.kind {
+                    Kind::Sip { .. } => Route::Sip,
+                    Kind::Account(account) => Route::Account { account: usize::from(account), address },
+                }
+            }
+            Decision::Go(_) => Route::Keep,
+        }
+    }
+
+    fn addresses(&self, buddy: usize) -> impl Iterator<Item = Found<'_>> {
+        let configured = self.configured(buddy).map_or(&[][..], |buddy| &buddy.addresses).iter().map(Found::Configured);
+        let contact = self.own_contact(buddy).map(|contact| Found::Contact(contact.network, &contact.address));
+        configured.chain(contact)
+    }
+}
+
+/// An address of a buddy.
+enum Found<'p> {
+    Configured(&'p BuddyAddress),
+    Contact(Network, &'p Address),
+}
