@@ -27,6 +27,8 @@ pub mod remote;
 mod requests;
 mod returning;
 pub mod status;
+#[cfg(test)]
+pub mod testing;
 mod tickets;
 mod within;
 
@@ -37,7 +39,7 @@ use heapless::Vec;
 use crate::base::limits::{HELD, IN_FLIGHT, LOOKUPS, MEDIA_PORTS, NAME_SERVERS, PORTS, STREAMS_PER_SOURCE};
 use crate::base::net::{Flow, PeerIdentity, Port, Stream, Transport};
 use crate::base::time::{Instant, UnixTime};
-use crate::config::model::{Model, Peer, Person};
+use crate::config::model::{Account, Model, Peer, Person};
 use crate::home::absence::Absence;
 use crate::home::inbox::Inbox;
 use crate::home::machine::Machines;
@@ -204,14 +206,17 @@ impl Server {
                 core.accepted(now, stream, listener, from);
                 self.page_opened(now, stream, from);
             }
-            Input::Connected { stream, .. } => {
-                core.connected(now, stream);
+            Input::Connected { stream, local } => {
+                core.connected(now, stream, local);
                 // Over TLS it is up when the other end has proven itself.
                 if core.stack.network.transport(Flow::Stream(stream)) != Transport::Tls {
                     self.link_connected(now, stream, false);
                 }
             }
-            Input::Secured { stream, identity } => core.secured(stream, identity),
+            Input::Secured { stream, identity } => {
+                core.secured(now, stream, identity);
+                self.link_connected(now, stream, true);
+            }
             Input::Received(stream, n) => {
                 self.inbound.received(stream, n);
                 core.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
@@ -286,8 +291,12 @@ impl Server {
 
     /// Where a stream's next bytes are to be read into; empty when it is not to be read now.
     pub fn receive_window(&mut self, stream: Stream) -> &mut [u8] {
-        let Some(user) = self.core.stack.network.stream(stream).map(|state| state.user) else { return &mut [] };
-        self.inbound.window(stream, user == StreamUser::Sip)
+        let Some(state) = self.core.stack.network.stream(stream) else { return &mut [] };
+        // What comes before TLS and was not asked for is not wanted after it.
+        if state.is_securing() {
+            return &mut [];
+        }
+        self.inbound.window(stream, state.user == StreamUser::Sip)
     }
 
     /// What a stream has to send.
@@ -300,21 +309,38 @@ impl Server {
         let stack = &mut self.core.stack;
         stack.network.transmitted(now, stream, n, &mut stack.store);
         stack.reschedule_stream(usize::from(stream.index));
+<<<<<<< HEAD
         // The next piece of a page is made when there is room for it.
         let user = stack.network.stream(stream).map(|state| state.user);
         if let Some(StreamUser::Account { account, .. }) = user {
             stack.schedule.wake(Task::Account(usize::from(account)).id());
         }
         if matches!(user, Some(StreamUser::Web | StreamUser::Account { .. })) {
+=======
+        // The next piece of a page is made when there is room for it, and TLS begins when all before it is sent.
+        if stack.network.stream(stream).is_some_and(|it| it.user == StreamUser::Web || it.user.is_account()) {
+>>>>>>> wt-edge
             stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
         }
     }
 
     /// Who must be at the other end of a connection over TLS that the core asked for.
     pub fn expected(&self, stream: Stream) -> Option<Expected<'_>> {
-        let domain = self.core.stack.network.stream(stream)?.domain.as_str();
-        let peers = &self.core.people.model.peers;
-        Some(Expected { domain, peer: peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(domain)) })
+        let state = self.core.stack.network.stream(stream)?;
+        let (domain, model) = (state.domain.as_str(), &self.core.people.model);
+        if let StreamUser::Account { account, .. } = state.user {
+            let account = model.accounts.get(usize::from(account))?;
+            return Some(Expected { domain, pins: &account.pins, ca: &account.ca, is_account: true });
+        }
+        let peer = model.peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(domain));
+        let (pins, ca) = peer.map_or((&[][..], ""), |peer| (&peer.pins, &peer.ca));
+        Some(Expected { domain, pins, ca, is_account: false })
+    }
+
+    /// The path of the local socket that a stream leads to.
+    pub fn local_path(&self, stream: Stream) -> Option<&str> {
+        let StreamUser::Account { account, .. } = self.core.stack.network.stream(stream)?.user else { return None };
+        Some(self.core.people.model.accounts.get(usize::from(account))?.path.as_str())
     }
 
     /// Name, capacity and bytes of every table.
@@ -404,6 +430,15 @@ impl Server {
                     self.read_stream(now, index);
                     Produced::Nothing
                 }
+                Produced::Output(Sending::Stream(stream, StreamStep::StartTls, remote, _))
+                    if !self.inbound.waiting(stream).is_empty() =>
+                {
+                    // RFC 6120 §5.4.3.3: somebody on the way may have put it there, to be taken for the server's own.
+                    log::warn!("the connection with {remote} is closed: something came in the clear where TLS begins");
+                    core.stack.network.close(stream);
+                    core.stack.schedule.wake(task.id());
+                    Produced::Nothing
+                }
                 produced => {
                     self.core.stack.schedule.wake(task.id());
                     produced
@@ -420,12 +455,17 @@ impl Server {
         let Some(stream) = core.stack.network.stream_at(index) else { return };
         let Some(remote) = core.stack.network.remote(Flow::Stream(stream)) else { return };
         let task = Task::Stream(index).id();
-        if let Some(StreamUser::Lookup(lookup)) = core.stack.network.stream(stream).map(|state| state.user) {
-            let taken = core.lookup_received(now, usize::from(lookup), self.inbound.waiting(stream));
-            self.inbound.consume(stream, taken);
-            core.stack.network.received(now, stream, false);
-            core.stack.reschedule_stream(index);
-            return;
+        match core.stack.network.stream(stream).map(|state| state.user) {
+            Some(StreamUser::Lookup(lookup)) => {
+                let taken = core.lookup_received(now, usize::from(lookup), self.inbound.waiting(stream));
+                self.inbound.consume(stream, taken);
+                core.stack.network.received(now, stream, false);
+                core.stack.reschedule_stream(index);
+                return;
+            }
+            // No SIP is spoken there.
+            Some(StreamUser::Account { .. }) => return,
+            _ => {}
         }
         if let Some(StreamUser::Account { .. }) = core.stack.network.stream(stream).map(|state| state.user) {
             return self.read_link(now, stream);
@@ -485,20 +525,28 @@ impl Core {
         }
         let at = |table: &[Option<usize>], index: usize| table.get(index).copied().flatten();
         self.registrar.renumber(&mut self.stack, |index| at(&people, index), |index| at(&devices, index));
-        let is_as_before = |domain: &str| {
-            let proof = |model: &Model| {
-                let peer = model.peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(domain));
-                peer.map(|peer| (peer.pins.clone(), peer.ca.clone()))
-            };
-            model.main.ca == old.main.ca && proof(model) == proof(old)
-        };
-        let Stack { network, schedule, .. } = &mut self.stack;
-        network.prove_anew(is_as_before, |index| schedule.wake(Task::Stream(index).id()));
         // A person stays who she is with a new password, and what is known of her.
         let mut moved = [None; crate::base::limits::PEOPLE];
         for (index, person) in old.people.iter().enumerate() {
             moved[index] = model.people.iter().position(|other| other.id == person.id);
         }
+        // An account of which anything is configured otherwise logs in anew.
+        let mut accounts = [None; crate::base::limits::ACCOUNTS];
+        for (index, account) in old.accounts.iter().enumerate() {
+            let Some(person) = at(&moved, usize::from(account.person)) else { continue };
+            let same = Account { person: person as u16, ..account.clone() };
+            accounts[index] = model.accounts.iter().position(|other| *other == same);
+        }
+        let is_as_before = |user: StreamUser, domain: &str| {
+            let proof = |model: &Model| {
+                let peer = model.peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(domain));
+                peer.map(|peer| (peer.pins.clone(), peer.ca.clone()))
+            };
+            model.main.ca == old.main.ca && (user.is_account() || proof(model) == proof(old))
+        };
+        let Stack { network, schedule, .. } = &mut self.stack;
+        network.prove_anew(is_as_before, |index| schedule.wake(Task::Stream(index).id()));
+        network.renumber_accounts(&accounts, |index| schedule.wake(Task::Stream(index).id()));
         let mut buddies = [None; crate::base::limits::BUDDIES];
         for (index, buddy) in old.buddies.iter().enumerate() {
             let owner = buddy.person.and_then(|it| moved.get(usize::from(it)).copied().flatten());
@@ -614,8 +662,8 @@ impl Core {
         }
     }
 
-    fn connected(&mut self, now: Instant, stream: Stream) {
-        self.stack.network.connected(now, stream);
+    fn connected(&mut self, now: Instant, stream: Stream, local: SocketAddr) {
+        self.stack.network.connected(now, stream, local);
         if let Some(StreamUser::Lookup(lookup)) = self.stack.network.stream(stream).map(|state| state.user) {
             self.lookup_connected(now, usize::from(lookup));
         }
@@ -624,13 +672,16 @@ impl Core {
     }
 
     /// A connection over TLS is up: notes which of the domains we know the other end has proven.
-    fn secured(&mut self, stream: Stream, identity: &PeerIdentity) {
+    fn secured(&mut self, now: Instant, stream: Stream, identity: &PeerIdentity) {
+        self.stack.network.secured(now, stream);
+        self.stack.reschedule_stream(usize::from(stream.index));
+        self.stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
         let is_proven = |peer: &&Peer| match &peer.pins[..] {
             [] => identity.names.iter().any(|name| name.eq_ignore_ascii_case(&peer.domain)),
             pins => identity.key.is_some_and(|key| pins.contains(&key)),
         };
-        let Some(state) = self.stack.network.stream_mut(stream) else { return };
-        state.is_secured = true;
+        // The server of an account is who it has to be, and no other home.
+        let Some(state) = self.stack.network.stream_mut(stream).filter(|it| !it.user.is_account()) else { return };
         if let Some(peer) = self.people.model.peers.iter().find(is_proven) {
             log::info!("{} has proven to be {}", state.remote, peer.domain);
             state.proved = peer.domain.clone();
@@ -722,6 +773,8 @@ fn output(sending: Sending) -> Output {
     match sending {
         Sending::Datagram(port, to, len) => Output::Datagram { port, to, len },
         Sending::Stream(stream, StreamStep::Connect, to, transport) => Output::Connect { stream, to, transport },
+        Sending::Stream(stream, StreamStep::ConnectLocal, ..) => Output::ConnectLocal { stream },
+        Sending::Stream(stream, StreamStep::StartTls, ..) => Output::StartTls(stream),
         Sending::Stream(stream, StreamStep::Flush, ..) => Output::Flush(stream),
         Sending::Stream(stream, StreamStep::Close, ..) => Output::Close(stream),
         Sending::Port(port, transport, address, true) => Output::OpenPort { port, transport, address },

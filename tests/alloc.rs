@@ -169,7 +169,7 @@ impl Home {
                     counted(|| self.server.transmitted(now, stream, len));
                 }
                 Output::Close(stream) => counted(|| self.server.handle(now, Input::Closed(stream, Reason::Asked))),
-                Output::Connect { stream, .. } => {
+                Output::Connect { stream, .. } | Output::ConnectLocal { stream } | Output::StartTls(stream) => {
                     counted(|| self.server.handle(now, Input::Closed(stream, Reason::NotConnected)));
                 }
                 Output::Store { .. }

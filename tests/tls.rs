@@ -10,6 +10,7 @@ use pcsd::runtime::tls::Endpoint;
 use pcsd::runtime::tls::keys::{CERTIFICATE_FILE, Keys, pin_text};
 use pcsd::runtime::tls::session::{HANDSHAKE_MS, Progress, Pulled, Session};
 use pcsd::runtime::tls::verify::{Expected, Roots, Trust};
+use pcsd::server::contract;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -50,7 +51,7 @@ fn phones() {
     assert!(!again.session.is_resumed());
     again.hang_up();
     let mut endpoint = again.endpoint;
-    endpoint.client("home.example", None).unwrap();
+    endpoint.client(&contract::Expected { domain: "home.example", pins: &[], ca: "", is_account: false }).unwrap();
     let mut resumed = Phone::with(endpoint, &home);
     assert!(resumed.session.is_resumed());
     resumed.send(request("OPTIONS", "home.example", 4, "").as_bytes());
@@ -372,7 +373,8 @@ impl Home {
     }
 
     fn expected(&self) -> Expected {
-        Expected { domain: self.domain.into(), pins: vec![*self.keys().pin()], roots: Roots::System }
+        let pins = vec![*self.keys().pin()];
+        Expected { domain: self.domain.into(), is_account: false, pins, roots: Roots::System }
     }
 
     /// Alice of this home sends a message to alice of `other`, who is there. The final status of it.

@@ -11,7 +11,7 @@ use super::clock;
 use super::hush::Hush;
 use super::poller::{NO_EVENTS, Poller, Readiness, Token};
 use super::storage::{Event, RecordStore};
-use super::stream::{Accepted, Link, Listener, Stage};
+use super::stream::{Accepted, Failure, Link, Listener, Stage};
 use super::tls::Endpoint;
 use super::turnstile::Turnstile;
 use super::udp::{Sent, UdpPort, port_error};
@@ -232,7 +232,7 @@ impl Driver {
         for index in 0..self.links.len() {
             if let Some((stream, until)) = self.links[index].as_ref().and_then(|l| Some((l.stream, l.deadline()?))) {
                 if until <= now {
-                    self.not_up(stream, &"it took too long");
+                    self.not_up(stream, Reason::NotConnected, &"it took too long");
                 } else {
                     self.socket_deadline = earliest(self.socket_deadline, Some(until));
                 }
@@ -296,7 +296,16 @@ impl Driver {
         match output {
             Output::Datagram { port, to, len } => self.send(port, to, len),
             Output::Flush(stream) => self.flush(stream),
-            Output::Connect { stream, to, transport } => self.connect(now, stream, transport, to),
+            Output::Connect { stream, to, transport } => {
+                self.begun(stream, &to, Link::connect(stream, transport, to, now));
+            }
+            Output::ConnectLocal { stream } => {
+                let path = self.server.local_path(stream).unwrap_or_default();
+                let link = Link::connect_local(stream, path, now);
+                let path = String::from(path);
+                self.begun(stream, &path, link);
+            }
+            Output::StartTls(stream) => self.start_tls(now, stream),
             Output::Close(stream) => self.close(stream),
             Output::OpenPort { port, transport, address } => {
                 let result = self.open(port, transport, address).map_err(|error| {
@@ -485,6 +494,13 @@ impl Driver {
         let Some(link) = self.link(stream) else { return };
         match link.stage() {
             Stage::Connecting(_) => return self.connect_ended(stream),
+            Stage::Turning(_) => {
+                // To begin a handshake is one of its steps.
+                if self.turnstile.enter() {
+                    self.begin_handshake(stream);
+                }
+                return;
+            }
             Stage::Shaking(_) => return self.shake_hands(stream, readiness),
             Stage::Up => {}
         }
@@ -501,8 +517,9 @@ impl Driver {
         }
     }
 
-    fn connect(&mut self, now: Instant, stream: Stream, transport: Transport, to: SocketAddr) {
-        if let Err(error) = Link::connect(stream, transport, to, now).and_then(|link| self.watch(link)) {
+    /// Keeps a connection that has begun.
+    fn begun(&mut self, stream: Stream, to: &dyn core::fmt::Display, link: io::Result<Link>) {
+        if let Err(error) = link.and_then(|link| self.watch(link)) {
             log::debug!("no connection to {to}: {error}");
             self.answers.push_back(Answer::Closed(stream, Reason::NotConnected));
         }
@@ -517,6 +534,7 @@ impl Driver {
         match link.connected() {
             Ok(_) if link.transport == Transport::Tls => self.begin_handshake(stream),
             Ok(local) => {
+                link.is_told = true;
                 self.update_interest(stream);
                 self.turn(Input::Connected { stream, local });
             }
@@ -615,19 +633,35 @@ impl Driver {
 
 /// TLS.
 impl Driver {
+    /// A plain connection is to have TLS from now on.
+    fn start_tls(&mut self, now: Instant, stream: Stream) {
+        let Some(link) = self.link(stream) else { return };
+        if !link.turn_secure(now) {
+            log::debug!("stream {}: TLS can't begin on it", stream.index);
+            self.end(stream, Reason::Unsecured);
+            return;
+        }
+        // It was not read since the core waits for this.
+        let was_paused = core::mem::take(&mut link.is_read_paused);
+        let until = link.deadline();
+        self.links_paused -= usize::from(was_paused);
+        self.socket_deadline = earliest(self.socket_deadline, until);
+        self.update_interest(stream);
+    }
+
     /// The connection is there: says who we want to talk to.
     fn begin_handshake(&mut self, stream: Stream) {
         let Some(link) = self.links.get_mut(usize::from(stream.index)).and_then(Option::as_mut) else { return };
         let (Some(endpoint), Some(expected)) = (&mut self.endpoint, self.server.expected(stream)) else {
-            return self.not_up(stream, &"there is nobody it should be");
+            return self.not_up(stream, Reason::Unsecured, &"there is nobody it should be");
         };
-        match endpoint.client(expected.domain, expected.peer) {
+        match endpoint.client(&expected) {
             Ok(session) => {
                 link.secure(session, clock::now());
                 self.socket_deadline = earliest(self.socket_deadline, link.deadline());
                 self.step(stream);
             }
-            Err(fault) => self.not_up(stream, &fault),
+            Err(fault) => self.not_up(stream, Reason::Unsecured, &fault),
         }
     }
 
@@ -645,9 +679,11 @@ impl Driver {
         match link.shake_hands() {
             Ok(None) => self.update_interest(stream),
             Ok(Some(identity)) => {
-                if link.is_outgoing {
+                if link.is_outgoing && !core::mem::replace(&mut link.is_told, true) {
                     // A socket that has just been read from has an address.
-                    let Ok(local) = link.local() else { return self.not_up(stream, &"the connection broke") };
+                    let Ok(local) = link.local() else {
+                        return self.not_up(stream, Reason::NotConnected, &"the connection broke");
+                    };
                     self.turn(Input::Connected { stream, local });
                 }
                 self.turn(Input::Secured { stream, identity: &identity });
@@ -656,15 +692,18 @@ impl Driver {
                 self.read(stream, false);
                 self.update_interest(stream);
             }
-            Err(failure) => self.not_up(stream, &failure),
+            Err(failure) => {
+                let is_fault = matches!(failure, Failure::Fault(_));
+                self.not_up(stream, if is_fault { Reason::Unsecured } else { Reason::NotConnected }, &failure);
+            }
         }
     }
 
-    /// Ends a link that never came up, and says why.
-    fn not_up(&mut self, stream: Stream, why: &dyn core::fmt::Display) {
+    /// Ends a link that never came up, or never as it had to be, and says why.
+    fn not_up(&mut self, stream: Stream, reason: Reason, why: &dyn core::fmt::Display) {
         let Some(link) = self.link(stream) else { return };
-        let reason = if link.is_outgoing { Reason::NotConnected } else { Reason::Broken };
-        if link.transport == Transport::Tls {
+        let reason = if link.is_outgoing { reason } else { Reason::Broken };
+        if link.transport == Transport::Tls || matches!(link.stage(), Stage::Turning(_)) {
             let (peer, is_outgoing) = (link.peer(), link.is_outgoing);
             let expected = self.server.expected(stream).map(|expected| expected.domain).unwrap_or_default();
             match peer {

@@ -1,7 +1,8 @@
 //! What stands in the place of `tls` when the program is built without it: types of which there is no value.
 
 use crate::base::net::PeerIdentity;
-use crate::config::model::{Main, Model, Peer};
+use crate::config::model::{Main, Model};
+use crate::server::contract::Expected;
 use std::io::{self, Write};
 
 /// See `tls::fault`.
@@ -97,7 +98,7 @@ impl Endpoint {
         Ok(None)
     }
 
-    pub fn client(&mut self, _domain: &str, _peer: Option<&Peer>) -> Result<session::Session, fault::Fault> {
+    pub fn client(&mut self, _expected: &Expected<'_>) -> Result<session::Session, fault::Fault> {
         match self.0 {}
     }
 

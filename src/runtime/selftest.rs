@@ -330,7 +330,7 @@ mod handshake {
         let (server, mut client) = (endpoint()?, endpoint()?);
         let key = start.elapsed() / 2;
         let pins = std::vec![*server.pin()];
-        let expected = Expected { domain: DOMAIN.to_string(), pins, roots: Roots::System };
+        let expected = Expected { domain: DOMAIN.to_string(), is_account: false, pins, roots: Roots::System };
         let (mut up, mut down) = (Pipe::default(), Pipe::default());
         let (mut by_client, mut by_server) = (Duration::ZERO, Duration::ZERO);
         let mut asks = timed(&mut by_client, || Session::client(&mut client, &expected)).map_err(|e| said(&e))?;

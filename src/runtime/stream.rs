@@ -1,4 +1,5 @@
-//! TCP: listeners, and streams in both directions, all without waiting; TLS inside of them.
+//! TCP: listeners, and streams in both directions, all without waiting; TLS inside of them. And streams to sockets of this
+//! machine.
 //!
 //! A stream's bytes lie in the core's windows; the edge only moves them between window and socket, through a [`Session`]
 //! if they are encrypted. Left out: half-closed
@@ -9,7 +10,7 @@ use super::poller::Readiness;
 use super::tls::fault::Fault;
 use super::tls::session::{HANDSHAKE_MS, Progress, Pulled, Session};
 use super::udp::socket;
-use crate::base::net::{PeerIdentity, Stream, Transport};
+use crate::base::net::{NOWHERE, PeerIdentity, Stream, Transport};
 use crate::base::time::Instant;
 use crate::server::Server;
 use core::fmt;
@@ -17,10 +18,11 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
-use rustix::net::{SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use std::boxed::Box;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 
 /// A socket that takes connections.
 pub struct Listener {
@@ -80,11 +82,13 @@ pub struct Link {
     pub stream: Stream,
     /// What it speaks.
     pub transport: Transport,
-    socket: TcpStream,
-    /// The encryption, from the connection on.
+    socket: Socket,
+    /// The encryption, once there is any.
     session: Option<Box<Session>>,
     /// Whether the core asked for it.
     pub is_outgoing: bool,
+    /// Whether the core has been told that it is connected.
+    pub is_told: bool,
     stage: Stage,
     /// Whether the core has no room for more bytes.
     pub is_read_paused: bool,
@@ -94,11 +98,19 @@ pub struct Link {
     watched: Readiness,
 }
 
+/// What a link reads and writes.
+enum Socket {
+    Tcp(TcpStream),
+    Local(UnixStream),
+}
+
 /// How far a link has come; the stages before the last end at some time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     /// It is not connected yet.
     Connecting(Instant),
+    /// It was plain until now, and is to begin a handshake when it is its turn.
+    Turning(Instant),
     /// It is connected; what is in it begins with a handshake.
     Shaking(Instant),
     /// It is up.
@@ -117,9 +129,8 @@ impl Link {
     /// A connection that a listener took.
     pub fn accepted(stream: Stream, socket: TcpStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let link = Self::new(stream, Transport::Tcp, socket);
-        link.set_options()?;
-        Ok(link)
+        set_options(&socket)?;
+        Ok(Self::new(stream, Transport::Tcp, Socket::Tcp(socket)))
     }
 
     /// Begins to connect; the socket is writable when that has ended, well or not.
@@ -129,32 +140,62 @@ impl Link {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut link = Self::new(stream, transport, TcpStream::from(socket));
-        link.set_options()?;
+        let socket = TcpStream::from(socket);
+        set_options(&socket)?;
+        Ok(Self::connecting(Self::new(stream, transport, Socket::Tcp(socket)), now))
+    }
+
+    /// Begins to connect to a socket of this machine.
+    pub fn connect_local(stream: Stream, path: &str, now: Instant) -> io::Result<Self> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        // At once or not at all: a listener whose queue is full does not make anybody wait.
+        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Ok(Self::connecting(Self::new(stream, Transport::Tcp, Socket::Local(socket.into())), now))
+    }
+
+    fn connecting(mut link: Self, now: Instant) -> Self {
         link.is_outgoing = true;
         link.stage = Stage::Connecting(now.plus(CONNECT_MS));
-        Ok(link)
+        link
     }
 
     /// Whether the attempt to connect went well; our end's address if so.
     pub fn connected(&mut self) -> io::Result<SocketAddr> {
-        if let Some(error) = self.socket.take_error()? {
-            return Err(error);
+        if let Socket::Tcp(socket) = &self.socket {
+            if let Some(error) = socket.take_error()? {
+                return Err(error);
+            }
+            // Only a connected socket has a peer.
+            socket.peer_addr()?;
         }
-        // Only a connected socket has a peer.
-        self.socket.peer_addr()?;
         self.stage = Stage::Up;
         self.local()
     }
 
     /// Our end's address.
     pub fn local(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        match &self.socket {
+            Socket::Tcp(socket) => socket.local_addr(),
+            Socket::Local(_) => Ok(NOWHERE),
+        }
     }
 
     /// The peer's address, while there is a connection.
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.socket.peer_addr().ok()
+        match &self.socket {
+            Socket::Tcp(socket) => socket.peer_addr().ok(),
+            Socket::Local(_) => None,
+        }
+    }
+
+    /// Has TLS begin when it is this link's turn: the socket is ready at once. Whether that can be.
+    pub fn turn_secure(&mut self, now: Instant) -> bool {
+        let can_be = self.stage == Stage::Up && self.session.is_none() && self.is_outgoing;
+        if can_be {
+            self.stage = Stage::Turning(now.plus(HANDSHAKE_MS));
+        }
+        can_be
     }
 
     /// Has all bytes go through `session` from now on. It shakes hands first.
@@ -189,7 +230,7 @@ impl Link {
     /// When it has to have come further.
     pub fn deadline(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Connecting(until) | Stage::Shaking(until) => Some(until),
+            Stage::Connecting(until) | Stage::Turning(until) | Stage::Shaking(until) => Some(until),
             Stage::Up => None,
         }
     }
@@ -202,9 +243,10 @@ impl Link {
     /// What to wait for.
     pub fn interest(&self) -> Readiness {
         let mut interest = Readiness::empty();
-        let is_connecting = matches!(self.stage, Stage::Connecting(_));
-        interest.set(Readiness::IN, !is_connecting && !self.is_read_paused);
-        interest.set(Readiness::OUT, is_connecting || self.is_write_blocked);
+        // Before the handshake what comes in is left where it is.
+        let is_waiting = matches!(self.stage, Stage::Connecting(_) | Stage::Turning(_));
+        interest.set(Readiness::IN, !is_waiting && !self.is_read_paused);
+        interest.set(Readiness::OUT, is_waiting || self.is_write_blocked);
         interest
     }
 
@@ -276,33 +318,65 @@ impl Link {
             session.close();
             let _ = session.push(&mut self.socket);
         }
-        if self.socket.shutdown(Shutdown::Write).is_ok() {
+        if self.socket.shutdown().is_ok() {
             let _ = read(&mut self.socket, scratch);
         }
     }
 
-    const fn new(stream: Stream, transport: Transport, socket: TcpStream) -> Self {
+    const fn new(stream: Stream, transport: Transport, socket: Socket) -> Self {
         Self {
             stream,
             transport,
             socket,
             session: None,
             is_outgoing: false,
+            is_told: false,
             stage: Stage::Up,
             is_read_paused: false,
             is_write_blocked: false,
             watched: Readiness::empty(),
         }
     }
+}
 
-    /// Messages are small and answered at once, and a peer that vanished shall be noticed within minutes: the system's
-    /// own two hours are longer than any registration.
-    fn set_options(&self) -> io::Result<()> {
-        self.socket.set_nodelay(true)?;
-        sockopt::set_tcp_keepidle(&self.socket, KEEPALIVE_IDLE)?;
-        sockopt::set_tcp_keepintvl(&self.socket, KEEPALIVE_INTERVAL)?;
-        sockopt::set_tcp_keepcnt(&self.socket, KEEPALIVE_PROBES)?;
-        Ok(sockopt::set_socket_keepalive(&self.socket, true)?)
+impl Socket {
+    /// Says that no more will be sent.
+    fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Self::Local(socket) => socket.shutdown(Shutdown::Write),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, window: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.read(window),
+            Self::Local(socket) => socket.read(window),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.write(bytes),
+            Self::Local(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Local(socket) => socket.as_fd(),
+        }
     }
 }
 
@@ -321,7 +395,17 @@ impl AsFd for Link {
     }
 }
 
-fn read(socket: &mut TcpStream, window: &mut [u8]) -> io::Result<Option<usize>> {
+/// Messages are small and answered at once, and a peer that vanished shall be noticed within minutes: the system's own two
+/// hours are longer than any registration.
+fn set_options(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?;
+    Ok(sockopt::set_socket_keepalive(socket, true)?)
+}
+
+fn read(socket: &mut Socket, window: &mut [u8]) -> io::Result<Option<usize>> {
     loop {
         match socket.read(window) {
             Ok(n) => return Ok(Some(n)),

@@ -51,7 +51,7 @@ impl Core {
             Place::Dialog(to) => (Goal::Dialog, single(*to)),
             Place::Outside(onward) if onward.in_dialog => (Goal::Dialog, Vec::new()),
             Place::Outside(_) => (Goal::Outside, Vec::new()),
-            Place::Server | Place::Nobody | Place::Unreachable(_) => return,
+            Place::Server | Place::Nobody | Place::Network | Place::Unreachable(_) => return,
         };
         let person = if let Place::Person(person) = place { Some(person) } else { None };
         let facts: Vec<Facts, BINDINGS_PER_PERSON> = devices.iter().map(|(_, facts)| *facts).collect();

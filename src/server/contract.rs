@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use crate::base::net::{LocalAddress, PeerIdentity, Port, PortSet, Stream, Transport};
 use crate::base::time::UnixTime;
-use crate::config::model::{Model, Peer};
+use crate::config::model::Model;
 pub use crate::spool::BlobStep;
 use crate::spool::Key;
 
@@ -56,14 +56,15 @@ pub enum Input<'a> {
         /// The peer.
         from: SocketAddr,
     },
-    /// A connection that the core asked for with [`Output::Connect`] is up.
+    /// A connection that the core asked for with [`Output::Connect`] or [`Output::ConnectLocal`] is up.
     Connected {
         /// The stream.
         stream: Stream,
-        /// Our end's address.
+        /// Our end's address; [`NOWHERE`](crate::base::net::NOWHERE) on a local socket.
         local: SocketAddr,
     },
-    /// A stream over TLS is up (both ways of it): who the other end has proven to be. Comes before the first bytes.
+    /// A stream over TLS is up (both ways of it): who the other end has proven to be. Comes before the first bytes, or
+    /// after [`Output::StartTls`] before the first that were encrypted.
     Secured {
         /// The stream.
         stream: Stream,
@@ -174,6 +175,17 @@ pub enum Output {
         /// TCP or TLS.
         transport: Transport,
     },
+    /// Open a connection to the local socket at [`Server::local_path`](super::Server::local_path); answered as
+    /// [`Output::Connect`] is.
+    ConnectLocal {
+        /// The handle it shall have.
+        stream: Stream,
+    },
+    /// Begin TLS on a connection over TCP that the core asked for and that is up, with
+    /// [`Server::expected`](super::Server::expected) at its other end. Its transmit window is empty, and its receive
+    /// window has no room until [`Input::Secured`] or [`Input::Closed`] answers. What the other end sent before it could
+    /// know of this is never read as if it had been encrypted (RFC 6120 §5.4.3.3).
+    StartTls(Stream),
     /// There is something in the stream's transmit window.
     Flush(Stream),
     /// Write what is in the transmit window if that goes at once, then close. Answered by [`Input::Closed`].
@@ -254,10 +266,15 @@ pub enum Output {
 /// Who must be at the other end of a connection over TLS.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
-    /// The domain its certificate has to be for (RFC 5922), and the name to ask for (SNI).
+    /// The domain its certificate has to be for, and the name to ask for (SNI).
     pub domain: &'a str,
-    /// What the configuration says of that domain, if anything.
-    pub peer: Option<&'a Peer>,
+    /// The keys it may have: SHA-256 of the SubjectPublicKeyInfo. When there are any, they decide.
+    pub pins: &'a [[u8; 32]],
+    /// The file of authorities that vouch for it; empty: those of the whole configuration.
+    pub ca: &'a str,
+    /// Whether it is the server of an account on another network: it is named as servers of the Internet are (RFC 9525),
+    /// not as a SIP domain (RFC 5922), and gets no certificate of ours to see.
+    pub is_account: bool,
 }
 
 /// What the edge has room for now. The core keeps everything else in its state.
@@ -278,6 +295,9 @@ pub enum Reason {
     Broken,
     /// It could not be opened.
     NotConnected,
+    /// It was opened, but not over TLS as it had to be: the other end did not prove to be who it should be, or did not
+    /// speak TLS as we do.
+    Unsecured,
     /// The core asked for it.
     Asked,
 }

@@ -62,6 +62,8 @@ impl Core {
         };
         let kind = context.kind;
         let address = message.essentials().map_or(&b""[..], from_address);
+        let there = self.address_there(context, person, &message);
+        let address = there.as_ref().map_or(address, |there| there.as_bytes());
         let asker = Asker { assurance: context.assurance, person: self.caller(context), address };
         let possible = self.possible(person, kind);
         let state = self.presence.state(person);

@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 
 use heapless::String;
 
-use super::bridges::{Kept, Order, Standing};
+use super::bridges::{Address, Kept, Order, Standing};
 use super::tickets::Waiter;
 use super::within::{Begun, Within};
 use super::{Core, contract::BlobStep, contract::Output};
@@ -20,11 +20,12 @@ use crate::home::people::People;
 use crate::home::people::contacts::{Heard, News, Seen};
 use crate::home::phrases;
 use crate::home::policy::{Asker, Assurance};
+use crate::home::proxy::context::Context;
 use crate::home::word::{self, WORD_BYTES, Word};
 use crate::sip::stack::Task;
 use crate::sip::transaction::client::Owner;
 use crate::spool::{Key, Kind};
-use crate::wire::sip::SipUri;
+use crate::wire::sip::Message;
 
 /// A text from a network is handed on in parts of so many bytes: what a datagram on most home networks still carries whole
 /// is less, but what a device takes is more.
@@ -363,14 +364,16 @@ impl Core {
         }
     }
 
-    /// What somebody on another network is asked by, who has sent a message that is in the house: his address there.
-    pub(super) fn address_on(&self, person: usize, network: Network, from: &SipUri<'_>) -> Option<super::bridges::Address> {
-        let written = self.people.reach(person, from)?;
-        self.people.address_of(person, &written, network)
+    /// The address on his own network of who has sent a request from there to a person.
+    pub(super) fn address_there(&self, context: &Context, person: usize, message: &Message<'_>) -> Option<Address> {
+        let Assurance::Account(network) = context.assurance else { return None };
+        let from = message.essentials()?.from.parsed_uri().ok()?;
+        let reach = self.people.reach(person, from.sip()?)?;
+        self.people.address_of(&reach, network)
     }
 
     /// Answers somebody who wants to have a person on his list; whether there is one with this address.
-    pub(super) fn answer_request(&mut self, person: usize, whom: Option<&str>, is_allowed: bool) -> Option<super::bridges::Address> {
+    pub(super) fn answer_request(&mut self, person: usize, whom: Option<&str>, is_allowed: bool) -> Option<Address> {
         let model = &self.people.model;
         let is_hers = |account: u8| {
             model.accounts.get(usize::from(account)).is_some_and(|account| usize::from(account.person) == person)

@@ -15,9 +15,11 @@ use crate::base::time::{Instant, earliest};
 use crate::bridge::{Show, TEXT_BYTES};
 use crate::config::model::{Account, Language, Network, State};
 use crate::home::outbox::{self, Full, Kept, New, RecordStep, Step, TextHandle};
-use crate::home::people::route::Route;
+use crate::home::people::reach::{Facts, Reach, Route};
 use crate::home::phrases;
-use crate::home::policy::{Asker, Assurance, Decision, Kind as Wish};
+use crate::home::policy::{
+    self, Asker, Assurance, Decision, Delegation as Possible, Event, Kind as Wish, Snapshot, Stage, Target as Goal,
+};
 use crate::home::presence::compose;
 use crate::home::proxy::context::{Delegation, Passage, Retarget};
 use crate::home::proxy::veil::Crossing;
@@ -79,7 +81,7 @@ impl Core {
             return false;
         }
         let Some(reach) = self.people.reach(person, uri) else { return false };
-        if !self.people.is_on_networks(person, &reach) {
+        if !self.people.is_on_networks(&reach) {
             return false;
         }
         let message = incoming.message;
@@ -213,11 +215,11 @@ impl Core {
     }
 
     /// Where a text to somebody goes now. Accounts with a bit in `refused_by` are left out.
-    fn way_of(&self, person: usize, reach: &crate::home::people::Reach, refused_by: u32) -> Way {
+    fn way_of(&self, person: usize, reach: &Reach, refused_by: u32) -> Way {
         let is_on = |account: usize| self.bridges.is_online(account) && refused_by & 1 << account == 0;
         let keeps = |account: usize| self.bridges.get(account).is_some_and(|bridge| bridge.abilities.keeps);
         let sip = |uri: &str| self.presence.watched_show(person, uri);
-        match self.people.route(person, reach, &is_on, &keeps, &sip) {
+        match self.people.route(person, reach, &Facts { is_on: &is_on, keeps: &keeps, sip: &sip }) {
             Route::Account { account, address } => Way::Account(account, address),
             Route::Sip => Way::Sip,
             Route::Keep => Way::Keep,
@@ -617,7 +619,7 @@ impl Core {
             (usize::from(account.person), account.network)
         };
         let bridge = self.bridges.get(index)?;
-        let (show, text) = self.shown_on(now, person, network);
+        let (show, text) = self.shown_on(person, network);
         let mut hash = self.stack.random.hash(crate::base::random::Purpose::Table);
         hash.put(super::inward::word_of(show).as_bytes());
         hash.put(text.as_bytes());
@@ -635,12 +637,18 @@ impl Core {
     }
 
     /// How a person is shown on a network now.
-    pub(super) fn shown_on(&self, now: Instant, person: usize, network: Network) -> (Show, String<NOTE_BYTES>) {
+    pub(super) fn shown_on(&self, person: usize, network: Network) -> (Show, String<NOTE_BYTES>) {
         let asker = Asker { assurance: Assurance::Account(network), person: None, address: b"" };
-        let around = self.around_for_reading();
-        let _ = (now, around);
-        let decision = self.decide_presence(&asker, person);
-        let Decision::Show(view) = decision else { return (Show::Offline, String::new()) };
+        let snapshot = Snapshot {
+            model: &self.people.model,
+            person: Some(person),
+            state: self.presence.state(person),
+            by_hand: None,
+            devices: &[],
+            kept: Possible::NONE,
+        };
+        let event = Event { asker, kind: Wish::Presence, target: Goal::Person, stage: Stage::Arrived };
+        let Decision::Show(view) = policy::decide(&event, &snapshot) else { return (Show::Offline, String::new()) };
         let status = self.presence.status(person);
         let seen = compose::seen(status, &view, &self.people.model);
         let is_hidden = matches!(view.presence, crate::home::policy::PresenceView::Hidden)

@@ -46,6 +46,8 @@ pub(super) enum Place<'b> {
     Person(usize),
     /// To nobody of the home.
     Nobody,
+    /// To somebody on another network, by his address there.
+    Network,
     /// To a device, by its own address.
     Device(BindingHandle),
     /// Within a dialog that passes here, to a device or to a peer.
@@ -202,11 +204,17 @@ impl Core {
             }
             Place::Server => self.for_server(now, &incoming),
             Place::Unreachable(fault) => self.refuse(now, &incoming, fault.status, fault.reason, ""),
-            Place::Nobody => {
+            Place::Nobody | Place::Network => {
                 let Some(asker) = self.asker(now, &incoming) else { return };
-                let alias =
+                let to =
                     if retarget == Retarget::Session { essentials.to.parsed_uri().ok() } else { Some(Uri::Sip(uri)) };
-                let alias = alias.and_then(|uri| uri.sip()?.user);
+                let to = to.as_ref().and_then(Uri::sip);
+                if let (Some(person), Some(to)) = (asker.proven_person(), to)
+                    && self.write_to_buddy(now, &incoming, asker, person, to)
+                {
+                    return;
+                }
+                let alias = to.filter(|_| matches!(place, Place::Nobody)).and_then(|uri| uri.user);
                 let buddy = asker.proven_person().zip(alias).and_then(|(person, it)| self.people.buddy(person, it));
                 let address = buddy.and_then(|buddy| self.people.buddy_uri::<URI_BYTES>(buddy));
                 match address.as_ref().map(|address| Uri::parse(address.as_bytes())) {
@@ -215,6 +223,8 @@ impl Core {
                         let place = self.place_of(&address);
                         self.admit_and_send(now, incoming, place, asker, (routing, retarget));
                     }
+                    // He is known, but not where this could go.
+                    _ if buddy.is_some() => self.refuse_asker(now, &incoming, asker, 480, "Not Reachable So"),
                     _ => self.refuse_asker(now, &incoming, asker, 404, "Not Found"),
                 }
             }
@@ -250,6 +260,9 @@ impl Core {
                 None | Some(b"pcs") => Place::Server,
                 Some(user) => self.people.person(&self.stack.random, user).map_or(Place::Nobody, Place::Person),
             };
+        }
+        if self.people.network_of(uri).is_some() {
+            return Place::Network;
         }
         match self.registrar.by_contact(&self.stack, uri) {
             Some((device, _)) => Place::Device(device),

@@ -443,7 +443,8 @@ impl Core {
         let mut who = self.stack.random.hash(Purpose::Table);
         who.put_lower(from_address(essentials));
         let who = who.finish();
-        self.absences.replied(now, person, who).then_some(Reply { person, caller, flow, asker })
+        let is_from_network = matches!(context.assurance, Assurance::Account(_));
+        self.absences.replied(now, person, who).then_some(Reply { person, caller, flow, asker, is_from_network })
     }
 
     /// What who writes to a person while she is away is told: in her own words, or those of the house in her language.
@@ -461,13 +462,19 @@ impl Core {
 
     /// Says in a person's name that what was sent to her is kept, only on the way that it came.
     pub(super) fn send_reply(&mut self, now: Instant, reply: &Reply) {
-        let Reply { person, caller, flow, ref asker } = *reply;
+        let Reply { person, caller, flow, ref asker, is_from_network } = *reply;
         let mut room = [0; WORD_BYTES];
         let mut out = Writer::new(&mut room);
         self.write_busy_text(person, &mut out);
         let Some(from) = word::address(&self.people, person) else { return };
-        let body = super::chat::text_of(&out).as_bytes();
-        let content_type = word::PLAIN.as_bytes();
+        let body = super::chat::text_of(&out);
+        if is_from_network {
+            let to = core::str::from_utf8(asker).unwrap_or_default();
+            let seal = self.people.seal(&self.stack.random, person);
+            let taken = self.take_text(now, (seal, to.strip_prefix("sip:").unwrap_or(to)), body, true, None);
+            return taken.unwrap_or_else(|full| log::warn!("an answer in somebody's name is not sent: {full:?}"));
+        }
+        let (body, content_type) = (body.as_bytes(), word::PLAIN.as_bytes());
         let word = Word { from: from.as_bytes(), to: asker, fields: word::AUTOMATIC, content_type, body };
         let (_, mut around) = self.split_presence();
         match caller {
@@ -491,6 +498,8 @@ pub(super) struct Reply {
     flow: Flow,
     /// The address that is answered, a URI.
     asker: Vec<u8, FROM_BYTES>,
+    /// Whether it came from another network, and the answer goes back there.
+    is_from_network: bool,
 }
 
 /// A text as it is delivered.

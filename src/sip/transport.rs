@@ -5,6 +5,8 @@
 //! a stream has received waits in [`Server`](crate::server::Server), what it has to send waits here. `maddr` is not
 //! followed: answers only ever go back to where the request came from.
 
+mod account;
+
 use core::net::{IpAddr, SocketAddr};
 
 use heapless::Vec;
@@ -23,6 +25,8 @@ const IDLE_MS: u64 = 300_000;
 const STALL_MS: u64 = 30_000;
 /// A connection has to be up so long after it was asked for.
 const CONNECT_MS: u64 = 3_000;
+/// The same for the server of an account, whose handshake is part of it: nobody waits for that as for a call.
+const ACCOUNT_CONNECT_MS: u64 = 10_000;
 /// A port that could not be opened is tried again after so long.
 const REOPEN_MS: u64 = 5_000;
 /// The port of SIP where none is said.
@@ -84,7 +88,7 @@ pub struct StreamState {
     pub transport: Transport,
     /// Who reads it.
     pub user: StreamUser,
-    /// The domain that the peer has to prove, on a connection over TLS that we made.
+    /// The domain that the peer has to prove, on a connection over TLS that we made, or on which TLS may begin later.
     pub domain: Name,
     /// Whether the handshake of TLS is over.
     pub is_secured: bool,
@@ -106,6 +110,8 @@ pub struct StreamState {
     pub bindings: u16,
     /// When it is closed because who reads it has waited long enough.
     pub patience_ends_at: Option<Instant>,
+    /// Whether it leads to a socket of this machine.
+    is_local: bool,
 }
 
 /// Who reads what comes in on a stream.
@@ -117,6 +123,13 @@ pub enum StreamUser {
     Lookup(u8),
     /// Somebody who looks at the web page.
     Web,
+    /// The connector of an account on another network.
+    Account {
+        /// The account: an index in [`Model::accounts`](crate::config::model::Model::accounts).
+        account: u8,
+        /// Which of its links, below [`LINKS`](crate::base::limits::LINKS).
+        link: u8,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,6 +138,9 @@ enum Phase {
     ToConnect,
     Connecting,
     Open,
+    /// TLS is to begin when all that is to be sent before it has been.
+    ToSecure,
+    Securing,
     ToClose,
     Closing,
 }
@@ -134,6 +150,10 @@ enum Phase {
 pub enum StreamStep {
     /// Open the connection.
     Connect,
+    /// Open the connection to a socket of this machine.
+    ConnectLocal,
+    /// Begin TLS.
+    StartTls,
     /// Send what is in the transmit window.
     Flush,
     /// Close it.
@@ -410,10 +430,13 @@ impl Network {
         self.streams.iter().filter(|state| state.phase != Phase::Vacant).count()
     }
 
-    /// Number of streams with a source: an address, or an IPv6 network.
+    /// Number of streams with a source: an address, or an IPv6 network. Those of accounts are our own wish.
     pub fn streams_from(&self, ip: IpAddr) -> usize {
         let source = source_of(ip);
-        self.streams.iter().filter(|state| state.is_usable() && source_of(state.remote.ip()) == source).count()
+        let counts = |state: &&StreamState| {
+            state.is_usable() && !state.user.is_account() && source_of(state.remote.ip()) == source
+        };
+        self.streams.iter().filter(counts).count()
     }
 
     /// Begins a stream that a listener took.
@@ -426,7 +449,8 @@ impl Network {
         );
     }
 
-    /// Begins a stream to a peer; over TLS the peer has to prove to be `domain`.
+    /// Begins a stream to a peer; over TLS the peer has to prove to be `domain`. That of an account counts for TLS that
+    /// begins later, too.
     pub fn connect(
         &mut self,
         now: Instant,
@@ -440,11 +464,12 @@ impl Network {
         let port = order.into_iter().find_map(|transport| self.port_towards(transport, remote.ip()));
         let local = match (port, user) {
             (Some(port), _) => self.port(port)?.address,
-            (None, StreamUser::Lookup(_)) => NOWHERE,
+            (None, StreamUser::Lookup(_) | StreamUser::Account { .. }) => NOWHERE,
             (None, StreamUser::Sip | StreamUser::Web) => return None,
         };
         // Only TLS proves one.
-        let domain = if transport == Transport::Tls { Name::try_from(domain).ok()? } else { Name::new() };
+        let is_proven = transport == Transport::Tls || user.is_account();
+        let domain = if is_proven { Name::try_from(domain).ok()? } else { Name::new() };
         let stream = self.vacant_stream()?;
         let (phase, vacant) = (Phase::ToConnect, StreamState::vacant());
         let state = StreamState { phase, transport, user, domain, remote, local, active_at: now, ..vacant };
@@ -483,10 +508,10 @@ impl Network {
         }
     }
 
-    /// The domain that the other end of a flow has proven, or has to prove.
+    /// The domain that the other end of a flow has proven, or has to prove. Those of accounts are no flows of SIP.
     pub fn domain_of(&self, flow: Flow) -> Option<&str> {
         let Flow::Stream(stream) = flow else { return None };
-        let state = self.stream(stream)?;
+        let state = self.stream(stream).filter(|state| !state.user.is_account())?;
         let names = [&state.domain, &state.proved];
         names.into_iter().find(|name| !name.is_empty()).map(|name| name.as_str())
     }
@@ -499,10 +524,10 @@ impl Network {
 
     /// What proves a domain may be something else now: what was proven otherwise counts no more, and connections on which
     /// it does are closed; `changed` is told their slots.
-    pub fn prove_anew(&mut self, is_as_before: impl Fn(&str) -> bool, mut changed: impl FnMut(usize)) {
+    pub fn prove_anew(&mut self, is_as_before: impl Fn(StreamUser, &str) -> bool, mut changed: impl FnMut(usize)) {
         for (index, state) in self.streams.iter_mut().enumerate() {
             let mut names = [&state.domain, &state.proved].into_iter().filter(|name| !name.is_empty());
-            if state.is_usable() && names.any(|name| !is_as_before(name)) {
+            if state.is_usable() && names.any(|name| !is_as_before(state.user, name)) {
                 log::info!("the connection with {} is closed: it has to prove itself anew", state.remote);
                 state.phase = Phase::ToClose;
                 changed(index);
@@ -540,11 +565,15 @@ impl Network {
         (state.generation == stream.generation && state.is_usable()).then_some(state)
     }
 
-    /// The connection is up.
-    pub fn connected(&mut self, now: Instant, stream: Stream) {
+    /// The connection is up; our end's address.
+    pub fn connected(&mut self, now: Instant, stream: Stream, local: SocketAddr) {
         if let Some(state) = self.stream_mut(stream)
             && state.phase == Phase::Connecting
         {
+            // No Via names it, and the connection breaks when that address goes.
+            if state.user.is_account() {
+                state.local = local;
+            }
             state.phase = Phase::Open;
             state.active_at = now;
             state.is_flush_due = state.out.is_some();
@@ -585,11 +614,15 @@ impl Network {
         match state.phase {
             Phase::ToConnect => {
                 state.phase = Phase::Connecting;
-                Some((stream, StreamStep::Connect))
+                Some((stream, if state.is_local { StreamStep::ConnectLocal } else { StreamStep::Connect }))
             }
-            Phase::Open if state.is_flush_due => {
+            Phase::Open | Phase::ToSecure if state.is_flush_due => {
                 state.is_flush_due = false;
                 Some((stream, StreamStep::Flush))
+            }
+            Phase::ToSecure if state.out.is_none() => {
+                state.phase = Phase::Securing;
+                Some((stream, StreamStep::StartTls))
             }
             Phase::ToClose => {
                 state.phase = Phase::Closing;
@@ -601,7 +634,7 @@ impl Network {
 
     /// Whether `len` more bytes can be queued on a stream.
     pub fn has_room(&self, stream: Stream, len: usize, store: &Store) -> bool {
-        self.stream(stream).is_some_and(|state| match &state.out {
+        self.stream(stream).filter(|state| !state.is_securing()).is_some_and(|state| match &state.out {
             Some(out) => store.get(out).len() - state.out_start + len <= QUEUE_BYTES,
             None => true,
         })
@@ -649,12 +682,15 @@ impl Network {
     /// When a stream has been idle, slow or stalled for too long.
     pub fn stream_deadline(&self, index: usize) -> Option<Instant> {
         let state = self.streams.get(index)?;
+        let is_account = state.user.is_account();
         match state.phase {
             Phase::Open => {}
-            Phase::ToConnect | Phase::Connecting => return Some(state.active_at.plus(CONNECT_MS)),
+            Phase::ToConnect | Phase::Connecting | Phase::ToSecure | Phase::Securing => {
+                return Some(state.active_at.plus(if is_account { ACCOUNT_CONNECT_MS } else { CONNECT_MS }));
+            }
             _ => return None,
         }
-        let idle = (state.bindings == 0).then(|| state.active_at.plus(IDLE_MS));
+        let idle = (state.bindings == 0 && !is_account).then(|| state.active_at.plus(IDLE_MS));
         let partial = state.partial_since.map(|since| since.plus(STALL_MS));
         let stalled = state.stalled_since.map(|since| since.plus(STALL_MS));
         earliest(earliest(idle, state.patience_ends_at), earliest(partial, stalled))
@@ -675,8 +711,9 @@ impl Network {
         if !is_full || self.streams.iter().any(|state| matches!(state.phase, Phase::ToClose | Phase::Closing)) {
             return None;
         }
-        let idle =
-            self.streams.iter().enumerate().filter(|(_, state)| state.phase == Phase::Open && state.bindings == 0);
+        let is_idle =
+            |state: &StreamState| state.phase == Phase::Open && state.bindings == 0 && !state.user.is_account();
+        let idle = self.streams.iter().enumerate().filter(|(_, state)| is_idle(state));
         let (index, _) = idle.min_by_key(|(_, state)| state.active_at)?;
         self.streams[index].phase = Phase::ToClose;
         Some(index)
@@ -686,6 +723,13 @@ impl Network {
 impl Default for Network {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl StreamUser {
+    /// Whether it is the connector of an account.
+    pub const fn is_account(self) -> bool {
+        matches!(self, Self::Account { .. })
     }
 }
 
@@ -710,6 +754,7 @@ impl StreamState {
             stalled_since: None,
             bindings: 0,
             patience_ends_at: None,
+            is_local: false,
         }
     }
 
@@ -718,8 +763,13 @@ impl StreamState {
         self.phase == Phase::Open
     }
 
+    /// Whether TLS is about to begin on it, so that what comes in or goes out now is neither read nor taken.
+    pub fn is_securing(&self) -> bool {
+        matches!(self.phase, Phase::ToSecure | Phase::Securing)
+    }
+
     fn is_usable(&self) -> bool {
-        matches!(self.phase, Phase::ToConnect | Phase::Connecting | Phase::Open)
+        matches!(self.phase, Phase::ToConnect | Phase::Connecting | Phase::Open) || self.is_securing()
     }
 
     fn queue(&mut self, now: Instant, bytes: &[u8], store: &mut Store) -> bool {

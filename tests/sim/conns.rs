@@ -37,8 +37,17 @@ pub enum End {
     Phone(usize),
     /// A name server.
     Names(usize),
+    /// A server of another network.
+    Service(usize),
     /// Nobody yet, or nobody any more.
     Nobody,
+}
+
+impl Conn {
+    /// Bytes that have come to an end and were not read there.
+    pub fn unread(&self, end: usize) -> usize {
+        self.inbox[end].len()
+    }
 }
 
 impl World {
@@ -124,6 +133,11 @@ impl World {
                 inbox.drain(..used);
                 self.send_bytes(conn, end, &bytes);
             }
+            End::Service(service) => {
+                let bytes = take(&mut self.conns[conn].inbox[end]);
+                let said = self.services[service].play.received(self.now, conn, &bytes);
+                self.say(said);
+            }
             End::Nobody => self.conns[conn].inbox[end].clear(),
         }
     }
@@ -139,6 +153,7 @@ impl World {
                 let reason = if is_reset { Reason::Broken } else { Reason::PeerClosed };
                 self.input(server, Input::Closed(stream, reason));
             }
+            End::Service(service) => self.services[service].play.closed(self.now, conn),
             End::Names(_) | End::Nobody => {}
         }
     }
@@ -212,20 +227,32 @@ impl World {
         let is_phone = |phone: &crate::phone::Phone| phone.address == to && phone.listens && !phone.is_off && !is_cut;
         let phone = self.phones.iter().position(is_phone).filter(|_| transport == Transport::Tcp);
         let names = self.names.iter().position(|it| it.address == to && !it.manner.is_silent && !is_cut);
+        let service = self.services.iter().position(|it| it.address == to && !it.is_off && !is_cut);
         let mut identity = None;
         if let Some(phone) = phone {
             self.conns[conn].ends[1] = End::Phone(phone);
             self.phones[phone].connected(conn, local);
         } else if let Some(names) = names {
             self.conns[conn].ends[1] = End::Names(names);
+        } else if let Some(service) = service {
+            self.conns[conn].ends[1] = End::Service(service);
+            if transport == Transport::Tls {
+                let proof = self.services[service].identity.clone();
+                if !self.is_expected(server, stream, &proof) {
+                    return self.refused(conn, (server, stream), Reason::Unsecured);
+                }
+                identity = Some(proof);
+            }
         } else {
-            let Some(theirs) = self.take_connection(conn, to) else { return self.refused(conn, (server, stream)) };
+            let Some(theirs) = self.take_connection(conn, to) else {
+                return self.refused(conn, (server, stream), Reason::NotConnected);
+            };
             if transport == Transport::Tls {
                 let End::Server(other, _) = self.conns[conn].ends[1] else { return };
                 let proof = self.servers[other].identity.clone();
                 if !self.is_expected(server, stream, &proof) {
                     self.note(format!("connection {conn}: the other end is somebody else"));
-                    self.refused(conn, (server, stream));
+                    self.refused(conn, (server, stream), Reason::Unsecured);
                     return self.input(other, Input::Closed(theirs, Reason::Broken));
                 }
                 let ours = self.servers[server].identity.clone();
@@ -237,19 +264,23 @@ impl World {
         if let Some(identity) = &identity {
             self.input(server, Input::Secured { stream, identity });
         }
+        if let Some(service) = service.filter(|_| self.conns[conn].is_open) {
+            let said = self.services[service].play.opened(self.now, conn);
+            self.say(said);
+        }
     }
 
-    fn refused(&mut self, conn: usize, (server, stream): (usize, Stream)) {
+    fn refused(&mut self, conn: usize, (server, stream): (usize, Stream), reason: Reason) {
         self.conns[conn].is_open = false;
-        self.input(server, Input::Closed(stream, Reason::NotConnected));
+        self.input(server, Input::Closed(stream, reason));
     }
 
     /// Whether the far end is who the server wants: by the peer's keys when it has any, else by the names in a certificate.
-    fn is_expected(&self, server: usize, stream: Stream, proof: &PeerIdentity) -> bool {
+    pub(crate) fn is_expected(&self, server: usize, stream: Stream, proof: &PeerIdentity) -> bool {
         let Some(expected) = self.servers[server].server.expected(stream) else { return false };
-        match expected.peer {
-            Some(peer) if !peer.pins.is_empty() => proof.key.is_some_and(|key| peer.pins.contains(&key)),
-            _ => proof.names.iter().any(|name| name.as_str() == expected.domain),
+        match expected.pins {
+            [] => proof.names.iter().any(|name| name.as_str() == expected.domain),
+            pins => proof.key.is_some_and(|key| pins.contains(&key)),
         }
     }
 
@@ -266,7 +297,7 @@ impl World {
                 }
                 let bytes: Vec<u8> = inbox.drain(..n).collect();
                 window[..n].copy_from_slice(&bytes);
-                if !matches!(self.conns[conn].ends[1 - end], End::Names(_)) {
+                if !matches!(self.conns[conn].ends[1 - end], End::Names(_) | End::Service(_)) {
                     self.read_message(conn, end, server, &bytes);
                 }
                 self.input(server, Input::Received(stream, n));
@@ -322,7 +353,7 @@ impl World {
         self.servers[server].server.handle(now, Input::Closed(stream, Reason::Asked));
     }
 
-    fn conn_of(&self, server: usize, stream: Stream) -> Option<(usize, usize)> {
+    pub(crate) fn conn_of(&self, server: usize, stream: Stream) -> Option<(usize, usize)> {
         let is_it = |end: &End| *end == End::Server(server, stream);
         let found = self.conns.iter().enumerate().rev().filter(|(_, conn)| conn.is_open);
         found.filter_map(|(index, conn)| Some((index, conn.ends.iter().position(is_it)?))).next()

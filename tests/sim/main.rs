@@ -40,6 +40,8 @@ mod returning;
 mod routing;
 mod rtc;
 mod script;
+#[allow(dead_code, reason = "for the connectors of other networks")]
+mod services;
 mod stick;
 mod storage;
 mod streams;

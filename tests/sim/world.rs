@@ -16,6 +16,7 @@ use crate::message::Msg;
 use crate::names::NameServer;
 use crate::phone::{Act, Phone};
 use crate::random::Rng;
+use crate::services::Service;
 use crate::storage::{Job, What};
 use pcsd::base::limits::{BLOB_PART_BYTES, MEDIA_PORTS};
 use pcsd::base::net::{Port, PortSet, Transport};
@@ -48,6 +49,8 @@ pub struct World {
     pub phones: Vec<Phone>,
     /// Name servers.
     pub names: Vec<NameServer>,
+    /// Servers of other networks.
+    pub services: Vec<Service>,
     /// Streams.
     pub conns: Vec<Conn>,
     /// What must hold.
@@ -142,6 +145,7 @@ impl World {
             servers: Vec::new(),
             phones: Vec::new(),
             names: Vec::new(),
+            services: Vec::new(),
             conns: Vec::new(),
             ledger: Ledger::default(),
             seed,
@@ -413,6 +417,8 @@ impl World {
                     self.transmit(from, to, &buffer[..len]);
                 }
                 Output::Connect { stream, to, transport } => self.connect_from(server, stream, to, transport),
+                Output::ConnectLocal { stream } => self.connect_local(server, stream),
+                Output::StartTls(stream) => self.start_tls(server, stream),
                 Output::Flush(stream) => self.flush(server, stream),
                 Output::Close(stream) => self.close_from(server, stream),
                 Output::OpenPort { port, transport, address } => {

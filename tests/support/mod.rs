@@ -10,7 +10,7 @@ use std::{fmt, fs};
 
 use md5::Md5;
 use pcsd::base::limits::BINDINGS_PER_PERSON;
-use pcsd::base::net::{LocalAddress, Port, PortSet, Stream, Transport};
+use pcsd::base::net::{LocalAddress, NOWHERE, PeerIdentity, Port, PortSet, Stream, Transport};
 use pcsd::base::time::{Instant, UnixTime};
 use pcsd::config::Model;
 use pcsd::config::model::{Device, Listen, LogLevel, Person, Secret, Takes};
@@ -181,13 +181,21 @@ impl Home {
                     let local = self.ports.iter().find(|known| known.0 == port).expect("an open port").2;
                     self.sent.push(Sent::Datagram { local, to, bytes: self.buffer[..len].to_vec() });
                 }
-                Output::Connect { stream, .. } if !self.takes_connections => {
+                Output::Connect { stream, .. } | Output::ConnectLocal { stream } if !self.takes_connections => {
                     self.server.handle(self.now, Input::Closed(stream, Reason::NotConnected));
                 }
                 Output::Connect { stream, to, .. } => {
                     self.sent.push(Sent::Connected { stream, to });
                     let local = LISTEN.parse().unwrap();
                     self.server.handle(self.now, Input::Connected { stream, local });
+                }
+                Output::ConnectLocal { stream } => {
+                    self.sent.push(Sent::Connected { stream, to: NOWHERE });
+                    self.server.handle(self.now, Input::Connected { stream, local: NOWHERE });
+                }
+                Output::StartTls(stream) => {
+                    let identity = PeerIdentity::default();
+                    self.server.handle(self.now, Input::Secured { stream, identity: &identity });
                 }
                 Output::Flush(stream) => self.flush(stream),
                 Output::Close(stream) => {

@@ -130,22 +130,19 @@ impl People {
     }
 
     /// The address that somebody has on a network; of several the first.
-    pub fn address_of(&self, person: usize, reach: &Reach, network: Network) -> Option<Address> {
+    pub fn address_of(&self, reach: &Reach, network: Network) -> Option<Address> {
         match reach {
             Reach::Address(known, address) => (*known == network).then(|| address.clone()),
             Reach::Buddy(buddy) => self.addresses(*buddy).find_map(|it| match it {
                 Found::Configured(it) if it.network == network => Some(it.text.clone()),
                 Found::Contact(known, address) if known == network => Some(address.clone()),
-                _ => {
-                    _ = person;
-                    None
-                }
+                _ => None,
             }),
         }
     }
 
     /// Whether somebody has an address on another network than SIP.
-    pub fn is_on_networks(&self, _person: usize, reach: &Reach) -> bool {
+    pub fn is_on_networks(&self, reach: &Reach) -> bool {
         match reach {
             Reach::Address(..) => true,
             Reach::Buddy(buddy) => self.addresses(*buddy).any(|it| match it {

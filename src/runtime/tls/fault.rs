@@ -107,7 +107,7 @@ impl fmt::Display for Fault {
             Self::NoRandomNumbers => f.write_str("the machine has no random numbers"),
             Self::NotAName(name) => write!(f, "{name} is no name that a certificate can have"),
             Self::WrongName(wanted, named) if named.is_empty() => {
-                write!(f, "the certificate names no SIP domain, so not {wanted} (a common name does not count)")
+                write!(f, "the certificate names no domain that counts, so not {wanted} (a common name does not count)")
             }
             Self::WrongName(wanted, named) => write!(f, "the certificate is for {named}, not for {wanted}"),
             Self::UnknownIssuer(roots, seen) => {

@@ -20,7 +20,8 @@ use self::fault::Fault;
 use self::keys::Keys;
 use self::session::Session;
 use self::verify::{ClientVerifier, Expected, ServerVerifier, Trust};
-use crate::config::model::{Main, Model, Peer};
+use crate::config::model::{Main, Model};
+use crate::server::contract;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::ServerSessionMemoryCache;
@@ -85,12 +86,12 @@ impl Endpoint {
         &self.pin
     }
 
-    /// A session with the server of `domain`, that we connected to.
+    /// A session with a server that we connected to.
     ///
     /// # Errors
     /// As of [`Session::client`].
-    pub fn client(&mut self, domain: &str, peer: Option<&Peer>) -> Result<Session, Fault> {
-        let expected = Expected::configured(domain, peer, &self.trust.roots);
+    pub fn client(&mut self, expected: &contract::Expected<'_>) -> Result<Session, Fault> {
+        let expected = Expected::configured(expected, &self.trust.roots);
         Session::client(self, &expected)
     }
 
@@ -124,11 +125,15 @@ impl Endpoint {
 
     fn new_client_config(&self, expected: &Expected) -> Result<ClientConfig, Fault> {
         let verifier = ServerVerifier::new(expected.clone(), &self.provider);
-        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
+        let config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_client_cert_resolver(self.certified.clone());
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        // Other homes know us by our key. To others it would only tell that several people's accounts are of one home.
+        let mut config = match expected.is_account {
+            true => config.with_no_client_auth(),
+            false => config.with_client_cert_resolver(self.certified.clone()),
+        };
         config.max_fragment_size = Some(FRAGMENT_BYTES);
         // rustls keeps up to eight tickets of one name; there is one name.
         config.resumption = Resumption::in_memory_sessions(1);

@@ -109,7 +109,7 @@ pub fn endpoint() -> Endpoint {
 
 /// An expectation by the authorities of this machine.
 pub fn expected(domain: &str) -> Expected {
-    Expected { domain: domain.to_string(), pins: Vec::new(), roots: Roots::System }
+    Expected { domain: domain.to_string(), is_account: false, pins: Vec::new(), roots: Roots::System }
 }
 
 pub fn unix(seconds: u64) -> UnixTime {

@@ -1,9 +1,9 @@
-//! Whether the peer is who it should be: by the pin of its key (RFC 7469 §2.4), or by an authority and its SIP domain
-//! (RFC 5280 §6, RFC 5922 §7).
+//! Whether the peer is who it should be: by the pin of its key (RFC 7469 §2.4), or by an authority and its domain
+//! (RFC 5280 §6; RFC 5922 §7 for SIP, RFC 9525 for the servers of accounts on other networks).
 //!
 //! With a pin nothing else counts: no name, no date, no issuer. Without one the certificate has to lead to an authority
 //! and has to name the domain: by a URI `sip:DOMAIN`, or by a DNS name if it has no such URI. A wildcard names nobody
-//! (RFC 5922 §7.2). In every case the peer has to prove that it has the certificate's key; rustls asks for that.
+//! (RFC 5922 §7.2). The server of an account is named by a DNS name, where a wildcard counts. In every case the peer has to prove that it has the certificate's key; rustls asks for that.
 //!
 //! A bundle of authorities is read when a certificate needs one, from the file, and only those that its chain names are
 //! kept for that moment: in memory a whole bundle would be larger than all that a small router has for sessions.
@@ -17,7 +17,8 @@ use super::keys::sha256;
 use crate::base::net::PeerIdentity;
 use crate::base::text::Name;
 use crate::base::time;
-use crate::config::model::{Model, Peer};
+use crate::config::model::Model;
+use crate::server::contract;
 use core::net::IpAddr;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -34,8 +35,10 @@ use webpki::{EndEntityCert, KeyUsage};
 /// Who a server that we connect to has to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Expected {
-    /// Its SIP domain, as the host of a URI.
+    /// Its domain, as the host of a URI.
     pub domain: String,
+    /// Whether it is the server of an account on another network, and not of a SIP domain.
+    pub is_account: bool,
     /// The keys it may have. If there are any, nothing else counts.
     pub pins: Vec<[u8; 32]>,
     /// The authorities that may vouch for it.
@@ -61,14 +64,11 @@ pub struct Trust {
 }
 
 impl Expected {
-    /// What the configuration says of `domain`: that of its peer, if it has one, or the authorities for everybody.
-    pub fn configured(domain: &str, peer: Option<&Peer>, authorities: &Roots) -> Self {
-        let own = peer.map(|peer| &peer.ca).filter(|ca| !ca.is_empty());
-        Self {
-            domain: domain.to_string(),
-            pins: peer.map(|peer| peer.pins.to_vec()).unwrap_or_default(),
-            roots: own.map_or(authorities.clone(), |ca| Roots::File(ca.as_str().into())),
-        }
+    /// What the core expects, with the authorities for everybody where it names none.
+    pub fn configured(expected: &contract::Expected<'_>, authorities: &Roots) -> Self {
+        let contract::Expected { domain, pins, ca, is_account } = *expected;
+        let roots = if ca.is_empty() { authorities.clone() } else { Roots::File(ca.into()) };
+        Self { domain: domain.to_string(), is_account, pins: pins.to_vec(), roots }
     }
 
     /// Judges a server's certificate and what came with it.
@@ -84,10 +84,12 @@ impl Expected {
             return if self.pins.contains(&seen) { Ok(()) } else { Err(Fault::WrongPin(seen)) };
         }
         check_chain(&parsed, others, &self.roots, now, KeyUsage::server_auth())?;
-        if names_domain(&parsed, &self.domain) {
-            return Ok(());
-        }
-        let named: Vec<_> = sip_domains(&parsed).take(NAMES_SHOWN).collect();
+        let named: Vec<_> = match self.is_account {
+            true if names_host(&parsed, &self.domain) => return Ok(()),
+            false if names_domain(&parsed, &self.domain) => return Ok(()),
+            true => parsed.valid_dns_names().take(NAMES_SHOWN).collect(),
+            false => sip_domains(&parsed).take(NAMES_SHOWN).collect(),
+        };
         Err(Fault::WrongName(self.domain.clone(), named.join(", ")))
     }
 
@@ -335,11 +337,18 @@ fn check_chain(
     })
 }
 
+/// Whether the certificate names `domain` as servers of the Internet are named (RFC 9525 §6.3): by a DNS name, whose first
+/// label may be a wildcard, or by an address.
+fn names_host(certificate: &EndEntityCert<'_>, domain: &str) -> bool {
+    let host = domain.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    ServerName::try_from(host).is_ok_and(|name| certificate.verify_is_valid_for_subject_name(&name).is_ok())
+}
+
 /// Whether `domain`, the host of a URI, is one that the certificate names. An address has to be there as an address.
 fn names_domain(certificate: &EndEntityCert<'_>, domain: &str) -> bool {
     let host = domain.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {
-        Ok(ip) => certificate.verify_is_valid_for_subject_name(&ServerName::from(ip)).is_ok(),
+        Ok(_) => names_host(certificate, domain),
         Err(_) => sip_domains(certificate).any(|name| name.eq_ignore_ascii_case(domain.trim_end_matches('.'))),
     }
 }
@@ -387,7 +396,8 @@ mod tests {
         let folder = Folder::new(name);
         let path = folder.join("ca.pem");
         fs::write(&path, authority.pem()).unwrap();
-        let expected = Expected { domain: "home.example".into(), pins: Vec::new(), roots: Roots::File(path) };
+        let roots = Roots::File(path);
+        let expected = Expected { domain: "home.example".into(), is_account: false, pins: Vec::new(), roots };
         (authority, folder, expected)
     }
 

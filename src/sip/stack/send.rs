@@ -74,12 +74,45 @@ impl Stack {
         user: StreamUser,
     ) -> Option<Stream> {
         let stream = self.network.connect(now, transport, remote, domain, user)?;
+        self.begun(stream);
+        Some(stream)
+    }
+
+    /// Begins a link of an account; `domain` is what the server's certificate has to be for, with TLS now or later.
+    pub fn connect_account(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        transport: Transport,
+        domain: &str,
+        account: u8,
+        link: u8,
+    ) -> Option<Stream> {
+        self.connect(now, transport, remote, domain, StreamUser::Account { account, link })
+    }
+
+    /// Begins a link of an account to its local socket.
+    pub fn connect_local(&mut self, now: Instant, account: u8, link: u8) -> Option<Stream> {
+        let stream = self.network.connect_local(now, StreamUser::Account { account, link })?;
+        self.begun(stream);
+        Some(stream)
+    }
+
+    /// Has TLS begin on a link of an account once what it has to send is sent; whether that can be.
+    pub fn start_tls(&mut self, now: Instant, stream: Stream) -> bool {
+        let can_be = self.network.start_tls(now, stream);
+        self.reschedule_stream(usize::from(stream.index));
+        self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
+        can_be
+    }
+
+    /// Has a new stream opened.
+    fn begun(&mut self, stream: Stream) {
         self.schedule.wake(Task::Stream(usize::from(stream.index)).id());
         // Nobody could come in any more if this was the last slot.
         if let Some(index) = self.network.make_room() {
             self.schedule.wake(Task::Stream(index).id());
         }
-        Some(stream)
     }
 
     /// The stateless message in the slot, if there is credit for it.

@@ -198,7 +198,8 @@ fn an_authority_vouches_for_both() {
         Endpoint::new(authority.keys(names), Trust { roots: roots.clone(), peers: Vec::new() }).unwrap()
     };
     let (mut client, server) = (endpoint(&["sip:client.example"]), endpoint(&["server.example"]));
-    let expected = |domain: &str| Expected { domain: domain.into(), pins: Vec::new(), roots: roots.clone() };
+    let expected =
+        |domain: &str| Expected { domain: domain.into(), is_account: false, pins: Vec::new(), roots: roots.clone() };
     let mut pair = |domain: &str| {
         Pair::new(
             Session::client(&mut client, &expected(domain)).unwrap(),
