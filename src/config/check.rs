@@ -2,12 +2,13 @@
 //!
 //! What a section needs may stand below it, so the text is read several times. The first time takes down the domain and
 //! the names of the people: H(A1) covers the domain, a device names its person. The second time takes down whose each
-//! buddy and rule is, and what a rule may name: aliases and groups. The third time reports faults and fills the model. A
+//! buddy and rule is, what a rule may name (aliases and groups), and of each account the network and how it is reached. The third time reports faults and fills the model. A
 //! fourth lends their person's password to devices that have none. So no password is kept, and faults come in the order of
 //! lines, but for what a section lacks, which is known at its end.
 //!
 //! Here are the readings, and what is the same for all sections; the files below have each section's own.
 
+mod account;
 mod buddy;
 mod main_section;
 mod peer;
@@ -23,7 +24,7 @@ use heapless::LenType;
 use crate::base::limits::{BINDINGS_PER_PERSON, LINE_BYTES, NAME_BYTES, UNLIMITED, WORDS};
 use crate::config::check::section::{Key, Kind, Section, Shape};
 use crate::config::fault::{Fault, Problem};
-use crate::config::model::{Buddy, LogLevel, Model, Name, Person, Rule};
+use crate::config::model::{Account, Buddy, LogLevel, Model, Name, Network, Person, Rule};
 use crate::config::uci::{self, Lines, Statement, Syntax};
 use crate::config::value;
 
@@ -33,7 +34,8 @@ pub(super) fn read(model: &mut Model, text: &[u8], report: &mut dyn FnMut(Fault<
     outline(model, text);
     outline_lists(model, text);
     let section = Section::NONE;
-    let mut check = Check { model, report, faults: 0, section, people: 0, buddies: 0, rules: 0, main: false };
+    let mut check =
+        Check { model, report, faults: 0, section, people: 0, buddies: 0, accounts: 0, rules: 0, main: false };
     let mut room = [0; LINE_BYTES];
     let mut last = 1;
     for (line, bytes) in Lines::new(text) {
@@ -74,7 +76,7 @@ fn outline(model: &mut Model, text: &[u8]) {
     }
 }
 
-/// The second reading: an entry for each section of a buddy or a rule, as many as there is room for. What is wrong with
+/// The second reading: an entry for each section of a buddy, an account or a rule, as many as there is room for. What is wrong with
 /// what it takes is found by the third.
 fn outline_lists(model: &mut Model, text: &[u8]) {
     let mut room = [0; LINE_BYTES];
@@ -84,6 +86,9 @@ fn outline_lists(model: &mut Model, text: &[u8]) {
             Ok(Some(Statement::Config { kind: "buddy", .. })) => {
                 section = if model.buddies.push(Buddy::NONE).is_ok() { Kind::Buddy } else { Kind::Refused };
             }
+            Ok(Some(Statement::Config { kind: "account", .. })) => {
+                section = if model.accounts.push(Account::NONE).is_ok() { Kind::Account } else { Kind::Refused };
+            }
             Ok(Some(Statement::Config { kind: "rule", .. })) => {
                 let rule = Rule { line: number, ..Rule::NONE };
                 section = if model.rules.push(rule).is_ok() { Kind::Rule } else { Kind::Refused };
@@ -91,6 +96,7 @@ fn outline_lists(model: &mut Model, text: &[u8]) {
             Ok(Some(Statement::Config { .. })) => section = Kind::Refused,
             Ok(Some(Statement::Option { key, value })) => match section {
                 Kind::Buddy => buddy::outline(model, key, value),
+                Kind::Account => account::outline(model, key, value),
                 Kind::Rule => rule::outline(model, key, value),
                 _ => {}
             },
@@ -108,8 +114,10 @@ struct Check<'c> {
     section: Section,
     /// People whose section has begun; they come in the order of the first reading.
     people: usize,
-    /// Sections of buddies and of rules that have begun; these, too, come in the order in which they were taken down.
+    /// Sections of buddies, accounts and rules that have begun; these, too, come in the order in which they were taken
+    /// down.
     buddies: usize,
+    accounts: usize,
     rules: usize,
     /// Whether section `pcsd 'main'` has begun.
     main: bool,
@@ -166,6 +174,7 @@ impl Check<'_> {
             "device" => self.begin_device(name),
             "peer" => self.begin_peer(name),
             "buddy" => self.begin_buddy(name),
+            "account" => self.begin_account(name),
             "rule" => self.begin_rule(name),
             _ => Err(match NOT_YET.iter().find(|(known, _)| *known == kind) {
                 Some((_, what)) => Problem::NotYet(what),
@@ -185,6 +194,7 @@ impl Check<'_> {
             Kind::Device => self.end_device(),
             Kind::Peer => self.end_peer(),
             Kind::Buddy => self.end_buddy(),
+            Kind::Account => self.end_account(),
             Kind::Rule => self.end_rule(),
         }
         self.section.kind = Kind::Refused;
@@ -194,12 +204,14 @@ impl Check<'_> {
         self.fault(self.section.line, "", Problem::Missing(what));
     }
 
-    /// Whether a person, or a device or peer above, has this name. UCI knows a section by its name alone.
+    /// Whether a person, or a device, peer or account above, has this name. UCI knows a section by its name alone.
     fn is_taken(&self, id: &Name) -> bool {
         let bytes = id.as_bytes();
         self.model.person(bytes).is_some()
             || self.model.device(bytes).is_some()
             || self.model.peers.iter().any(|peer| peer.id == *id)
+            // Those below have no name yet, as a section may have none that needs none.
+            || self.model.accounts.iter().any(|account| account.id == *id && !id.is_empty())
     }
 
     /// Refuses the name of a section that needs none, when another section has it.
@@ -292,6 +304,14 @@ impl Check<'_> {
             Key::Alias => self.alias(value),
             Key::BuddyAddress => self.buddy_address(value),
             Key::Group => self.group(value),
+            Key::AccountNetwork => account::network_of(value).map(drop),
+            Key::AccountAddress => self.account_address(value),
+            Key::AccountLogin => self.account_login(value),
+            Key::AccountPassword => self.account_password(value),
+            Key::AccountServer => self.account_server(value),
+            Key::AccountTls => self.account_tls(value),
+            Key::AccountPin => self.account_pin(value),
+            Key::AccountCa => self.account_ca(value),
             Key::Who => self.who(value),
             Key::When => self.when(value),
             Key::Presence => self.presence(value),
@@ -302,7 +322,7 @@ impl Check<'_> {
     }
 }
 
-/// The name of a person's, device's or peer's section as an id.
+/// The name of a person's, device's, peer's or account's section as an id.
 fn section_id(name: &str) -> Result<Name, Problem<'static>> {
     match value::id(name) {
         _ if name.is_empty() => Err(Problem::Unnamed),
@@ -350,6 +370,17 @@ fn word(words: &mut heapless::Vec<Name, WORDS>, text: &str) -> Result<u16, Probl
     Ok(index as u16)
 }
 
+/// The network with a name, which has to be in this program; `wrong` when there is none.
+fn network<'v>(name: &str, wrong: Problem<'v>) -> Result<Network, Problem<'v>> {
+    let known = NETWORKS.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name));
+    match known {
+        None => Err(wrong),
+        Some((_, None, what)) => Err(Problem::NotYet(what)),
+        Some((_, Some(network), what)) if !network.is_built() => Err(Problem::NotBuilt(what)),
+        Some((_, Some(network), _)) => Ok(*network),
+    }
+}
+
 fn path<const N: usize>(value: &str) -> Result<heapless::String<N>, Problem<'_>> {
     if !value.starts_with('/') {
         return Err(Problem::Value { value, expected: "a path from the root" });
@@ -379,10 +410,20 @@ const PCSD: &str = "pcsd";
 const MAIN: &str = "main";
 
 /// Types of sections that the interface has and this version has not.
-const NOT_YET: &[(&str, &str)] = &[
-    ("account", "the link to other networks"),
-    ("place", "the table of places"),
-    ("station", "the listening station"),
+const NOT_YET: &[(&str, &str)] = &[("place", "the table of places"), ("station", "the listening station")];
+
+/// The networks of the interface by their names: `None` are those that this version has not; then what a fault calls them.
+const NETWORKS: &[(&str, Option<Network>, &str)] = &[
+    ("sip", Some(Network::Sip), "the network sip"),
+    ("xmpp", Some(Network::Xmpp), "the network xmpp"),
+    ("irc", Some(Network::Irc), "the network irc"),
+    ("line", Some(Network::Line), "the network line"),
+    ("msn", None, "the network msn"),
+    ("msnp", None, "the network msnp"),
+    ("ymsg", None, "the network ymsg"),
+    ("oscar", None, "the network oscar"),
+    ("skype", None, "the network skype"),
+    ("matrix", None, "the network matrix"),
 ];
 
 const LOG_LEVELS: &[(&str, LogLevel)] =

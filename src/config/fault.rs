@@ -101,6 +101,12 @@ pub enum Problem<'t> {
     NotBuilt(&'static str),
     /// A pin or a CA for a peer that is reached without TLS.
     NeedsTls,
+    /// A pin or a CA for an account whose connection has no TLS.
+    AccountNeedsTls,
+    /// The security of a connection of which the server's entry, a URL or a path, says it already.
+    SaidByServer,
+    /// An account above has this address.
+    AddressOfAccount(&'t str),
     /// The domain of a peer that is this home's own, or an external name of it.
     OwnDomain(&'t str),
     /// A peer has this domain already.
@@ -117,6 +123,8 @@ pub enum Problem<'t> {
     AliasOfList(&'t str),
     /// A buddy above has this alias, and both are on the same list or one is on the family's.
     AliasOfBuddy(&'t str),
+    /// A buddy above has this address, and both are on the same list or one is on the family's.
+    AddressOfBuddy(&'t str),
 }
 
 impl fmt::Display for Fault<'_> {
@@ -169,6 +177,9 @@ impl fmt::Display for Problem<'_> {
             Self::Range { value, min, max } => write!(f, "'{value}' is not a number from {min} to {max}"),
             Self::NotBuilt(what) => write!(f, "{what} is not built into this program"),
             Self::NeedsTls => f.write_str("a pin or a CA needs the transport tls"),
+            Self::AccountNeedsTls => f.write_str("a pin or a CA needs a connection with TLS"),
+            Self::SaidByServer => f.write_str("the option 'server' says it already"),
+            Self::AddressOfAccount(value) => write!(f, "'{value}' is the address of an account above"),
             Self::OwnDomain(value) => write!(f, "'{value}' is a name of this home"),
             Self::DomainOfPeer(value) => write!(f, "'{value}' is the domain of a peer above"),
             Self::NoPerson(value) => write!(f, "there is no person '{value}'"),
@@ -177,6 +188,9 @@ impl fmt::Display for Problem<'_> {
             Self::AliasOfPerson(value) => write!(f, "'{value}' is a person"),
             Self::AliasOfList(value) => write!(f, "'{value}' is the buddy list of a person"),
             Self::AliasOfBuddy(value) => write!(f, "'{value}' is a buddy above, on this list or the family's"),
+            Self::AddressOfBuddy(value) => {
+                write!(f, "'{value}' is the address of a buddy above, on this list or the family's")
+            }
         }
     }
 }

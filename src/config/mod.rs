@@ -97,6 +97,7 @@
 //!
 //! Sections `account`, `place` and `station` are not in this version: refused.
 
+pub mod address;
 mod check;
 pub mod fault;
 pub mod model;

@@ -455,6 +455,16 @@ impl Network {
         }
     }
 
+    /// Whether this program can have accounts there, or needs none: each other network is a feature of the build.
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Sip => true,
+            Self::Xmpp => cfg!(feature = "xmpp"),
+            Self::Irc => cfg!(feature = "irc"),
+            Self::Line => cfg!(feature = "line"),
+        }
+    }
+
     /// The network with a name, regardless of case.
     pub fn of_name(name: &str) -> Option<Self> {
         Self::NAMES.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, network)| network)
@@ -470,7 +480,8 @@ pub struct Account {
     pub person: u16,
     /// The network; not [`Network::Sip`].
     pub network: Network,
-    /// Her address there, in the form of [`BuddyAddress::text`]; of IRC the nick. May be empty for [`Network::Line`].
+    /// Her address there, in the form of [`BuddyAddress::text`]; of IRC the nick as it is written. May be empty for
+    /// [`Network::Line`].
     pub address: String<ADDRESS_BYTES, u8>,
     /// The name to log in with, where that is not in the address; empty: the user in the address, or the nick.
     pub login: Name,
@@ -492,6 +503,41 @@ pub struct Account {
     /// The CAs that its certificate is checked against (PEM); empty: those of [`Main::ca`].
     pub ca: Path,
 }
+
+impl Account {
+    /// An account of which nothing is known yet.
+    pub(super) const NONE: Self = Self {
+        id: Name::new(),
+        person: 0,
+        network: Network::Sip,
+        address: String::new(),
+        login: Name::new(),
+        password: Password(String::new()),
+        host: Name::new(),
+        port: None,
+        way: LineWay::Tcp,
+        path: String::new(),
+        security: Security::Usual,
+        pins: Vec::new(),
+        ca: String::new(),
+    };
+
+    /// Whether its connection is secured by TLS, now or before anything that is secret.
+    pub fn uses_tls(&self) -> bool {
+        match self.security {
+            Security::Off => false,
+            Security::StartTls | Security::Direct => true,
+            Security::Usual => match self.network {
+                Network::Sip | Network::Line => false,
+                Network::Xmpp => true,
+                Network::Irc => self.port.map(NonZeroU16::get) != Some(IRC_PLAIN_PORT),
+            },
+        }
+    }
+}
+
+/// The port of IRC that is spoken to without TLS when nothing is said of it.
+pub const IRC_PLAIN_PORT: u16 = 6667;
 
 /// How the lines of [`Network::Line`] travel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -3,8 +3,9 @@
 use core::num::NonZeroU16;
 
 use crate::base::limits::{ADDRESS_BYTES, ADDRESSES_PER_BUDDY, BUDDIES, NAME_BYTES};
+use crate::config::address::canonical;
 use crate::config::check::section::{Key, Kind, Shape};
-use crate::config::check::{Check, add, word};
+use crate::config::check::{Check, add, network, word};
 use crate::config::fault::Problem;
 use crate::config::model::{Buddy, BuddyAddress, Model, Network, PeerAddress};
 use crate::config::value;
@@ -75,8 +76,7 @@ impl Check<'_> {
             return Err(Problem::AliasOfList(value));
         }
         let Some((buddy, above)) = self.buddy_and_above() else { return Ok(()) };
-        let meets = |other: &Buddy| other.person.is_none() || buddy.person.is_none() || other.person == buddy.person;
-        if above.iter().any(|other| other.alias == alias && meets(other)) {
+        if above.iter().any(|other| other.alias == alias && share_a_list(other, buddy)) {
             return Err(Problem::AliasOfBuddy(value));
         }
         Ok(())
@@ -89,6 +89,13 @@ impl Check<'_> {
 
     pub(super) fn buddy_address<'v>(&mut self, value: &'v str) -> Result<(), Problem<'v>> {
         let address = address(value)?;
+        // Two buddies may share a telephone, but who writes to an account is one of them.
+        if address.network != Network::Sip
+            && let Some((buddy, above)) = self.buddy_and_above()
+            && above.iter().any(|other| share_a_list(other, buddy) && other.addresses.contains(&address))
+        {
+            return Err(Problem::AddressOfBuddy(value));
+        }
         let Some(buddy) = self.model.buddies.get_mut(self.section.index) else { return Ok(()) };
         add(&mut buddy.addresses, address, value, "ADDRESSES_PER_BUDDY", ADDRESSES_PER_BUDDY)
     }
@@ -99,14 +106,32 @@ impl Check<'_> {
     }
 }
 
-/// `sip:USER@HOST` or `sip:USER@HOST:PORT`, IPv6 in brackets.
+/// Whether somebody sees both.
+fn share_a_list(one: &Buddy, other: &Buddy) -> bool {
+    one.person.is_none() || other.person.is_none() || one.person == other.person
+}
+
+/// An address with the name of its network before it.
 fn address(value: &str) -> Result<BuddyAddress, Problem<'_>> {
     let wrong = Problem::Value { value, expected: ADDRESS };
     let (scheme, rest) = value.split_once(':').ok_or(wrong)?;
-    if !scheme.eq_ignore_ascii_case("sip") {
-        let known = NETWORKS_NOT_YET.iter().find(|(network, _)| scheme.eq_ignore_ascii_case(network));
-        return Err(known.map_or(wrong, |(_, what)| Problem::NotYet(what)));
+    let network = network(scheme, wrong)?;
+    let expected = match network {
+        Network::Sip => return sip_address(value, rest),
+        Network::Xmpp => "xmpp:USER@DOMAIN",
+        Network::Irc => "irc:NICK",
+        Network::Line => "line:NAME",
+    };
+    if rest.len() > ADDRESS_BYTES {
+        return Err(Problem::TooLong(ADDRESS_BYTES));
     }
+    let text = canonical(network, rest).ok_or(Problem::Value { value, expected })?;
+    Ok(BuddyAddress { network, text, port: None })
+}
+
+/// `sip:USER@HOST` or `sip:USER@HOST:PORT`, IPv6 in brackets; `rest` is what follows the scheme.
+fn sip_address<'v>(value: &'v str, rest: &str) -> Result<BuddyAddress, Problem<'v>> {
+    let wrong = Problem::Value { value, expected: SIP_ADDRESS };
     let uri = Uri::parse(value.as_bytes()).map_err(|_| wrong)?;
     let uri = uri.sip().ok_or(wrong)?;
     let (user, place) = rest.split_once('@').ok_or(wrong)?;
@@ -123,17 +148,5 @@ fn address(value: &str) -> Result<BuddyAddress, Problem<'_>> {
 /// What follows a person's name in the address of the buddy list.
 const LIST_SUFFIX: &str = "-buddies";
 
-const ADDRESS: &str = "sip:USER@HOST or sip:USER@HOST:PORT";
-
-/// Networks that the interface has and this version has not, by the words before their addresses.
-pub(super) const NETWORKS_NOT_YET: &[(&str, &str)] = &[
-    ("xmpp", "the network xmpp"),
-    ("msn", "the network msn"),
-    ("msnp", "the network msnp"),
-    ("ymsg", "the network ymsg"),
-    ("oscar", "the network oscar"),
-    ("skype", "the network skype"),
-    ("irc", "the network irc"),
-    ("matrix", "the network matrix"),
-    ("line", "the network line"),
-];
+const SIP_ADDRESS: &str = "sip:USER@HOST or sip:USER@HOST:PORT";
+const ADDRESS: &str = "sip:USER@HOST, sip:USER@HOST:PORT, xmpp:USER@DOMAIN, irc:NICK or line:NAME";

@@ -99,4 +99,4 @@ impl Check<'_> {
 }
 
 const ADDRESS: &str = "HOST or HOST:PORT, with an IPv6 address in brackets";
-const PIN: &str = "'sha256/' and 44 characters of base64";
+pub(super) const PIN: &str = "'sha256/' and 44 characters of base64";

@@ -1,11 +1,10 @@
 //! Section `rule`: for whom, when, and what becomes of each aspect.
 
 use crate::base::limits::{RULES, WHO_PER_RULE};
-use crate::config::check::buddy::NETWORKS_NOT_YET;
 use crate::config::check::section::{Key, Kind, Shape};
-use crate::config::check::{Check, add, choose, host, word};
+use crate::config::check::{Check, add, choose, host, network, word};
 use crate::config::fault::Problem;
-use crate::config::model::{Buddy, Calls, Location, Messages, Model, Network, Presence, Rule, State, Who};
+use crate::config::model::{Buddy, Calls, Location, Messages, Model, Presence, Rule, State, Who};
 
 pub(super) const OPTIONS: &[(&str, Shape)] = &[
     ("person", Shape::One(Key::Person)),
@@ -83,11 +82,7 @@ impl Check<'_> {
                 let index = word(&mut self.model.words, &domain)?;
                 Ok(Who::Domain(index))
             }
-            "network" if name == "sip" => Ok(Who::Network(Network::Sip)),
-            "network" => {
-                let known = NETWORKS_NOT_YET.iter().find(|(network, _)| *network == name);
-                Err(known.map_or(wrong, |(_, what)| Problem::NotYet(what)))
-            }
+            "network" => Ok(Who::Network(network(name, wrong)?)),
             _ => Err(wrong),
         }
     }
@@ -150,7 +145,7 @@ impl Check<'_> {
     }
 }
 
-const WHO: &str = "person:ID, buddy:ALIAS, group:NAME, domain:NAME, network:sip or anyone";
+const WHO: &str = "person:ID, buddy:ALIAS, group:NAME, domain:NAME, network:NETWORK (sip, xmpp, irc, line) or anyone";
 
 const STATES: &[(&str, State)] =
     &[("available", State::Available), ("away", State::Away), ("busy", State::Busy), ("offline", State::Offline)];

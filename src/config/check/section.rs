@@ -3,7 +3,7 @@
 use heapless::Vec;
 
 use crate::base::limits::WEB_LISTENERS;
-use crate::config::check::{buddy, main_section, peer, people, rule};
+use crate::config::check::{account, buddy, main_section, peer, people, rule};
 use crate::config::model::{Name, Peer, Secret, Takes};
 
 /// The section being read. What it says goes into the model when it ends; only `main` writes there at once.
@@ -22,7 +22,7 @@ pub(super) struct Section {
     pub takes: Takes,
     pub secret: Option<Secret>,
     pub peer: Peer,
-    /// Of a buddy or a rule: its index in the model, where the first readings have put it.
+    /// Of a buddy, an account or a rule: its index in the model, where the first readings have put it.
     pub index: usize,
     /// Of `main`: the lines of the entries of its list `web`, in their order.
     pub web_lines: Vec<u32, WEB_LISTENERS>,
@@ -39,6 +39,7 @@ pub(super) enum Kind {
     Device,
     Peer,
     Buddy,
+    Account,
     Rule,
 }
 
@@ -86,6 +87,14 @@ pub(super) enum Key {
     Alias,
     BuddyAddress,
     Group,
+    AccountNetwork,
+    AccountAddress,
+    AccountLogin,
+    AccountPassword,
+    AccountServer,
+    AccountTls,
+    AccountPin,
+    AccountCa,
     Who,
     When,
     Presence,
@@ -144,6 +153,7 @@ impl Kind {
             Self::Device => people::DEVICE_OPTIONS,
             Self::Peer => peer::OPTIONS,
             Self::Buddy => buddy::OPTIONS,
+            Self::Account => account::OPTIONS,
             Self::Rule => rule::OPTIONS,
         }
     }
