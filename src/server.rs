@@ -60,10 +60,10 @@ use crate::spool::Kind;
 use crate::web::Web;
 use crate::wire::deflate::Inflater;
 use crate::wire::sip::{Fault, Message};
-use contract::{Credits, Expected, Input, Output, Reason, Seed};
 use accounts::{Accounts, moved_accounts};
 use bridges::Bridges;
-use inbound::{Inbound, Next};
+use contract::{Credits, Expected, Input, Output, Reason, Seed};
+use inbound::{Inbound, Next, Reader};
 use journal::Journal;
 use pages::Upload;
 use returning::Returning;
@@ -296,7 +296,12 @@ impl Server {
         if state.is_securing() {
             return &mut [];
         }
-        self.inbound.window(stream, state.user == StreamUser::Sip)
+        let reader = match state.user {
+            StreamUser::Sip => Reader::Sip,
+            StreamUser::Account { .. } => Reader::Account,
+            StreamUser::Lookup(_) | StreamUser::Web => Reader::Other,
+        };
+        self.inbound.window(stream, reader)
     }
 
     /// What a stream has to send.
@@ -309,17 +314,12 @@ impl Server {
         let stack = &mut self.core.stack;
         stack.network.transmitted(now, stream, n, &mut stack.store);
         stack.reschedule_stream(usize::from(stream.index));
-<<<<<<< HEAD
-        // The next piece of a page is made when there is room for it.
+        // The next piece of a page is made when there is room for it, and TLS begins when all before it is sent.
         let user = stack.network.stream(stream).map(|state| state.user);
         if let Some(StreamUser::Account { account, .. }) = user {
             stack.schedule.wake(Task::Account(usize::from(account)).id());
         }
         if matches!(user, Some(StreamUser::Web | StreamUser::Account { .. })) {
-=======
-        // The next piece of a page is made when there is room for it, and TLS begins when all before it is sent.
-        if stack.network.stream(stream).is_some_and(|it| it.user == StreamUser::Web || it.user.is_account()) {
->>>>>>> wt-edge
             stack.schedule.wake(Task::Stream(usize::from(stream.index)).id());
         }
     }
@@ -383,7 +383,11 @@ impl Server {
             && self.core.bridges.is_at_rest()
             && self.core.proxy.is_empty()
             && self.inbound.is_empty()
-            && kept == self.core.registrar.len() + self.core.presence.kept_blocks() + self.core.machines.kept_blocks() + self.core.outbox.kept_blocks()
+            && kept
+                == self.core.registrar.len()
+                    + self.core.presence.kept_blocks()
+                    + self.core.machines.kept_blocks()
+                    + self.core.outbox.kept_blocks()
     }
 
     fn produce(&mut self, now: Instant, task: Task, credits: Credits, buffer: &mut [u8]) -> Produced<Output> {
@@ -722,7 +726,9 @@ impl Core {
             Task::Lookup(index) => return self.lookup_due(now, index),
             Task::Journal => return self.journal_due(now),
             Task::Calls => return self.calls_due(now),
-            Task::People | Task::Inbox | Task::Account(_) | Task::Outgoing => return self.stack.schedule.wake(task.id()),
+            Task::People | Task::Inbox | Task::Account(_) | Task::Outgoing => {
+                return self.stack.schedule.wake(task.id());
+            }
             Task::Machine(index) => return self.machine_due(now, index),
             Task::Publication(index) => {
                 if self.presence.publications.due(now, &mut self.stack, index) {

@@ -506,7 +506,7 @@ pub struct Account {
 
 impl Account {
     /// An account of which nothing is known yet.
-    pub(super) const NONE: Self = Self {
+    pub const NONE: Self = Self {
         id: Name::new(),
         person: 0,
         network: Network::Sip,

@@ -8,6 +8,7 @@ use crate::base::calendar::{DAY_S, civil};
 use crate::base::text::Writer;
 use crate::base::time::UnixTime;
 use crate::base::zone::Zone;
+use crate::bridge::Stop;
 use crate::config::model::Language;
 use crate::home::word::WORD_BYTES;
 
@@ -38,6 +39,64 @@ pub fn undelivered(language: Language, to: &[u8], out: &mut Writer<'_>) {
     out.text(before);
     out.put(to);
     out.text(after);
+}
+
+/// Tells a person that her account on a network is down, and that it is tried again.
+pub fn account_down(language: Language, account: Account<'_>, out: &mut Writer<'_>) {
+    put_account(catalogue(language).account_down, account, out);
+}
+
+/// Tells a person that her account on a network is on again.
+pub fn account_on(language: Language, account: Account<'_>, out: &mut Writer<'_>) {
+    put_account(catalogue(language).account_on, account, out);
+}
+
+/// Tells a person that her account on a network was stopped, and why.
+pub fn account_stopped(language: Language, account: Account<'_>, stop: Stop, out: &mut Writer<'_>) {
+    let words = catalogue(language);
+    put_account(words.account_stopped, account, out);
+    out.text(match stop {
+        Stop::Password => words.stopped_password,
+        Stop::Elsewhere => words.stopped_elsewhere,
+        Stop::Refused(why) => why,
+    });
+    out.text(words.full_stop);
+}
+
+/// Asks a person whether somebody on a network may be her buddy; `text` is what he says, and may be empty.
+pub fn buddy_request(language: Language, who: &str, network: &str, text: &str, out: &mut Writer<'_>) {
+    let words = catalogue(language);
+    for part in [who, " (", network, ") ", words.wants_you] {
+        out.text(part);
+    }
+    if !text.is_empty() {
+        for part in [": \"", text, "\""] {
+            out.text(part);
+        }
+    }
+    for part in [words.answer_with.0, who, words.answer_with.1, who] {
+        out.text(part);
+    }
+}
+
+/// Begins what a person has written herself, with another client of hers.
+pub fn own_copy(language: Language, out: &mut Writer<'_>) {
+    out.text(catalogue(language).own_copy);
+}
+
+/// An account on a network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Account<'a> {
+    /// The name of the network.
+    pub network: &'a str,
+    /// Her address there.
+    pub address: &'a str,
+}
+
+fn put_account((before, after): (&str, &str), account: Account<'_>, out: &mut Writer<'_>) {
+    for part in [before, account.network, " ", account.address, after] {
+        out.text(part);
+    }
 }
 
 /// Tells a person what came while she was away, in at most [`WORD_BYTES`]: by sender in the order given, then the URL, which
@@ -117,6 +176,18 @@ struct Catalogue {
     away: (&'static str, &'static str),
     /// Before and after the address of who did not get a text.
     undelivered: (&'static str, &'static str),
+    /// Before and after a network and her address there.
+    account_down: (&'static str, &'static str),
+    account_on: (&'static str, &'static str),
+    account_stopped: (&'static str, &'static str),
+    stopped_password: &'static str,
+    stopped_elsewhere: &'static str,
+    full_stop: &'static str,
+    /// Behind who asks.
+    wants_you: &'static str,
+    /// Before his address when he may, and when he may not.
+    answer_with: (&'static str, &'static str),
+    own_copy: &'static str,
     /// One text, and many: what stands after the number.
     text: [&'static str; 2],
     voice: [&'static str; 2],
@@ -187,6 +258,15 @@ const fn catalogue(language: Language) -> &'static Catalogue {
 const ENGLISH: Catalogue = Catalogue {
     away: ("", " is away; your message is kept."),
     undelivered: ("Your message to ", " could not be delivered."),
+    account_down: ("Your account ", " is not connected. It is tried again."),
+    account_on: ("Your account ", " is connected again."),
+    account_stopped: ("Your account ", " is off: "),
+    stopped_password: "the server refuses its name or password",
+    stopped_elsewhere: "another program has logged in with it",
+    full_stop: ".",
+    wants_you: "wants to be your buddy",
+    answer_with: (". Answer: allow ", " or deny "),
+    own_copy: "(You wrote:) ",
     text: [" missed IM", " missed IMs"],
     voice: [" voice message", " voice messages"],
     call: [" missed call", " missed calls"],
@@ -203,6 +283,15 @@ const ENGLISH: Catalogue = Catalogue {
 const SWEDISH: Catalogue = Catalogue {
     away: ("", " är inte här; ditt meddelande är sparat."),
     undelivered: ("Ditt meddelande till ", " kunde inte levereras."),
+    account_down: ("Ditt konto ", " är inte anslutet. Nya försök görs."),
+    account_on: ("Ditt konto ", " är anslutet igen."),
+    account_stopped: ("Ditt konto ", " är avstängt: "),
+    stopped_password: "servern godtar inte namnet eller lösenordet",
+    stopped_elsewhere: "ett annat program har loggat in med det",
+    full_stop: ".",
+    wants_you: "vill bli din kontakt",
+    answer_with: (". Svara: allow ", " eller deny "),
+    own_copy: "(Du skrev:) ",
     text: [" missat meddelande", " missade meddelanden"],
     voice: [" röstmeddelande", " röstmeddelanden"],
     call: [" missat samtal", " missade samtal"],
@@ -219,6 +308,15 @@ const SWEDISH: Catalogue = Catalogue {
 const CHINESE: Catalogue = Catalogue {
     away: ("", " 现在不在，您的消息已保存。"),
     undelivered: ("您发给 ", " 的消息未能送达。"),
+    account_down: ("您的帐号 ", " 未连接，正在重试。"),
+    account_on: ("您的帐号 ", " 已重新连接。"),
+    account_stopped: ("您的帐号 ", " 已停用："),
+    stopped_password: "服务器不接受用户名或密码",
+    stopped_elsewhere: "另一个程序已用它登录",
+    full_stop: "。",
+    wants_you: "想加您为好友",
+    answer_with: ("。请回复：allow ", " 或 deny "),
+    own_copy: "（您写道：）",
     text: ["条未读消息", "条未读消息"],
     voice: ["条语音留言", "条语音留言"],
     call: ["个未接来电", "个未接来电"],

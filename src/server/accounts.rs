@@ -176,7 +176,8 @@ impl Server {
             Phase::Connecting(until) => earliest(Some(until), slot.connector.deadline()),
             Phase::Online(_) => slot.connector.deadline(),
         };
-        let later = self.core.bridges.get(index).is_some_and(Bridge::has_orders) && matches!(slot.phase, Phase::Online(_));
+        let later =
+            self.core.bridges.get(index).is_some_and(Bridge::has_orders) && matches!(slot.phase, Phase::Online(_));
         let deadline = earliest(deadline, later.then(|| now.plus(LATER_MS)));
         let deadline = deadline.map(|at| at.max(now.plus(STEP_MS)));
         self.core.stack.schedule.set_deadline(Task::Account(index).id(), deadline);
@@ -201,7 +202,7 @@ impl Server {
     /// come, then how she is shown, then the rest, then texts.
     fn give_orders(&mut self, now: Instant, index: usize) {
         while let Some((token, is_taken)) = self.core.bridges.get(index).and_then(Bridge::next_settled) {
-            match self.command(now, index, &Command::Settled { token, is_taken }) {
+            match self.tell_connector(now, index, &Command::Settled { token, is_taken }) {
                 Some(Outcome::Later) | None => return,
                 _ => {}
             }
@@ -212,7 +213,7 @@ impl Server {
             self.wake_links(index);
         }
         if let Some((hash, show, text)) = self.core.showing(now, index) {
-            match self.command(now, index, &Command::Presence { show, text: &text }) {
+            match self.tell_connector(now, index, &Command::Presence { show, text: &text }) {
                 Some(Outcome::Later) | None => return,
                 _ => {}
             }
@@ -227,7 +228,7 @@ impl Server {
                 Order::Remove { who } => Command::Remove { who },
                 Order::Authorise { who, is_allowed } => Command::Authorise { who, is_allowed: *is_allowed },
             };
-            match self.command(now, index, &command) {
+            match self.tell_connector(now, index, &command) {
                 Some(Outcome::Later) | None => return,
                 Some(Outcome::Unable(why)) => log::info!("an account can't do what it was told: {why}"),
                 Some(Outcome::Done) => {}
@@ -237,7 +238,7 @@ impl Server {
             }
         }
         while let Some((buddy, who, name)) = self.core.next_to_watch(index) {
-            match self.command(now, index, &Command::Add { who: &who, name: &name }) {
+            match self.tell_connector(now, index, &Command::Add { who: &who, name: &name }) {
                 Some(Outcome::Later) | None => return,
                 _ => {}
             }
@@ -249,7 +250,7 @@ impl Server {
         while let Some(due) = self.core.next_text_for(now, index, &mut text) {
             let Some(body) = due.text(&text) else { break };
             let command = Command::Send { to: &due.who, text: body, id: due.id, is_automatic: due.is_automatic };
-            match self.command(now, index, &command) {
+            match self.tell_connector(now, index, &command) {
                 Some(Outcome::Done) => self.core.text_handed(now, index, due.handle),
                 Some(Outcome::Unable(why)) => self.core.text_failed(now, index, due.id, why, false),
                 Some(Outcome::Later) => return self.core.text_later(now, due.handle),
@@ -259,7 +260,7 @@ impl Server {
     }
 
     /// Has a connector do something; `None` when its connection is gone by that.
-    fn command(&mut self, now: Instant, index: usize, command: &Command<'_>) -> Option<Outcome> {
+    fn tell_connector(&mut self, now: Instant, index: usize, command: &Command<'_>) -> Option<Outcome> {
         let Self { accounts: Accounts { slots, out, .. }, core, .. } = self;
         let slot = slots.get_mut(index)?;
         let link = slot.connector.speaks_on();
@@ -313,7 +314,12 @@ impl Server {
     }
 
     /// A lookup has ended that links wait for.
-    pub(super) fn account_located(&mut self, now: Instant, lookup: LookupHandle, found: Result<&Candidates, &'static str>) {
+    pub(super) fn account_located(
+        &mut self,
+        now: Instant,
+        lookup: LookupHandle,
+        found: Result<&Candidates, &'static str>,
+    ) {
         for index in 0..self.accounts.slots.len() {
             for number in 0..LINKS {
                 let state = &mut self.accounts.slots[index].links[number];
@@ -398,7 +404,8 @@ impl Server {
         }
         let Self { inbound, accounts: Accounts { slots, scratch, out }, core, .. } = self;
         let Some(slot) = slots.get_mut(index) else { return };
-        let (bytes, is_full) = (inbound.waiting(stream), inbound.is_stuck(stream));
+        let is_full = inbound.is_stuck(stream);
+        let bytes = inbound.waiting(stream);
         if bytes.is_empty() {
             return;
         }
@@ -429,7 +436,7 @@ impl Server {
         let Some(slot) = self.accounts.slots.get_mut(index) else { return };
         if self.core.bridges.is_online(index) && !matches!(slot.phase, Phase::Online(_)) {
             slot.phase = Phase::Online(now);
-            (slot.moves, self.core.stack.counters.requests) = (0, self.core.stack.counters.requests);
+            slot.moves = 0;
             if let Some(bridge) = self.core.bridges.get_mut(index) {
                 bridge.abilities = slot.connector.abilities();
             }
@@ -645,19 +652,19 @@ impl Core {
     }
 
     /// Connects to the next of the places that a link may lead to.
-    fn try_next(&mut self, now: Instant, index: usize, number: usize, state: &mut LinkState) -> Result<(), &'static str> {
+    fn try_next(
+        &mut self,
+        now: Instant,
+        index: usize,
+        number: usize,
+        state: &mut LinkState,
+    ) -> Result<(), &'static str> {
         let Some(place) = state.places.get(usize::from(state.tried)).copied() else {
             return Err("the server can't be reached");
         };
         state.tried += 1;
-        let stream = self.stack.connect_account(
-            now,
-            place.address,
-            place.transport,
-            &state.domain,
-            index as u8,
-            number as u8,
-        );
+        let stream =
+            self.stack.connect_account(now, place.address, place.transport, &state.domain, index as u8, number as u8);
         state.stream = stream;
         stream.map(drop).ok_or("there is no room for another connection")
     }
@@ -667,7 +674,8 @@ impl Core {
 pub(super) fn moved_accounts(old: &Model, new: &Model) -> [Option<usize>; ACCOUNTS] {
     let mut moved = [None; ACCOUNTS];
     for (index, account) in old.accounts.iter().enumerate() {
-        let owner = |model: &Model, it: &Account| model.people.get(usize::from(it.person)).map(|person| person.id.clone());
+        let owner =
+            |model: &Model, it: &Account| model.people.get(usize::from(it.person)).map(|person| person.id.clone());
         moved[index] = new.accounts.iter().position(|other| {
             let person = other.person;
             owner(old, account) == owner(new, other) && Account { person, ..account.clone() } == *other

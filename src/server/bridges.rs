@@ -148,6 +148,8 @@ impl Bridges {
                 core::mem::swap(place, bridge);
                 // Replies to what came in before know the former number.
                 place.give_up();
+                // There may be other buddies.
+                place.next_watch = Some(0);
             }
         }
         self.list = list;
@@ -293,9 +295,10 @@ impl Bridge {
 
     /// Whether a bookmark that was noted counts now.
     fn turn_page(&mut self) -> bool {
-        let is_due = self.next_bookmark.as_ref().is_some_and(|(_, upto)| {
-            self.unsettled.iter().all(|it| (it.count.wrapping_sub(*upto) as i16) > 0)
-        });
+        let is_due = self
+            .next_bookmark
+            .as_ref()
+            .is_some_and(|(_, upto)| self.unsettled.iter().all(|it| (it.count.wrapping_sub(*upto) as i16) > 0));
         match self.next_bookmark.take_if(|_| is_due) {
             Some((bookmark, _)) => {
                 self.bookmark = bookmark;

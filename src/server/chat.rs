@@ -16,6 +16,7 @@ use crate::base::random::Purpose;
 use crate::base::text::{Printable, Writer};
 use crate::base::time::Instant;
 use crate::home::commands::Command;
+use crate::home::phrases;
 use crate::home::policy::Assurance;
 use crate::home::word::{self, WORD_BYTES};
 use crate::sip::dialog;
@@ -151,9 +152,35 @@ impl Core {
         word::tell(now, &mut around, person, flow, text)
     }
 
+    /// Asks a person whether who has asked on another network may be her buddy, if she has a device that can be told. Whether
+    /// she was asked.
+    fn announce_request(&mut self, now: Instant, person: usize) -> bool {
+        let accounts = &self.people.model.accounts;
+        let is_hers = |account: u8| {
+            accounts.get(usize::from(account)).is_some_and(|account| usize::from(account.person) == person)
+        };
+        let index = self.bridges.requests.iter().position(|it| !it.is_announced && is_hers(it.account));
+        let Some(index) = index else { return false };
+        let mut room = [0; WORD_BYTES];
+        let mut out = Writer::new(&mut room);
+        let request = &self.bridges.requests[index];
+        let network = accounts.get(usize::from(request.account)).map_or("", |account| account.network.name());
+        phrases::buddy_request(self.language(person), &request.who, network, &request.text, &mut out);
+        if self.say(now, person, None, text_of(&out)) == 0 {
+            return false;
+        }
+        self.bridges.requests[index].is_announced = true;
+        // One after the other: many who ask at once are not to fill her screen.
+        self.stack.schedule.set_deadline(Task::People.id(), Some(now.plus(ANNOUNCE_MS)));
+        true
+    }
+
     /// Tells people who waits for their answer, if they have a device that can be told.
     pub(super) fn announce(&mut self, now: Instant) {
         for person in 0..self.people.model.people.len() {
+            if self.announce_request(now, person) {
+                continue;
+            }
             if let Some(handle) = { self.presence.unannounced(person).next() } {
                 let mut room = [0; WORD_BYTES];
                 let mut out = Writer::new(&mut room);

@@ -202,6 +202,13 @@ impl Core {
         is_allowed: bool,
         out: &mut Writer<'_>,
     ) -> bool {
+        // Who has asked on another network has no other address.
+        if self.answers_request(person, whom)
+            && let Some(who) = self.answer_request(person, whom, is_allowed)
+        {
+            let _ = write!(out, "{who} {}", if is_allowed { "is your buddy now." } else { "is not your buddy." });
+            return true;
+        }
         let whom = match whom.map(|whom| self.meant(person, whom)) {
             Some(Some(address)) => match self.family(&address) {
                 Some(None) => {
@@ -265,7 +272,11 @@ impl Core {
     }
 
     /// Who watches a person: address, where from, and how sure that is; only those who wait, if so asked.
-    fn asked(&self, person: usize, only_waiting: bool) -> impl Iterator<Item = (Address, IpAddr, Assurance)> {
+    pub(super) fn asked(
+        &self,
+        person: usize,
+        only_waiting: bool,
+    ) -> impl Iterator<Item = (Address, IpAddr, Assurance)> {
         let about = Subject::Person(person as u16);
         let watches = self.presence.watches.iter().map(|(_, watch)| watch);
         let hers = watches.filter(move |watch| watch.subject == about && watch.package == Package::Presence);

@@ -31,7 +31,20 @@ pub enum Next<'b> {
     Broken(Fault, &'b [u8]),
 }
 
+/// Who reads a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reader {
+    /// Whole messages, which say how long they are.
+    Sip,
+    /// A connector, which reads in pieces what does not fit into [`ACCOUNT_BYTES`].
+    Account,
+    /// Anything else.
+    Other,
+}
+
 const FIRST_BYTES: usize = 2048;
+/// The largest window of a connector's stream: a server that sends one endless element must not keep the largest from SIP.
+const ACCOUNT_BYTES: usize = 8 * 1024;
 
 impl Inbound {
     /// No windows.
@@ -41,7 +54,7 @@ impl Inbound {
 
     /// Where a stream's next bytes go; empty when there is no room. A full window grows to what a SIP message needs, or,
     /// for another protocol, to the next larger one.
-    pub fn window(&mut self, stream: Stream, is_sip: bool) -> &mut [u8] {
+    pub fn window(&mut self, stream: Stream, reader: Reader) -> &mut [u8] {
         let index = usize::from(stream.index);
         while self.windows.len() <= index {
             if self.windows.push(None).is_err() {
@@ -54,7 +67,7 @@ impl Inbound {
                 window
             });
         }
-        self.grow(index, is_sip);
+        self.grow(index, reader);
         match &self.windows[index] {
             Some(window) => {
                 let len = self.store.get(window).len();
@@ -77,6 +90,18 @@ impl Inbound {
         match self.windows.get(usize::from(stream.index)) {
             Some(Some(window)) => self.store.get(window),
             _ => &[],
+        }
+    }
+
+    /// Whether a connector's stream has a window that is full and can't grow now.
+    pub fn is_stuck(&mut self, stream: Stream) -> bool {
+        let index = usize::from(stream.index);
+        if matches!(self.windows.get(index), Some(Some(_))) {
+            self.grow(index, Reader::Account);
+        }
+        match self.windows.get(index) {
+            Some(Some(window)) => self.store.get(window).len() == self.store.capacity(window),
+            _ => false,
         }
     }
 
@@ -134,7 +159,7 @@ impl Inbound {
     }
 
     /// Exchanges a full window for a larger one.
-    fn grow(&mut self, index: usize, is_sip: bool) {
+    fn grow(&mut self, index: usize, reader: Reader) {
         let Some(window) = &self.windows[index] else { return };
         let bytes = self.store.get(window);
         let (len, capacity) = (bytes.len(), self.store.capacity(window));
@@ -142,7 +167,8 @@ impl Inbound {
             return;
         }
         let needed = match framer::next(bytes, MESSAGE_BYTES) {
-            _ if !is_sip => capacity + 1,
+            _ if reader == Reader::Account && capacity >= ACCOUNT_BYTES => return,
+            _ if reader != Reader::Sip => capacity + 1,
             Frame::Incomplete { needed } => needed.unwrap_or(capacity + 1).max(capacity + 1),
             _ => return,
         };
@@ -171,7 +197,7 @@ mod tests {
     const STREAM: Stream = Stream { index: 0, generation: 0 };
 
     fn feed(inbound: &mut Inbound, bytes: &[u8]) -> usize {
-        let window = inbound.window(STREAM, true);
+        let window = inbound.window(STREAM, Reader::Sip);
         let n = window.len().min(bytes.len());
         window[..n].copy_from_slice(&bytes[..n]);
         inbound.received(STREAM, n);
@@ -206,7 +232,7 @@ mod tests {
     fn full_windows_are_back_pressure() {
         let mut inbound = Box::new(Inbound::new());
         let streams: Vec<_> = (0..STREAMS as u16).map(|index| Stream { index, generation: 0 }).collect();
-        let open = streams.iter().filter(|stream| !inbound.window(**stream, true).is_empty()).count();
+        let open = streams.iter().filter(|stream| !inbound.window(**stream, Reader::Sip).is_empty()).count();
         assert!(open >= WINDOWS_2K.min(STREAMS));
         streams.iter().for_each(|stream| inbound.clear(*stream));
         assert!(inbound.is_empty());

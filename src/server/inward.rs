@@ -17,7 +17,7 @@ use crate::bridge::{Event, Incoming, Show, Stop};
 use crate::config::model::Network;
 use crate::home::outbox::TO_BYTES;
 use crate::home::people::People;
-use crate::home::people::contacts::{Heard, News, Seen};
+use crate::home::people::contacts::{Heard, Seen};
 use crate::home::phrases;
 use crate::home::policy::{Asker, Assurance};
 use crate::home::proxy::context::Context;
@@ -92,11 +92,7 @@ impl Core {
         while let Some(news) = self.people.contacts.next_news() {
             is_news = true;
             let (presence, mut around) = self.split_presence();
-            match news {
-                News::Gone(buddy) => presence.buddy_gone(now, &mut around, buddy),
-                News::Changed { person, buddy } => presence.buddy_changed(now, &mut around, person, buddy),
-                News::List(person) => presence.renew_lists(now, &mut around, person),
-            }
+            presence.contacts_changed(now, &mut around, news);
         }
         if is_news {
             self.stack.schedule.wake(Task::Outgoing.id());
@@ -172,7 +168,8 @@ impl Core {
         let Some(account) = self.people.model.accounts.get(index) else { return };
         let person = usize::from(account.person);
         let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
-        phrases::account_down(language, account.network.name(), &account.address, &mut out);
+        let account = phrases::Account { network: account.network.name(), address: &account.address };
+        phrases::account_down(language, account, &mut out);
         self.tell_person(now, person, &out);
     }
 
@@ -183,10 +180,10 @@ impl Core {
         let Some(account) = self.people.model.accounts.get(index) else { return };
         let person = usize::from(account.person);
         let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
-        let (network, address) = (account.network.name(), account.address.as_str());
+        let account = phrases::Account { network: account.network.name(), address: &account.address };
         match stop {
-            None => phrases::account_on(language, network, address, &mut out),
-            Some(stop) => phrases::account_stopped(language, network, address, stop, &mut out),
+            None => phrases::account_on(language, account, &mut out),
+            Some(stop) => phrases::account_stopped(language, account, stop, &mut out),
         }
         self.tell_person(now, person, &out);
     }
@@ -370,6 +367,19 @@ impl Core {
         let from = message.essentials()?.from.parsed_uri().ok()?;
         let reach = self.people.reach(person, from.sip()?)?;
         self.people.address_of(&reach, network)
+    }
+
+    /// Whether somebody waits on another network for what she answers: by name, or when nobody else waits at all.
+    pub(super) fn answers_request(&self, person: usize, whom: Option<&str>) -> bool {
+        let is_hers = |account: u8| {
+            let account = self.people.model.accounts.get(usize::from(account));
+            account.is_some_and(|account| usize::from(account.person) == person)
+        };
+        let mut hers = self.bridges.requests.iter().filter(|request| is_hers(request.account));
+        match whom {
+            Some(whom) => hers.any(|request| request.who.eq_ignore_ascii_case(whom)),
+            None => hers.next().is_some() && self.asked(person, true).next().is_none(),
+        }
     }
 
     /// Answers somebody who wants to have a person on his list; whether there is one with this address.

@@ -21,9 +21,10 @@ use crate::home::policy::{
     self, Asker, Assurance, Decision, Delegation as Possible, Event, Kind as Wish, Snapshot, Stage, Target as Goal,
 };
 use crate::home::presence::compose;
+use crate::home::presence::watched::Watched;
 use crate::home::proxy::context::{Delegation, Passage, Retarget};
 use crate::home::proxy::veil::Crossing;
-use crate::home::proxy::{self, ContextHandle, Job};
+use crate::home::proxy::{ContextHandle, Job};
 use crate::home::word::WORD_BYTES;
 use crate::sip::stack::{Produced, Task};
 use crate::spool::{Key, Kind};
@@ -86,7 +87,7 @@ impl Core {
         }
         let message = incoming.message;
         let content_type = message.field(Name::ContentType).map_or(&b""[..], |field| field.value);
-        let way = self.way_of(person, &reach, 0);
+        let way = self.way_to(person, &reach, 0);
         if sign::is_sign(content_type, message.body()) {
             if let Way::Sip = way {
                 return false;
@@ -215,10 +216,19 @@ impl Core {
     }
 
     /// Where a text to somebody goes now. Accounts with a bit in `refused_by` are left out.
-    fn way_of(&self, person: usize, reach: &Reach, refused_by: u32) -> Way {
+    fn way_to(&self, person: usize, reach: &Reach, refused_by: u32) -> Way {
         let is_on = |account: usize| self.bridges.is_online(account) && refused_by & 1 << account == 0;
         let keeps = |account: usize| self.bridges.get(account).is_some_and(|bridge| bridge.abilities.keeps);
-        let sip = |uri: &str| self.presence.watched_show(person, uri);
+        let sip = |uri: &str| {
+            let is_it = |it: &Watched| usize::from(it.person) == person && it.uri == uri;
+            let status = self.presence.watched.iter().find(|(_, it)| is_it(it))?.1.status.as_ref()?;
+            Some(match compose::state_of(status) {
+                State::Available => Show::Available,
+                State::Away => Show::Away,
+                State::Busy => Show::Busy,
+                State::Offline => Show::Offline,
+            })
+        };
         match self.people.route(person, reach, &Facts { is_on: &is_on, keeps: &keeps, sip: &sip }) {
             Route::Account { account, address } => Way::Account(account, address),
             Route::Sip => Way::Sip,
@@ -232,7 +242,7 @@ impl Core {
         let text = self.outbox.get(handle)?;
         let Some(person) = self.person_of_seal(text.person) else { return Some((0, Way::Nowhere)) };
         let way = match self.people.reach_text(person, &text.to) {
-            Some(reach) => self.way_of(person, &reach, text.refused_by),
+            Some(reach) => self.way_to(person, &reach, text.refused_by),
             None => Way::Nowhere,
         };
         Some((person, way))
@@ -459,7 +469,9 @@ impl Core {
     fn has_hope(&self, person: usize) -> bool {
         let accounts = self.people.model.accounts.iter().enumerate();
         accounts.filter(|(_, account)| usize::from(account.person) == person).any(|(index, _)| {
-            self.bridges.get(index).is_some_and(|it| matches!(it.standing, Standing::Connecting | Standing::Waiting { .. }))
+            self.bridges
+                .get(index)
+                .is_some_and(|it| matches!(it.standing, Standing::Connecting | Standing::Waiting { .. }))
         })
     }
 
@@ -493,16 +505,18 @@ impl Core {
     }
 
     fn outbox_has_work(&self) -> bool {
-        self.outbox.has_forgotten() || self.outbox.iter().any(|(_, text)| text.record_step == RecordStep::Wanted)
+        self.outbox.has_forgotten()
+            || self.outbox.iter().any(|(_, text)| text.record_step == RecordStep::Wanted)
             || self.next_to_load().is_some()
     }
 
     /// A text that can go and has to be read before.
     fn next_to_load(&self) -> Option<TextHandle> {
         self.outbox.firsts().into_iter().find(|handle| {
-            let is_out = self.outbox.get(*handle).is_some_and(|text| {
-                text.bytes.is_none() && text.step == (Step::Waiting { is_paused: false })
-            });
+            let is_out = self
+                .outbox
+                .get(*handle)
+                .is_some_and(|text| text.bytes.is_none() && text.step == (Step::Waiting { is_paused: false }));
             is_out && matches!(self.way_of_text(*handle), Some((_, Way::Account(..) | Way::Sip)))
         })
     }
@@ -629,7 +643,8 @@ impl Core {
         }
         // Her phones may be on their way: who was there before a restart does not go and come back by it.
         let settled_at = self.started.plus(SETTLING_MS);
-        if bridge.shown == 0 && show <= Show::ExtendedAway && self.presence.manual(person).is_none() && now < settled_at {
+        if bridge.shown == 0 && show <= Show::ExtendedAway && self.presence.manual(person).is_none() && now < settled_at
+        {
             self.stack.schedule.set_deadline(Task::Account(index).id(), Some(settled_at));
             return None;
         }

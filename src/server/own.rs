@@ -66,8 +66,14 @@ impl Core {
     pub(super) fn gather(&mut self, now: Instant) -> Produced<Output> {
         let (presence, mut around) = self.split_presence();
         presence.gather(now, &mut around);
+        self.presence.note_places(self.time(now));
         self.watch_absences(now);
         self.announce(now);
+        self.watch_accounts(now);
+        // How people are shown on other networks may have changed with that.
+        for index in 0..self.bridges.len() {
+            self.stack.schedule.wake(Task::Account(index).id());
+        }
         Produced::Nothing
     }
 

@@ -4,30 +4,23 @@
 use core::net::SocketAddr;
 
 use super::contract::{BlobStep, Output, Storage, StoreError};
-use super::requests::{Incoming, Place};
 use super::tickets::Waiter;
 use super::{Core, Server};
 use crate::base::limits::{GREETING_SECONDS, STREAMS};
-use crate::base::net::{Flow, NOWHERE, Stream, Transport};
+use crate::base::net::{Stream, Transport};
 use crate::base::secret::Secret;
 use crate::base::text::{Writer, same_secret};
 use crate::base::time::{Instant, UnixTime};
 use crate::config::model::{Missed, Model};
 use crate::home::inbox::{Inbox, LetterHandle, State};
 use crate::home::machine::{Greeting, KeptGreeting};
-use crate::home::policy::{Asker, Assurance};
-use crate::home::presence::list::URI_BYTES;
-use crate::home::proxy::context::Retarget;
-use crate::home::word::{self, WORD_BYTES};
-use crate::sip::branch;
-use crate::sip::route::Routes;
+use crate::home::word::WORD_BYTES;
 use crate::sip::stack::{Produced, Task};
 use crate::sip::transport::StreamUser;
 use crate::spool::{Key, Kind};
 use crate::web::session::Kept;
 use crate::web::{GREETING_PIECE_BYTES, GreetingStep, House, Progress, Settings, Step, Unavailable};
 use crate::wire::pidf::Activities;
-use crate::wire::sip::{Message, Method, Uri};
 
 /// Bytes of a page that are made at once.
 const PIECE_BYTES: usize = 8 * 1024;

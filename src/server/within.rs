@@ -51,8 +51,7 @@ impl Core {
     /// [`Core::send_as`], by somebody who is told what became of it.
     pub(super) fn send_as_from(&mut self, now: Instant, person: usize, to: &[u8], text: &[u8], origin: u32) -> Begun {
         let Some(from) = word::address(&self.people, person) else { return Begun::Refused };
-        let within =
-            Within { name: "", from: &from, to, fields: "", content_type: word::PLAIN, body: text, origin };
+        let within = Within { name: "", from: &from, to, fields: "", content_type: word::PLAIN, body: text, origin };
         let asker = Asker { assurance: Assurance::Digest, person: Some(person), address: &from.as_bytes()[SCHEME..] };
         self.send_within(now, &within, asker)
     }

@@ -3,6 +3,7 @@
 pub mod cpim;
 pub mod deflate;
 pub mod dns;
+pub mod html;
 pub mod http;
 pub mod multipart;
 pub mod pidf;

@@ -49,7 +49,9 @@ pub fn write_composing(is_on: bool, out: &mut Writer<'_>) {
 
 /// What an isComposing document, bare or in `message/cpim`, says: whether its sender types. `None` for any other content.
 pub fn is_composing(body: &[u8]) -> Option<bool> {
-    if let Some(cpim) = Cpim::parse(body).filter(|cpim| MediaType::parse(cpim.content_type).is_ok_and(|it| it.is("application", "im-iscomposing+xml"))) {
+    if let Some(cpim) = Cpim::parse(body)
+        .filter(|cpim| MediaType::parse(cpim.content_type).is_ok_and(|it| it.is("application", "im-iscomposing+xml")))
+    {
         return is_composing_bare(cpim.body);
     }
     is_composing_bare(body)
@@ -91,7 +93,9 @@ mod tests {
         let wrapped = b"From: <sip:b@h>\r\n\r\nContent-type: application/im-iscomposing+xml\r\n\r\n\
             <isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'><state> active </state></isComposing>";
         assert_eq!(is_composing(wrapped), Some(true));
-        for other in [&b"<isComposing/>"[..], b"<imdn><state>active</state></imdn>", b"", b"active", b"<isComposing><state>"] {
+        for other in
+            [&b"<isComposing/>"[..], b"<imdn><state>active</state></imdn>", b"", b"active", b"<isComposing><state>"]
+        {
             assert_eq!(is_composing(other), None);
         }
     }

@@ -26,7 +26,7 @@ use crate::base::limits::{LISTS, PEOPLE, STRANGER_WATCHES, WATCHES, WATCHES_PER_
 use crate::base::net::Flow;
 use crate::base::store::Bytes;
 use crate::base::table::{Handle, Table};
-use crate::base::time::Instant;
+use crate::base::time::{Instant, UnixTime};
 use crate::config::model::State;
 use crate::home::binding::{Binding, Text};
 use crate::home::calls::Calls;
@@ -38,7 +38,7 @@ use crate::sip::dialog::{Dialog, Part};
 use crate::sip::limiter::source_of;
 use crate::sip::resolver::LookupHandle;
 use crate::sip::stack::{Stack, Task};
-use crate::wire::pidf::{Format, Status, Takes};
+use crate::wire::pidf::{Format, PLACE_BYTES, Status, Takes};
 use crate::wire::sip::{Fault, Message, Method, Name, SipUri, Uri};
 use compose::Manual;
 use list::{List, Lists};
@@ -74,6 +74,8 @@ struct One {
     waiting: Waiting,
     /// When she last began to say what is no command, and how often since.
     babble: (Instant, u8),
+    /// The name of the place where she is, and since when, if the clock knows.
+    place: (String<PLACE_BYTES>, Option<UnixTime>),
 }
 
 /// A SUBSCRIBE that begins a watch.
@@ -196,6 +198,21 @@ impl Presence {
                 self.touch_person(now, around.stack, person);
             }
         }
+    }
+
+    /// Notes since when people are where they are.
+    pub fn note_places(&mut self, clock: Option<UnixTime>) {
+        for one in &mut self.people {
+            let name = one.status.place.as_ref().map_or("", |place| place.name.as_str());
+            if one.place.0 != name {
+                one.place = (name.try_into().unwrap_or_default(), clock);
+            }
+        }
+    }
+
+    /// Since when a person is where she is.
+    pub fn place_since(&self, person: usize) -> Option<UnixTime> {
+        self.people.get(person)?.place.1
     }
 
     /// What is known of a person.
