@@ -6,7 +6,7 @@ use crate::base::net::Transport;
 use crate::base::text::Name;
 use crate::base::time::Instant;
 use crate::home::people::People;
-use crate::sip::resolver::{Candidate, Candidates, Failure, Located, LookupHandle, Wanted};
+use crate::sip::resolver::{Candidate, Candidates, Failure, Located, LookupHandle, Service, Wanted};
 use crate::sip::stack::Stack;
 use crate::sip::token::Token;
 use crate::sip::transport::transport_of;
@@ -96,7 +96,8 @@ fn servers_of(
         return Destination::At(Candidates::from_iter([Candidate { transport, address }]), domain);
     }
     let Stack { resolver, random, .. } = stack;
-    let located = resolver.locate(now, random, &Wanted { host: host.as_bytes(), port, transport, secure });
+    let wanted = Wanted { service: Service::Sip, host: host.as_bytes(), port, transport, secure };
+    let located = resolver.locate(now, random, &wanted);
     stack.wake_lookups();
     match located {
         Located::Ready(candidates) => Destination::At(candidates, domain),

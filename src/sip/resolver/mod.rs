@@ -1,5 +1,5 @@
 //! The DNS client (RFC 3263, RFC 2782, RFC 2308, RFC 5452): from the host of a SIP URI to the places where a request may
-//! be sent, in the order in which they are to be tried.
+//! be sent, in the order in which they are to be tried. And from a domain of XMPP to its servers (RFC 6120 §3.2, XEP-0368).
 //!
 //! It is a machine like the rest of the core. [`Resolver::locate`] begins a lookup, or joins the one that has the same
 //! question. Each lookup has at most one socket or one connection open. After [`Resolver::locate`] and after every input
@@ -54,14 +54,28 @@ pub struct Resolver {
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
+    /// Of which service.
+    pub service: Service,
     /// A domain name, with or without a dot at the end; not an address.
     pub host: &'a [u8],
-    /// The port in the URI.
+    /// The port in the URI. When there is one, it is that of the host, and no service is asked for.
     pub port: Option<u16>,
-    /// The transport in the URI.
+    /// The transport in the URI. For XMPP: the only one that will do, TLS from the first byte or TCP.
     pub transport: Option<Transport>,
     /// Whether it is a sips URI: nothing but TLS will do.
     pub secure: bool,
+}
+
+/// What a domain may have servers for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// SIP, as RFC 3263 finds it.
+    Sip,
+    /// Clients of XMPP (RFC 6120 §3.2, XEP-0368): by SRV, those of TCP and those of TLS from the first byte in one order;
+    /// else the domain itself, at port 5222 of TCP.
+    XmppClient,
+    /// Whatever is at the port of the host; without a port nothing is found. TCP, if no transport is said.
+    Host,
 }
 
 /// A place where a request may be sent.
@@ -428,6 +442,7 @@ impl Resolver {
         let mut hash = random.hash(Purpose::Table);
         hash.put_lower(wanted.host.strip_suffix(b".").unwrap_or(wanted.host));
         hash.put(&wanted.port.unwrap_or(0).to_le_bytes());
+        hash.put(&[wanted.service as u8]);
         let flags = [wanted.port.is_some(), wanted.secure, can.v4, can.v6, offered.udp, offered.tcp, offered.tls];
         hash.put(&flags.map(u8::from));
         hash.put(wanted.transport.map_or("", Transport::name).as_bytes());

@@ -1,14 +1,15 @@
 //! From a name to places: which questions RFC 3263 §4 has asked, one after the other, and what their answers come to.
 //!
-//! NAPTR leads to SRV, SRV to hosts, hosts to addresses; each of them may be skipped or missing (§4.1, §4.2). Services
+//! For SIP, NAPTR leads to SRV, SRV to hosts, hosts to addresses; each of them may be skipped or missing (§4.1, §4.2). Services
 //! of a higher NAPTR order are looked at only when those of a lower one led nowhere (RFC 3403 §4.1). Left out: NAPTR
-//! flags other than `s`, transports other than UDP, TCP and TLS over TCP.
+//! flags other than `s`, transports other than UDP, TCP and TLS over TCP. For XMPP both services are asked for before any
+//! host, and their targets tried in one order (XEP-0368 §3).
 
 use core::net::{IpAddr, SocketAddr};
 
 use heapless::Vec;
 
-use super::{Candidate, Candidates, Failure, Families, Offered, Wanted};
+use super::{Candidate, Candidates, Failure, Families, Offered, Service, Wanted};
 use crate::base::limits::CANDIDATES;
 use crate::base::net::Transport;
 use crate::base::random::Random;
@@ -56,12 +57,13 @@ pub(super) enum Answer<'a> {
 
 /// The way from one name to its places.
 pub(super) struct Plan {
+    wanted: Service,
     host: Name,
     can: Families,
     offered: Offered,
     asked: Kind,
     /// Sorted by order and preference.
-    services: Vec<Service, SERVICES>,
+    services: Vec<Offering, SERVICES>,
     /// Services before this one have been asked for.
     service: usize,
     /// In the order in which they are tried, service by service.
@@ -81,7 +83,7 @@ pub(super) struct Plan {
     is_unanswered: bool,
 }
 
-struct Service {
+struct Offering {
     order: u16,
     preference: u16,
     transport: Transport,
@@ -119,9 +121,11 @@ impl Plan {
             Some(Transport::Tcp) if wanted.secure => Some(Transport::Tls),
             transport => transport,
         };
-        let transport = explicit.or_else(|| offered.all().next()).filter(|transport| offered.has(*transport));
+        let usual = if wanted.service == Service::Sip { offered.all().next() } else { Some(Transport::Tcp) };
+        let transport = explicit.or(usual).filter(|transport| offered.has(*transport));
         let Some(transport) = transport.filter(|_| can.v4 || can.v6) else { return Err(Failure::NoSuchName) };
         let mut plan = Self {
+            wanted: wanted.service,
             host,
             can,
             offered,
@@ -138,16 +142,27 @@ impl Plan {
             is_host_done: false,
             is_unanswered: false,
         };
-        let first = match (wanted.port, explicit) {
-            (None, None) => Some((plan.host.clone(), Kind::NAPTR)),
-            (Some(port), _) => {
+        let first = match (wanted.port, wanted.service, explicit) {
+            (Some(port), ..) => {
                 plan.go_to_host(transport, port);
                 plan.next()
             }
-            (None, Some(_)) => {
+            (None, Service::Sip, None) => Some((plan.host.clone(), Kind::NAPTR)),
+            (None, Service::Sip, Some(_)) => {
                 plan.expect_service(transport);
                 plan.next()
             }
+            (None, Service::XmppClient, _) => {
+                let will_do = |kind: &Transport| offered.has(*kind) && explicit.is_none_or(|only| only == *kind);
+                for transport in [Transport::Tls, Transport::Tcp].into_iter().filter(will_do) {
+                    plan.expect_service(transport);
+                }
+                if plan.services.is_empty() {
+                    return Err(Failure::NoSuchName);
+                }
+                plan.next()
+            }
+            (None, Service::Host, _) => return Err(Failure::NoSuchName),
         };
         first.map(|first| (plan, first)).ok_or(Failure::BadName)
     }
@@ -217,7 +232,10 @@ impl Plan {
 
     fn next(&mut self) -> Option<Question> {
         loop {
-            let question = self.next_address().or_else(|| self.next_service());
+            let question = match self.wanted {
+                Service::XmppClient => self.next_service().or_else(|| self.next_address()),
+                Service::Sip | Service::Host => self.next_address().or_else(|| self.next_service()),
+            };
             if let Some((_, kind)) = question {
                 self.asked = kind;
                 return question;
@@ -227,7 +245,12 @@ impl Plan {
             }
             let transport = self.services.first().map(|service| service.transport);
             let transport = transport.or_else(|| self.offered.all().next())?;
-            self.go_to_host(transport, transport.default_port());
+            let is_offered = |kind: Transport| self.services.iter().any(|service| service.transport == kind);
+            match self.wanted {
+                Service::XmppClient if is_offered(Transport::Tcp) => self.go_to_host(Transport::Tcp, XMPP_PORT),
+                Service::XmppClient => self.go_to_host(Transport::Tls, XMPPS_PORT),
+                Service::Sip | Service::Host => self.go_to_host(transport, transport.default_port()),
+            }
         }
     }
 
@@ -289,16 +312,18 @@ impl Plan {
         let _ = self.targets.push(target);
     }
 
-    /// Has a service looked for under the name that RFC 3263 §4.2 gives it. One whose name would be too long is not there.
+    /// Has a service looked for under the name that RFC 3263 §4.2 or XEP-0368 gives it. One whose name would be too long is not there.
     fn expect_service(&mut self, transport: Transport) {
-        let labels = match transport {
-            Transport::Udp => "_sip._udp",
-            Transport::Tcp => "_sip._tcp",
-            Transport::Tls => "_sips._tcp",
+        let labels = match (self.wanted, transport) {
+            (Service::XmppClient, Transport::Tls) => "_xmpps-client._tcp",
+            (Service::XmppClient, _) => "_xmpp-client._tcp",
+            (_, Transport::Udp) => "_sip._udp",
+            (_, Transport::Tcp) => "_sip._tcp",
+            (_, Transport::Tls) => "_sips._tcp",
         };
         if let Ok(name) = self.host.below(labels) {
             // There are fewer transports than room for services.
-            let _ = self.services.push(Service { order: 0, preference: 0, transport, name });
+            let _ = self.services.push(Offering { order: 0, preference: 0, transport, name });
         }
     }
 
@@ -312,8 +337,8 @@ impl Plan {
         if !flags.eq_ignore_ascii_case(b"s") || !regexp.is_empty() || name.is_root() {
             return;
         }
-        let rank = |service: &Service| (service.order, service.preference);
-        let service = Service { order, preference, transport, name };
+        let rank = |service: &Offering| (service.order, service.preference);
+        let service = Offering { order, preference, transport, name };
         let at = self.services.iter().position(|other| rank(other) > rank(&service)).unwrap_or(self.services.len());
         if self.services.is_full() && at < SERVICES {
             self.services.pop();
@@ -329,16 +354,20 @@ impl Plan {
         records: &Records<'_>,
         random: &mut Random,
     ) {
-        self.is_host_done = true;
         let asked = self.service.checked_sub(1).and_then(|service| self.services.get(service));
         let Some(transport) = asked.map(|service| service.transport) else { return };
-        let mut targets: Vec<Target, TARGETS> = Vec::new();
+        let is_one_order = self.wanted == Service::XmppClient;
+        // A domain that has no TLS from the first byte may still have all else, without saying so.
+        self.is_host_done |= !is_one_order || transport == Transport::Tcp || self.services.len() == 1;
+        let mut targets: Vec<Target, TARGETS> =
+            if is_one_order { core::mem::take(&mut self.targets) } else { Vec::new() };
         for record in answer {
             let Data::Srv(Srv { priority, weight, port, target: host }) = record.data else { continue };
             // The root: the service is decidedly not there.
             if host.is_root() || port == 0 {
                 continue;
             }
+            self.is_host_done = true;
             let target = Target { priority, weight, port, transport, host, asked: 0 };
             let Err(target) = targets.push(target) else { continue };
             let worst = targets.iter_mut().max_by_key(|other| (other.priority, u16::MAX - other.weight));
@@ -348,7 +377,10 @@ impl Plan {
         }
         in_order(&mut targets, random);
         self.targets.extend(targets.into_iter().take(TARGETS - self.targets.len()));
-        self.add_additional(records);
+        // Addresses know their target by its place, which is not the last one while another service is to come.
+        if !is_one_order || self.service == self.services.len() {
+            self.add_additional(records);
+        }
     }
 
     /// Takes addresses that came with the targets. A family of which one address came is not asked for.
@@ -415,4 +447,8 @@ fn in_order(targets: &mut [Target], random: &mut Random) {
     }
 }
 
+/// RFC 6120 §3.2.2.
+const XMPP_PORT: u16 = 5222;
+/// Where servers took clients over TLS before there was a service for it.
+const XMPPS_PORT: u16 = 5223;
 const _: () = assert!(CANDIDATES >= 2 * ADDRESSES_PER_FAMILY, "all addresses of one host can be tried");

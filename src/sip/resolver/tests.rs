@@ -11,6 +11,7 @@ use std::vec::Vec;
 
 use super::*;
 
+mod accounts;
 mod hostile;
 mod memory;
 mod places;
@@ -23,7 +24,8 @@ const BOTH: Families = Families { v4: true, v6: true };
 const V4: Families = Families { v4: true, v6: false };
 const ALL: Offered = Offered { udp: true, tcp: true, tls: true };
 const PLAIN: Offered = Offered { udp: true, tcp: true, tls: false };
-const OTHER: Wanted<'static> = Wanted { host: b"other.test", port: None, transport: None, secure: false };
+const OTHER: Wanted<'static> =
+    Wanted { service: Service::Sip, host: b"other.test", port: None, transport: None, secure: false };
 
 /// A query as a server sees it.
 #[derive(Clone)]

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const H: Wanted<'static> = Wanted { host: b"h.test", port: Some(5060), transport: None, secure: false };
+const H: Wanted<'static> =
+    Wanted { service: Service::Sip, host: b"h.test", port: Some(5060), transport: None, secure: false };
 const H_IS: &str = "h.test 300 A 192.0.2.1";
 const FORGED: &str = "h.test 300 A 192.0.2.66";
 
@@ -306,6 +307,8 @@ fn mutated_answers() {
         _sip._udp.other.test 300 SRV 0 1 5060 a.test
         _sip._udp.other.test 300 SRV 0 3 5060 b.test
         _sips._tcp.other.test 300 SRV 1 1 5071 c.test
+        _xmpps-client._tcp.other.test 300 SRV 1 1 5223 a.test
+        _xmpp-client._tcp.other.test 300 SRV 1 1 5222 b.test
         a.test 300 A 192.0.2.1\na.test 300 AAAA 2001:db8::1\nb.test 300 CNAME a.test
         c.test 300 A 192.0.2.2\ntest 60 SOA 60";
     let (mut found, mut answers) = (0, 0);
@@ -329,7 +332,8 @@ fn mutated_answers() {
         world.configure(&[NS1, NS2, NS3], BOTH, ALL);
         world.chunk = 1 + seed as usize % 50;
         let begun = world.now;
-        let wanted = Wanted { secure: seed % 3 == 0, ..OTHER };
+        let service = if seed % 5 == 4 { Service::XmppClient } else { Service::Sip };
+        let wanted = Wanted { service, secure: seed % 3 == 0, ..OTHER };
         let outcome = world.outcome(&wanted);
         assert!(world.now.since(begun) <= LOOKUP_MS, "seed {seed}");
         assert!(world.asked.len() <= usize::from(QUERIES), "seed {seed}");

@@ -3,7 +3,7 @@
 use super::*;
 
 fn host(name: &str) -> Wanted<'_> {
-    Wanted { host: name.as_bytes(), port: Some(5060), transport: None, secure: false }
+    Wanted { service: Service::Sip, host: name.as_bytes(), port: Some(5060), transport: None, secure: false }
 }
 
 /// How long the outcome of `h.test` is kept, seconds.

@@ -3,7 +3,8 @@
 use super::*;
 
 /// A question that takes one answer.
-const H: Wanted<'static> = Wanted { host: b"h.test", port: Some(5060), transport: None, secure: false };
+const H: Wanted<'static> =
+    Wanted { service: Service::Sip, host: b"h.test", port: Some(5060), transport: None, secure: false };
 const H_IS: &str = "h.test 300 A 192.0.2.1";
 
 fn at_once() -> Result<Vec<String>, Failure> {
