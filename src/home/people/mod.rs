@@ -5,8 +5,11 @@
 //! configured one is a buddy, too, and its number is [`BUDDIES`] and its slot.
 
 pub mod alias;
+pub mod compose;
 pub mod contacts;
 pub mod route;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use heapless::String;
 
