@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use heapless::Vec;
 
 use super::{Core, Server};
-use crate::base::limits::{BINDINGS_PER_PERSON, BUSY_BYTES};
+use crate::base::limits::{BINDINGS_PER_PERSON, BUDDIES, BUSY_BYTES};
 use crate::base::text::{OneLine, Writer};
 use crate::base::time::Instant;
 use crate::config::model::Missed;
@@ -17,7 +17,7 @@ use crate::home::presence::verdict::{self, Address, Verdict};
 use crate::home::presence::watch::{Package, Progress, Subject, Watch};
 use crate::home::registrar::Registrar;
 use crate::sip::stack::Task;
-use crate::wire::pidf::{Activities, Activity, Status};
+use crate::wire::pidf::{Activities, Activity, Basic, Status};
 use crate::wire::sip::Method;
 
 /// Why what was said was not done.
@@ -177,16 +177,13 @@ impl Core {
                 line(if other.name.is_empty() { &other.id } else { &other.name }, &seen, out);
             }
         }
-        for (index, buddy) in model.buddies.iter().enumerate().filter(|(_, buddy)| buddy.is_seen_by(person)) {
-            let uri = around.people.buddy_uri::<160>(index);
-            let known = presence
-                .watched
-                .iter()
-                .find(|(_, it)| usize::from(it.person) == person && Some(&it.uri) == uri.as_ref());
-            match known.and_then(|(_, it)| it.status.as_ref()) {
-                Some(status) => line(&buddy.name, status, out),
-                None => line(&buddy.name, &Status::new(), out),
+        for buddy in around.people.buddies_of(person) {
+            let seen = presence.buddy_status(&around, person, buddy);
+            // Of those on the lists of networks, who may be many, who is there.
+            if buddy >= BUDDIES && seen.status.basic != Some(Basic::Open) {
+                continue;
             }
+            line(around.people.buddy_name(buddy), &seen.status, out);
         }
         if is_first {
             out.text("You have nobody on your list.");

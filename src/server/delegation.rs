@@ -12,7 +12,7 @@ use super::tickets::Waiter;
 use crate::base::random::Purpose;
 use crate::base::text::Writer;
 use crate::base::time::Instant;
-use crate::config::model::Buddy;
+use crate::config::model::Network;
 use crate::home::inbox::{Category, Full, LetterHandle, What};
 use crate::home::machine::Caller;
 use crate::home::phrases;
@@ -108,12 +108,11 @@ impl Core {
         let address = from_address(essentials);
         let model = &self.people.model;
         let known = match self.caller(context) {
-            Some(person) => model.people.get(person).map(|person| &person.name),
+            Some(person) => model.people.get(person).map(|person| person.name.as_str()),
             None => {
-                let mut buddies = self.callee(context).into_iter().flat_map(|person| model.buddies_of(person));
-                let has_it =
-                    |buddy: &&Buddy| buddy.addresses.iter().any(|it| it.text.as_bytes().eq_ignore_ascii_case(address));
-                buddies.find(has_it).map(|buddy| &buddy.name)
+                let callee = self.callee(context).zip(core::str::from_utf8(address).ok());
+                let buddy = callee.and_then(|(person, it)| self.people.buddy_at(person, Network::Sip, it));
+                buddy.map(|buddy| self.people.buddy_name(buddy))
             }
         };
         let mut room = [0; NAME_BYTES];

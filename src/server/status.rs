@@ -281,9 +281,7 @@ impl Core {
         let id = |person: u16| model.people.get(usize::from(person)).map_or("", |it| it.id.as_str());
         let (person, subject) = match watch.subject {
             Subject::Person(person) => (id(person), "person"),
-            Subject::Buddy(buddy) => {
-                (model.buddies.get(usize::from(buddy)).map_or("", |it| it.alias.as_str()), "buddy")
-            }
+            Subject::Buddy(buddy) => (self.people.buddy_alias(usize::from(buddy)), "buddy"),
             Subject::List(_) => (watch.watcher.map_or("", id), "list"),
             Subject::Home => ("pcs", "home"),
         };

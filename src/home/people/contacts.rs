@@ -944,3 +944,6 @@ fn buddy_with(model: &Model, person: usize, network: Network, who: &str) -> Opti
 fn cut<const N: usize>(text: &str) -> String<N, u8> {
     text.get(..text.floor_char_boundary(N)).and_then(|text| text.try_into().ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

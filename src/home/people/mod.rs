@@ -5,9 +5,12 @@
 //! configured one is a buddy, too, and its number is [`BUDDIES`] and its slot.
 
 pub mod alias;
+pub mod compose;
 pub mod contacts;
 pub mod reach;
 pub mod route;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use heapless::String;
 

@@ -102,9 +102,8 @@ impl Presence {
         let wanted = match kept.sort {
             Sort::Person => Wanted::Person(find(kept.subject)?),
             Sort::Buddy => {
-                let mut buddies = 0..around.people.model.buddies.len();
                 let is_it = |buddy: &usize| around.people.buddy_seal(&around.stack.random, *buddy) == kept.subject;
-                Wanted::Buddy(buddies.find(is_it)?)
+                Wanted::Buddy(around.people.buddies().find(is_it)?)
             }
             Sort::Home => Wanted::Home,
             Sort::Named => Wanted::Named,

@@ -48,8 +48,21 @@ pub enum Who {
     Person(u16),
     /// Somebody whom the home watches itself.
     Watched(WatchedHandle),
+    /// A buddy, by his number, and the subscription to his address on SIP.
+    Buddy(u16, Option<WatchedHandle>),
     /// Nobody who can be watched.
     Nobody,
+}
+
+impl Who {
+    /// The subscription of the home's that it is known by.
+    pub fn watched(self) -> Option<WatchedHandle> {
+        match self {
+            Self::Watched(handle) => Some(handle),
+            Self::Buddy(_, handle) => handle,
+            Self::Person(_) | Self::Nobody => None,
+        }
+    }
 }
 
 impl Entry {

@@ -7,6 +7,7 @@
 //!
 //! Leaves out: partial PIDF (RFC 5263), watcher filters, XCAP, and conditional notification (RFC 5839).
 
+mod buddies;
 pub mod compose;
 pub mod journal;
 pub mod list;
@@ -156,7 +157,9 @@ impl Presence {
             let Some(watch) = self.watches.get_mut(handle) else { continue };
             let subject = match watch.subject {
                 Subject::Person(it) => person(usize::from(it)).map(|moved| Subject::Person(moved as u16)),
-                Subject::Buddy(it) => buddy(usize::from(it)).map(|moved| Subject::Buddy(moved as u16)),
+                Subject::Buddy(it) => {
+                    buddies::moved(around.people, usize::from(it), &buddy).map(|moved| Subject::Buddy(moved as u16))
+                }
                 Subject::List(_) | Subject::Home => Some(watch.subject),
             };
             let watcher = watch.watcher.map(|it| person(usize::from(it)));
@@ -309,7 +312,7 @@ impl Presence {
             let is_about = watches.get(it).is_some_and(|watch| match watch.subject {
                 Subject::Buddy(buddy) => buddy_uri(around, usize::from(buddy)).is_some_and(|known| known == *uri),
                 Subject::List(list) => {
-                    lists.get_mut(list).is_some_and(|list| list.touch(|who| who == list::Who::Watched(handle)))
+                    lists.get_mut(list).is_some_and(|list| list.touch(|who| who.watched() == Some(handle)))
                 }
                 Subject::Person(_) | Subject::Home => false,
             });
@@ -715,7 +718,7 @@ impl Presence {
         for index in 0..crate::base::limits::WATCHED {
             let Some(handle) = self.watched.handle_at(index) else { continue };
             let Some(watched) = self.watched.get(handle) else { continue };
-            let is_listed = |list: &List| list.entries.iter().any(|entry| entry.who == list::Who::Watched(handle));
+            let is_listed = |list: &List| list.entries.iter().any(|entry| entry.who.watched() == Some(handle));
             let is_needed = watched.role != Role::Elsewhere
                 || self.lists.iter().any(|(_, list)| is_listed(list))
                 || self.watches.iter().any(|(_, watch)| {

@@ -1,9 +1,10 @@
 //! How a list comes to its entries: whom each URI means for the person who watches it. A named list is read from the
-//! configuration, a given one from what its request brought; both are put together anew when the configuration changes.
+//! configuration and from the lists of networks, a given one from what its request brought; both are put together anew when the configuration changes.
 
 use super::list::{self, List, ListHandle};
-use super::watched::Role;
+use super::watched::{Role, WatchedHandle};
 use super::{Place, Presence, buddy_uri, who_of};
+use crate::base::limits::{BUDDIES, LIST_ENTRIES};
 use crate::base::store::Bytes;
 use crate::base::text::Writer;
 use crate::home::proxy::Around;
@@ -73,18 +74,25 @@ impl Presence {
         let Ok(Uri::Sip(parsed)) = Uri::parse(uri) else { return list::Who::Nobody };
         let target = match who_of(around, watcher, &parsed) {
             Place::Person(person) => return list::Who::Person(person as u16),
-            Place::Buddy(buddy) => buddy_uri(around, buddy),
-            Place::Elsewhere => core::str::from_utf8(uri).ok().and_then(|uri| uri.try_into().ok()),
+            Place::Buddy(buddy) => {
+                let uri = buddy_uri(around, buddy);
+                let watched = uri.and_then(|uri| self.want_elsewhere(around, watcher, &uri));
+                return list::Who::Buddy(buddy as u16, watched);
+            }
+            Place::Elsewhere => core::str::from_utf8(uri).ok(),
             Place::Nobody => None,
         };
-        let Some(target) = target else { return list::Who::Nobody };
-        match self.watched.want(around.stack, watcher, Role::Elsewhere, target.as_bytes()) {
-            Some(handle) => list::Who::Watched(handle),
-            None => {
-                log::warn!("{target} is shown as not known: too many are watched");
-                list::Who::Nobody
-            }
+        let watched = target.and_then(|uri| self.want_elsewhere(around, watcher, uri));
+        watched.map_or(list::Who::Nobody, list::Who::Watched)
+    }
+
+    /// Has somebody elsewhere watched.
+    fn want_elsewhere(&mut self, around: &mut Around<'_>, watcher: usize, uri: &str) -> Option<WatchedHandle> {
+        let watched = self.watched.want(around.stack, watcher, Role::Elsewhere, uri.as_bytes());
+        if watched.is_none() {
+            log::warn!("{uri} is shown as not known: too many are watched");
         }
+        watched
     }
 
     /// Puts a list together anew: a named one from the configuration, a given one from what the request brought.
@@ -110,7 +118,8 @@ impl Presence {
 
 /// The URIs of a person's list, one a line.
 fn names_of(around: &mut Around<'_>, watcher: usize) -> Option<Bytes> {
-    let model = &around.people.model;
+    let people = around.people;
+    let model = &people.model;
     let domain = model.main.domain.as_str();
     around.stack.compose(|_, out| {
         let put = |user: &str, out: &mut Writer<'_>| {
@@ -120,11 +129,23 @@ fn names_of(around: &mut Around<'_>, watcher: usize) -> Option<Bytes> {
             out.text(domain);
             out.text("\n");
         };
+        let mut count = 0;
         for (_, person) in model.people.iter().enumerate().filter(|(index, _)| *index != watcher) {
             put(&person.id, out);
+            count += 1;
         }
-        for buddy in model.buddies.iter().filter(|buddy| buddy.is_seen_by(watcher)) {
-            put(&buddy.alias, out);
+        let mut left_out = 0;
+        for buddy in people.buddies_of(watcher) {
+            // There may be more contacts than any text has room for.
+            if buddy >= BUDDIES && count >= LIST_ENTRIES {
+                left_out += 1;
+                continue;
+            }
+            put(people.buddy_alias(buddy), out);
+            count += 1;
+        }
+        if left_out > 0 {
+            log::info!("{left_out} contacts of a person are not on her list: it is too long");
         }
     })
 }

@@ -15,15 +15,17 @@ use super::compose;
 use super::list::{self, List, URI_BYTES};
 use super::watch::{PACE_MS, Package, Progress, Subject, Watch, WatchHandle};
 use super::watched::next_hop;
-use super::{NOBODY, Presence, buddy_uri};
+use super::{NOBODY, Presence};
 use crate::base::net::{Flow, Transport};
 use crate::base::random::{Purpose, Random};
 use crate::base::store::Store;
 use crate::base::text::Writer;
 use crate::base::time::{Instant, UnixTime};
+use crate::bridge::Show;
 use crate::home::inbox::Waiting;
 use crate::home::outside::{self, Destination, Onward};
 use crate::home::people::People;
+use crate::home::people::compose::{Composed, Of, TUPLES, URI_BYTES as TUPLE_URI_BYTES};
 use crate::home::policy::{Asker, Assurance, Decision};
 use crate::home::proxy::{self, Around};
 use crate::sip::dialog::Part;
@@ -31,7 +33,7 @@ use crate::sip::resolver::LookupHandle;
 use crate::sip::stack::{ClientHandle, Stack, Task};
 use crate::sip::transaction::T64_MS;
 use crate::sip::transaction::client::Owner;
-use crate::wire::pidf::{self, Basic, Document, Status};
+use crate::wire::pidf::{self, Basic, Document, Format, Status};
 use crate::wire::sip::{Message, Method, Name, SubscriptionState, Substate, Uri};
 use crate::wire::{multipart, rlmi, summary, winfo};
 
@@ -63,7 +65,7 @@ enum Way {
 #[allow(clippy::large_enum_variant)]
 enum Body {
     /// A document about one person.
-    Single(Status),
+    Single(Composed),
     /// Entries of a list: those with a bit set bring their documents. `is_last` when nothing of this state follows.
     List { with: u64, is_full: bool, is_last: bool },
     /// Who watches.
@@ -260,7 +262,7 @@ impl Presence {
             write_event(now, watch, is_last, out);
             let content = Content { watch, store, people, clock, boundary: &boundary, documents: &documents };
             match body {
-                Body::Single(status) => content.single(status, out),
+                Body::Single(seen) => content.single(seen, out),
                 Body::List { is_full, .. } => {
                     let Subject::List(list) = watch.subject else { return };
                     let Some(list) = self.lists.get(list) else { return };
@@ -310,33 +312,33 @@ impl Presence {
                 (Body::List { with, is_full: list.is_full_due, is_last: list.dirty & !with == 0 }, told)
             }
             (Package::Presence, subject) => {
-                let status = self.seen_by(around, watch, subject);
-                let told = hash_of(random, &status, watch.progress);
-                (Body::Single(status), told)
+                let seen = self.seen_by(around, watch, subject);
+                let told = hash_of(random, &seen, watch.progress);
+                (Body::Single(seen), told)
             }
         }
     }
 
     /// What a watcher sees of somebody.
-    fn seen_by(&self, around: &Around<'_>, watch: &Watch, subject: Subject) -> Status {
-        match subject {
+    fn seen_by(&self, around: &Around<'_>, watch: &Watch, subject: Subject) -> Composed {
+        let status = match subject {
             Subject::Person(person) => match self.decide(around, watch, usize::from(person)) {
                 Decision::Show(view) => compose::seen(self.status(usize::from(person)), &view, &around.people.model),
                 _ => compose::hidden(),
             },
-            Subject::Buddy(buddy) => buddy_uri(around, usize::from(buddy))
-                .and_then(|uri| {
-                    let is_it = |it: &super::watched::Watched| it.uri == uri && Some(it.person) == watch.watcher;
-                    self.watched.iter().find(|(_, it)| is_it(it)).and_then(|(_, it)| it.status.clone())
-                })
-                .unwrap_or_else(compose::hidden),
+            Subject::Buddy(buddy) => {
+                let watcher = watch.watcher.map(usize::from);
+                let seen = watcher.map(|person| self.buddy_status(around, person, usize::from(buddy)));
+                return seen.filter(Composed::is_known).unwrap_or_else(|| Composed::of(compose::hidden()));
+            }
             Subject::Home => {
                 let mut status = Status::new();
                 (status.basic, status.takes.message) = (Some(Basic::Open), Some(true));
                 status
             }
             Subject::List(_) => compose::hidden(),
-        }
+        };
+        Composed::of(status)
     }
 
     /// The entries of a list whose documents go into the next NOTIFY: those that have changed for this watcher, as many as
@@ -385,30 +387,35 @@ impl Presence {
     }
 
     /// What a watcher sees of an entry; `None` when nothing is known, and nothing was.
-    fn entry_status(&self, around: &Around<'_>, watch: &Watch, list: &List, index: usize) -> Option<Status> {
+    fn entry_status(&self, around: &Around<'_>, watch: &Watch, list: &List, index: usize) -> Option<Composed> {
         let entry = list.entries.get(index)?;
         match entry.who {
             list::Who::Person(person) => Some(self.seen_by(around, watch, Subject::Person(person))),
             list::Who::Watched(handle) => {
                 let known = self.watched.get(handle).and_then(|it| it.status.clone());
                 // What is not known any more must not look as it did.
-                known.or_else(|| (entry.told != 0).then(compose::hidden))
+                known.or_else(|| (entry.told != 0).then(compose::hidden)).map(Composed::of)
+            }
+            list::Who::Buddy(buddy, _) => {
+                let known = self.buddy_status(around, usize::from(list.person), usize::from(buddy));
+                let gone = || (entry.told != 0).then(|| Composed::of(compose::hidden()));
+                Some(known).filter(Composed::is_known).or_else(gone)
             }
             list::Who::Nobody => None,
         }
     }
 
     /// The document about an entry, and about what it takes in a NOTIFY.
-    fn document(&self, around: &Around<'_>, watch: &Watch, list: &List, index: usize) -> (Option<Status>, usize) {
-        let status = self.entry_status(around, watch, list, index);
+    fn document(&self, around: &Around<'_>, watch: &Watch, list: &List, index: usize) -> (Option<Composed>, usize) {
+        let seen = self.entry_status(around, watch, list, index);
         let entity = list.uri(&around.stack.store, index);
         let mut room = [0; DOCUMENT_BYTES];
         let mut out = Writer::new(&mut room);
-        if let Some(status) = &status {
-            pidf::write(watch.format, &Document { entity, status, at: None, id: index as u32 }, &mut out);
+        if let Some(seen) = &seen {
+            write_document(around.people, watch.format, (entity, index as u32), (seen, None), &mut out);
         }
         let len = out.finish().unwrap_or(DOCUMENT_BYTES);
-        (status, len + ENTRY_BYTES + 2 * entity.len())
+        (seen, len + ENTRY_BYTES + 2 * entity.len())
     }
 
     fn documents(&self, around: &Around<'_>, watch: &Watch, list: &List, with: u64) -> Documents {
@@ -505,7 +512,7 @@ impl Presence {
 }
 
 /// Documents that go into one NOTIFY.
-type Documents = heapless::Vec<(usize, Status), MOST_DOCUMENTS>;
+type Documents = heapless::Vec<(usize, Composed), MOST_DOCUMENTS>;
 const MOST_DOCUMENTS: usize = 12;
 /// What an entry takes besides its document: RLMI and the head of its part.
 const ENTRY_BYTES: usize = 260;
@@ -521,10 +528,10 @@ struct Content<'a> {
 }
 
 impl Content<'_> {
-    fn single(&self, status: &Status, out: &mut Writer<'_>) {
+    fn single(&self, seen: &Composed, out: &mut Writer<'_>) {
         let entity = self.watch.dialog.part(self.store, Part::Local);
         self.part(self.watch.format.content_type(), out, |out| {
-            pidf::write(self.watch.format, &Document { entity, status, at: self.clock, id: 0 }, out);
+            write_document(self.people, self.watch.format, (entity, 0), (seen, self.clock), out);
         });
     }
 
@@ -553,14 +560,15 @@ impl Content<'_> {
                 let instance =
                     rlmi::Instance { id: b"1", state: Substate::Active, reason: None, cid: Some(cid.as_bytes()) };
                 let uri = list.uri(self.store, index);
-                rlmi::resource(uri, self.name_of(list, index, uri), has_document.then_some(&instance), out);
+                rlmi::resource(uri, self.name_of(list, index), has_document.then_some(&instance), out);
             }
             rlmi::end(out);
-            for (index, status) in self.documents {
+            for (index, seen) in self.documents {
                 let cid = self.cid(&number(*index));
                 multipart::begin_part(boundary, self.watch.format.content_type(), Some(cid.as_bytes()), out);
                 let entity = list.uri(self.store, *index);
-                pidf::write(self.watch.format, &Document { entity, status, at: self.clock, id: *index as u32 }, out);
+                let (format, id) = (self.watch.format, *index as u32);
+                write_document(self.people, format, (entity, id), (seen, self.clock), out);
             }
             multipart::end(boundary, out);
         });
@@ -584,18 +592,15 @@ impl Content<'_> {
     }
 
     /// The name of an entry; none in a list of the watcher's own: Linphone puts it over the name that he has given.
-    fn name_of(&self, list: &List, index: usize, uri: &[u8]) -> &str {
+    fn name_of(&self, list: &List, index: usize) -> &str {
         let model = &self.people.model;
         match list.entries.get(index).map(|entry| entry.who) {
             Some(_) if !list.is_named => "",
             Some(list::Who::Person(person)) => {
                 model.people.get(usize::from(person)).map_or("", |person| person.name.as_str())
             }
-            _ => {
-                let Ok(Uri::Sip(uri)) = Uri::parse(uri) else { return "" };
-                let buddy = self.people.buddy(usize::from(list.person), uri.user.unwrap_or_default());
-                buddy.and_then(|buddy| model.buddies.get(buddy)).map_or("", |buddy| buddy.name.as_str())
-            }
+            Some(list::Who::Buddy(buddy, _)) => self.people.buddy_name(usize::from(buddy)),
+            _ => "",
         }
     }
 
@@ -616,6 +621,29 @@ impl Content<'_> {
         let _ = core::fmt::write(&mut cid, format_args!("{local}@{}", self.people.model.main.domain));
         cid
     }
+}
+
+/// Writes a document about somebody, with the networks where he is.
+fn write_document(
+    people: &People,
+    format: Format,
+    (entity, id): (&[u8], u32),
+    (seen, at): (&Composed, Option<UnixTime>),
+    out: &mut Writer<'_>,
+) {
+    let uris: heapless::Vec<String<TUPLE_URI_BYTES>, TUPLES> =
+        seen.tuples.iter().map(|tuple| people.tuple_uri(tuple).unwrap_or_default()).collect();
+    let tuples: heapless::Vec<pidf::Tuple<'_>, TUPLES> = seen
+        .tuples
+        .iter()
+        .zip(&uris)
+        .map(|(tuple, uri)| pidf::Tuple {
+            label: tuple.network.name(),
+            is_open: tuple.show != Show::Offline && !uri.is_empty(),
+            contact: uri.as_bytes(),
+        })
+        .collect();
+    pidf::write(format, &Document { entity, status: &seen.status, at, id, tuples: &tuples }, out);
 }
 
 fn number(index: usize) -> String<8> {
@@ -686,12 +714,21 @@ fn write_event(now: Instant, watch: &Watch, is_last: bool, out: &mut Writer<'_>)
 }
 
 /// A hash of what a watcher is told, with the state of his subscription.
-fn hash_of(random: &Random, status: &Status, progress: Progress) -> u64 {
+fn hash_of(random: &Random, seen: &Composed, progress: Progress) -> u64 {
     let mut room = [0; 512];
     let mut hash = random.hash(Purpose::Table);
-    match postcard::to_slice(status, &mut room) {
+    match postcard::to_slice(&seen.status, &mut room) {
         Ok(bytes) => hash.put(bytes),
-        Err(_) => hash.put(status.note.as_bytes()),
+        Err(_) => hash.put(seen.status.note.as_bytes()),
+    }
+    for tuple in &seen.tuples {
+        let of = match tuple.of {
+            Of::Buddy(buddy) => u32::from(buddy),
+            Of::Contact(contact) => contact.to_bits(),
+        };
+        hash.put(tuple.network.name().as_bytes());
+        hash.put(&[u8::from(tuple.show != Show::Offline)]);
+        hash.put(&of.to_le_bytes());
     }
     hash.put(substate(progress).as_bytes());
     hash.finish().max(1)

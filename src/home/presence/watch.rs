@@ -65,7 +65,7 @@ impl Package {
 pub enum Subject {
     /// A person, as an index in the model.
     Person(u16),
-    /// A buddy, as an index in the model.
+    /// A buddy, by his number.
     Buddy(u16),
     /// A list of people.
     List(ListHandle),

@@ -13,7 +13,7 @@ pub fn fuzz(bytes: &[u8]) {
             let mut buffer = [0; BYTES];
             let mut out = Writer::new(&mut buffer);
             let (entity, at) = (&b"sip:\"fuzz\"&<\xff>@home.example"[..], Some(UnixTime(1_289_690_940)));
-            write(to, &Document { entity, status: &status, at, id: 7 }, &mut out);
+            write(to, &Document { entity, status: &status, at, id: 7, tuples: &[] }, &mut out);
             let len = out.finish().expect("any status fits");
             let again = read(to, &buffer[..len]).expect("a written document can be read");
             assert!(again.basic == status.basic && again.note == status.note, "{to:?}");

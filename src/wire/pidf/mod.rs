@@ -47,6 +47,19 @@ pub struct Document<'a> {
     pub at: Option<UnixTime>,
     /// Distinguishes the person's tuple from those of others; it should stay the same from one document to the next.
     pub id: u32,
+    /// The addresses that it is put together of; PIDF names those where the person is.
+    pub tuples: &'a [Tuple<'a>],
+}
+
+/// One of a person's addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tuple<'a> {
+    /// What its id begins with: a letter, then letters and digits.
+    pub label: &'a str,
+    /// Whether the person can be reached there; else it is not written.
+    pub is_open: bool,
+    /// Its URI.
+    pub contact: &'a [u8],
 }
 
 /// Writes a document.

@@ -61,6 +61,7 @@ pub(super) fn write(document: &Document<'_>, out: &mut Writer<'_>) {
     escape_bytes(document.entity, out);
     out.text("\">\n");
     tuple(document, out);
+    addresses(document, out);
     person(document, out);
     out.text("</presence>\n");
 }
@@ -69,7 +70,7 @@ fn declare(is_needed: bool, namespaces: &str, out: &mut Writer<'_>) {
     out.text(if is_needed { namespaces } else { "" });
 }
 
-/// The one tuple. It is left out when nothing is known that belongs there.
+/// The tuple of the person as a whole. It is left out when nothing is known that belongs there.
 fn tuple(document: &Document<'_>, out: &mut Writer<'_>) {
     let status = document.status;
     if status.basic.is_none() && status.takes.is_silent() {
@@ -89,6 +90,20 @@ fn tuple(document: &Document<'_>, out: &mut Writer<'_>) {
     note("note", status, out);
     timestamp("timestamp", document, out);
     out.text("</tuple>\n");
+}
+
+/// A tuple for each of the addresses where the person is.
+fn addresses(document: &Document<'_>, out: &mut Writer<'_>) {
+    for (index, address) in document.tuples.iter().enumerate().filter(|(_, address)| address.is_open) {
+        out.text("<tuple id=\"");
+        out.text(address.label);
+        out.hex(document.id.into(), 8);
+        out.text("-");
+        out.number(index as u64);
+        out.text("\"><status><basic>open</basic></status><contact>");
+        escape_bytes(address.contact, out);
+        out.text("</contact></tuple>\n");
+    }
 }
 
 fn person(document: &Document<'_>, out: &mut Writer<'_>) {

@@ -12,7 +12,7 @@ fn parsed(format: Format, body: &str) -> Status {
 fn written(format: Format, status: &Status, at: Option<UnixTime>) -> Owned {
     let mut buffer = [0; 8192];
     let mut out = Writer::new(&mut buffer);
-    write(format, &Document { entity: b"sip:alice@home.example", status, at, id: 0x1a }, &mut out);
+    write(format, &Document { entity: b"sip:alice@home.example", status, at, id: 0x1a, tuples: &[] }, &mut out);
     let len = out.finish().unwrap();
     str::from_utf8(&buffer[..len]).unwrap().to_string()
 }
@@ -452,4 +452,30 @@ fn each_watcher_gets_what_it_reads() {
     assert_eq!(chosen(&[], "RTC/1.2.4949 (Messenger 5.1)"), Some(Format::Xpidf));
     assert_eq!(chosen(&[], "baresip v3.0"), Some(Format::Pidf));
     assert_eq!(chosen(&[], ""), Some(Format::Pidf));
+}
+
+#[test]
+fn a_tuple_for_each_address_where_somebody_is() {
+    let mut status = Status::new();
+    status.basic = Some(Basic::Open);
+    let tuple = |label, is_open, contact| Tuple { label, is_open, contact };
+    let tuples =
+        [tuple("xmpp", true, &b"xmpp:b&b@x"[..]), tuple("sip", false, b"sip:b@y"), tuple("irc", true, b"irc:b")];
+    let written = |format| {
+        let mut buffer = [0; 4096];
+        let mut out = Writer::new(&mut buffer);
+        write(
+            format,
+            &Document { entity: b"sip:bob@home.example", status: &status, at: None, id: 3, tuples: &tuples },
+            &mut out,
+        );
+        str::from_utf8(out.written()).unwrap().to_string()
+    };
+    let pidf = written(Format::Pidf);
+    let expected = "<tuple id=\"t00000003\"><status><basic>open</basic></status><contact>sip:bob@home.example</contact>\
+        </tuple>\n<tuple id=\"xmpp00000003-0\"><status><basic>open</basic></status><contact>xmpp:b&amp;b@x</contact></tuple>\n\
+        <tuple id=\"irc00000003-2\"><status><basic>open</basic></status><contact>irc:b</contact></tuple>\n</presence>\n";
+    assert!(pidf.ends_with(expected), "{pidf}");
+    assert_eq!(parsed(Format::Pidf, &pidf), status);
+    assert!(!written(Format::Xpidf).contains("xmpp:") && !written(Format::Msrtc).contains("xmpp:"));
 }
