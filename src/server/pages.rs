@@ -26,12 +26,6 @@ use crate::wire::pidf::Activities;
 const PIECE_BYTES: usize = 8 * 1024;
 /// Bytes of a greeting at most.
 const GREETING_BYTES: u32 = GREETING_SECONDS as u32 * 8_000;
-/// Bytes of the head of a text that is sent from the page.
-const HEAD_BYTES: usize = 1_024;
-/// Bytes of such a text at most.
-const REPLY_BYTES: usize = 4_096;
-/// Bytes of `sip:`.
-const SCHEME: usize = 4;
 /// An upload of which nothing is heard any more gives way to another after so long.
 const UPLOAD_MS: u64 = 60_000;
 
