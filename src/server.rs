@@ -24,7 +24,7 @@ mod requests;
 mod returning;
 pub mod status;
 #[cfg(test)]
-pub mod testing;
+pub mod tests;
 mod tickets;
 
 use core::net::{IpAddr, SocketAddr};
