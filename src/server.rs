@@ -28,7 +28,7 @@ mod requests;
 mod returning;
 pub mod status;
 #[cfg(test)]
-pub mod testing;
+pub mod tests;
 mod tickets;
 mod within;
 

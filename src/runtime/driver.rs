@@ -63,6 +63,9 @@ pub struct Driver {
     /// Where records go; without it nothing is stored.
     records: Option<RecordStore>,
     buffer: Box<[u8]>,
+    /// What the core was told last of a stream's end.
+    #[cfg(test)]
+    last_end: Option<Reason>,
 }
 
 enum PortSocket {
@@ -131,6 +134,8 @@ impl Driver {
             answers: VecDeque::with_capacity(SOCKETS + STREAMS),
             records: None,
             buffer: std::vec![0; BUFFER_BYTES].into_boxed_slice(),
+            #[cfg(test)]
+            last_end: None,
         })
     }
 
@@ -485,6 +490,8 @@ impl Driver {
     fn end(&mut self, stream: Stream, reason: Reason) -> Option<Link> {
         self.link(stream)?;
         let link = self.links[usize::from(stream.index)].take()?;
+        #[cfg(test)]
+        self.last_end.replace(reason);
         self.links_paused -= usize::from(link.is_read_paused);
         self.answers.push_back(Answer::Closed(stream, reason));
         Some(link)
@@ -782,6 +789,9 @@ impl Wake for Bell {
         self.ring();
     }
 }
+
+#[cfg(all(test, feature = "tls"))]
+mod tests;
 
 /// More than any datagram.
 const BUFFER_BYTES: usize = 64 * 1024;

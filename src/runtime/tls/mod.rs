@@ -13,7 +13,7 @@ pub mod fault;
 pub mod keys;
 pub mod session;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 pub mod verify;
 
 use self::fault::Fault;

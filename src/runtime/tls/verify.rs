@@ -430,6 +430,23 @@ mod tests {
     }
 
     #[test]
+    fn names_of_the_servers_of_accounts() {
+        let (authority, _folder, expected) = setup("accounts");
+        let expected = Expected { domain: "im.home.example".into(), is_account: true, ..expected };
+        let judge = |names: &[&str]| judge(&expected, &authority.issue(names));
+        let wrong = |named: &str| Err(Fault::WrongName("im.home.example".into(), named.into()));
+        assert_eq!(judge(&["other.example", "IM.home.example"]), Ok(()));
+        assert_eq!(judge(&["*.home.example"]), Ok(()));
+        // A URI means nothing here, and a wildcard stands for one label.
+        assert_eq!(judge(&["sip:other.example", "im.home.example"]), Ok(()));
+        assert_eq!(judge(&["sip:im.home.example"]), wrong(""));
+        assert_eq!(judge(&["home.example", "*.im.home.example"]), wrong("home.example, *.im.home.example"));
+        assert_eq!(judge(&["*.example"]), wrong("*.example"));
+        let at_address = Expected { domain: "192.0.2.7".into(), ..expected.clone() };
+        assert_eq!(at_address.judge(&authority.issue(&["192.0.2.7"]), &[], unix(NOW)), Ok(()));
+    }
+
+    #[test]
     fn addresses_as_names() {
         let (authority, _folder, expected) = setup("addresses");
         let certificate = authority.issue(&["192.0.2.7", "2001:db8::7"]);

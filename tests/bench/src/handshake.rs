@@ -56,7 +56,8 @@ impl Bench {
             Endpoint::new(keys, Trust { roots: Roots::System, peers: Vec::new() }).expect("an endpoint")
         };
         let (client, server) = (endpoint(), endpoint());
-        let expected = Expected { domain: "home.example".into(), pins: vec![*server.pin()], roots: Roots::System };
+        let pins = vec![*server.pin()];
+        let expected = Expected { domain: "home.example".into(), is_account: false, pins, roots: Roots::System };
         Self { client, server, expected }
     }
 
