@@ -2,11 +2,10 @@
 
 use super::*;
 
-/// Buddies of Alice behind those of `HOME`; what a test adds begins at line 35.
+/// Buddies of Alice behind those of `HOME`; what a test adds begins at line 31.
 const BUDDIES: &str = "config buddy\noption person alice\noption alias xenia\noption group friends\n\
     list address xmpp:Xenia@Jabber.example\nlist address irc:Xen[a]\n\
-    config buddy\noption alias door\nlist address 'line:The Door@his.example'\n\
-    config buddy\noption person bob\noption alias zoe\nlist address xmpp:zoe@jabber.example\n";
+    config buddy\noption alias door\nlist address 'line:The Door@his.example'\n";
 
 fn linked(rules: &str) -> Box<Model> {
     home(&format!("{BUDDIES}{rules}"))
@@ -128,7 +127,10 @@ fn who_fits_on_networks() {
     assert!(fits("domain:his.example", on(Network::Xmpp, "x@his.example")) && !fits("domain:his.example", door));
     // A buddy of Bob's is nobody to Alice.
     let zoe = on(Network::Xmpp, "zoe@jabber.example");
-    let model = linked("config rule\noption person bob\nlist who buddy:zoe\noption calls block\n");
+    let model = home(
+        "config buddy\noption person bob\noption alias zoe\nlist address xmpp:zoe@jabber.example\n\
+         config rule\noption person bob\nlist who buddy:zoe\noption calls block\n",
+    );
     let snapshot = at(&model, State::Available);
     assert_eq!(asks(zoe, CALL, &snapshot), delivered(1));
     assert_eq!(asks(zoe, CALL, &Snapshot { person: Some(1), ..snapshot }), DECLINED);
@@ -163,13 +165,13 @@ fn explanations_on_networks() {
     );
     let snapshot = at(&model, State::Available);
     let [first, second] = model.rules.as_slice() else { panic!("{:?}", model.rules) };
-    assert_eq!((first.line, second.line), (35, 39));
+    assert_eq!((first.line, second.line), (31, 35));
     assert_eq!(
         words(&to_alice(XENIA, Kind::Other), &snapshot),
         "xenia@jabber.example on xmpp is who that network says he is; on the list as xenia.\n\
-         Presence: shown as busy: the rule in line 35 for network:xmpp.\n\
+         Presence: shown as busy: the rule in line 31 for network:xmpp.\n\
          Location: the place is shown: every network shows the place by its name.\n\
-         Messages: refused with 603 Decline: the rule in line 39 for buddy:xenia.\n\
+         Messages: refused with 603 Decline: the rule in line 35 for buddy:xenia.\n\
          Calls: delivered to 1 of 1 device: calls get through unless a rule says otherwise.\n"
     );
     assert_eq!(
