@@ -545,6 +545,44 @@ fn whom_a_word_means() {
     assert!(why.starts_with("mum@203.0.113.99 is only claimed"), "{why}");
 }
 
+#[cfg(all(feature = "xmpp", feature = "irc", feature = "line"))]
+#[test]
+fn what_a_buddy_on_another_network_gets_is_explained() {
+    let mut home = house_of(
+        "config pcsd 'main'\n option domain 'house.example'\n list listen 'udp:203.0.113.1:5060'\n\
+         config person 'olof'\n option password 'secret'\n\
+         config buddy\n option alias 'mum'\n list address 'sip:mum@203.0.113.99:5070'\n list address 'irc:Mum[a]'\n\
+         config buddy\n option alias 'carl'\n list address 'xmpp:carl@jabber.example'\n\
+         config rule\n list who 'network:irc'\n option messages 'block'\n\
+         config device 'device0'\n option person 'olof'\n option password 'secret'\n",
+    );
+    home.register(by_datagram(OLOF), HOUSE, (0, "olof"), &format!("sip:olof@{OLOF}"));
+    home.pass(1_000);
+    home.take();
+    let mut number = 0;
+    let mut explained = |text: &str| {
+        number += 1;
+        said(&mut home, "olof", &format!("m{number}"), text)
+    };
+    let carl = explained("explain <XMPP:Carl@Jabber.example> message");
+    assert_eq!(
+        carl,
+        "carl@jabber.example on xmpp is who that network says he is; on the list as carl.\n\
+         Messages: delivered to 1 of 1 device: messages get through unless a rule says otherwise.\n"
+    );
+    assert_eq!(explained("explain carl message"), carl, "by his alias, who has no other address");
+    assert_eq!(explained("explain sip:carl@house.example message"), carl);
+    let blocked = explained("explain irc:MUM{A} message");
+    assert!(blocked.starts_with("mum{a} on irc is who that network says he is; on the list as mum.\n"), "{blocked}");
+    assert!(blocked.contains("refused with 603 Decline: the rule in line 13 for network:irc"), "{blocked}");
+    let everywhere = explained("explain mum message");
+    assert!(everywhere.starts_with("mum@203.0.113.99 is only claimed"), "{everywhere}");
+    assert!(everywhere.ends_with(&blocked), "{everywhere}");
+    for bad in ["xmpp:carl", "irc:#mum"] {
+        assert_eq!(explained(&format!("explain {bad}")), "I don't understand that. Write: help", "{bad}");
+    }
+}
+
 #[test]
 fn a_list_by_name_names_buddies() {
     let mut home = house_with_buddies();

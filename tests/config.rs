@@ -5,7 +5,8 @@ use std::path::Path;
 
 use pcsd::config::Model;
 use pcsd::config::model::{
-    Calls, Language, Listen, Location, Messages, Missed, Presence, Secret, State, Takes, Transport,
+    Calls, Language, LineWay, Listen, Location, Messages, Missed, Network, Presence, Secret, Security, State, Takes,
+    Transport, Who,
 };
 
 fn data(name: &str) -> Vec<u8> {
@@ -98,8 +99,48 @@ fn buddies_and_rules() {
 }
 
 #[test]
+fn accounts_on_other_networks() {
+    let (model, faults) = read("accounts.uci");
+    if cfg!(not(all(feature = "xmpp", feature = "irc", feature = "line", feature = "tls"))) {
+        assert!(
+            !faults.is_empty() && faults.lines().all(|line| line.contains("not built into this program")),
+            "{faults}"
+        );
+        return;
+    }
+    assert_eq!(faults, "");
+    let [xmpp, irc, sms] = model.accounts.as_slice() else { panic!("{:?}", model.accounts) };
+    assert_eq!((xmpp.id.as_str(), xmpp.person, xmpp.network), ("alice_xmpp", 0, Network::Xmpp));
+    assert_eq!((xmpp.address.as_str(), xmpp.password.0.as_str()), ("alice@jabber.example", "hunter2"));
+    assert_eq!((xmpp.host.as_str(), xmpp.security, xmpp.pins.len()), ("", Security::Usual, 1));
+    assert_eq!((irc.address.as_str(), irc.login.as_str(), irc.security), ("Alice", "alice1", Security::Direct));
+    assert_eq!((irc.host.as_str(), irc.port.map(u16::from)), ("irc.example", Some(6697)));
+    assert_eq!((sms.person, sms.way, sms.path.as_str()), (1, LineWay::Local, "/var/run/sms.sock"));
+    let addresses: Vec<_> =
+        model.buddies.iter().flat_map(|it| &it.addresses).map(|it| (it.network, it.text.as_str())).collect();
+    let expected = [
+        (Network::Xmpp, "beichuang@jabber.example"),
+        (Network::Irc, "beichuang"),
+        (Network::Sip, "beichuang@his.example"),
+        (Network::Line, "+46 8 123 45"),
+    ];
+    assert_eq!(addresses, expected);
+    let who: Vec<_> = model.rules.iter().map(|rule| rule.who[0]).collect();
+    assert_eq!(who, [Who::Network(Network::Irc), Who::Network(Network::Line)]);
+    assert!(!format!("{model:?}").contains("hunter2"));
+}
+
+#[test]
 fn every_fault_is_printed_and_no_secret() {
     let (model, faults) = read("faulty.uci");
     assert_eq!(faults, String::from_utf8(data("faulty.expected")).unwrap());
+    assert!(!faults.contains("hunter2") && !format!("{model:?}").contains("hunter2"));
+}
+
+#[cfg(all(feature = "xmpp", feature = "irc", feature = "line", feature = "tls"))]
+#[test]
+fn every_fault_of_accounts_is_printed_and_no_secret() {
+    let (model, faults) = read("faulty_accounts.uci");
+    assert_eq!(faults, String::from_utf8(data("faulty_accounts.expected")).unwrap());
     assert!(!faults.contains("hunter2") && !format!("{model:?}").contains("hunter2"));
 }

@@ -69,6 +69,26 @@
 //! A program built without the feature `tls` refuses `tls:` and `https:` listeners, `cert`, `key`, `ca`, `pin`, the
 //! transport `tls`, and a peer that would get it by default.
 //!
+//! Section `account 'NAME'`, names as above: what a person has on another network. NAME is what it is called in commands
+//! and in the log.
+//!
+//! | option | meaning | default |
+//! |---|---|---|
+//! | `person` | whose account it is | required |
+//! | `network` | `xmpp`, `irc` or `line`. `msnp`, `ymsg`, `oscar`, `skype` and `matrix` are not in this version: refused | required |
+//! | `address` | her address there, up to 80 bytes. `xmpp`: `USER@DOMAIN`, which no other account has; `irc`: her nick; `line`: a text of your own | required but for `line` |
+//! | `login` | the name to log in with, without blanks, up to 64 bytes | the user in the address, or the nick |
+//! | `password` | up to 128 bytes | required for `xmpp`, else none |
+//! | `server` | `xmpp` and `irc`: `HOST` or `HOST:PORT`, IPv6 in brackets. `line`: `tcp:HOST:PORT`, `unix:PATH` of up to 104 bytes, `http://HOST:PORT/PATH`, or `https` likewise | `xmpp`: what DNS says of the domain; else required |
+//! | `tls` | `direct`: TLS from the first byte; `off`: none, for a network of one's own; `xmpp` has `starttls`, too. Of a `line` over `tcp:` only, as other ways say it themselves | `xmpp`: TLS, as DNS says; `irc`: `direct`, but `off` at port 6667; `line`: `off` |
+//! | list `pin` | what the server's key is known by, as of a `peer`; up to 2. One may be written as an option | its certificate is checked |
+//! | `ca` | PEM file with the CAs its certificate is checked against | as in `main` |
+//!
+//! `pin` and `ca` go with TLS only. With a `pin` nothing else counts.
+//!
+//! A program built without the feature `xmpp`, `irc` or `line` refuses what names the network; without `tls` also an
+//! account that would have TLS.
+//!
 //! Section `buddy`: somebody on a list. It needs no name, and one that it has means nothing.
 //!
 //! | option | meaning | default |
@@ -76,7 +96,7 @@
 //! | `person` | whose list the buddy is on | the whole family's |
 //! | `alias` | what the buddy is called: `sip:ALIAS@DOMAIN` for the devices of whose list it is. Characters as in the name of a person; no person, no `pcs`, no `PERSON-buddies`, and no other buddy's on the same list or the family's. It may be the login of a device, which is no address | required |
 //! | `name` | the name to show | the alias |
-//! | list `address` | `sip:USER@HOST` or `sip:USER@HOST:PORT`, IPv6 in brackets, the preferred one first; up to 4. Other networks are not in this version: refused | none |
+//! | list `address` | `sip:USER@HOST` or `sip:USER@HOST:PORT`, IPv6 in brackets; `xmpp:USER@DOMAIN`; `irc:NICK`; `line:NAME`. The preferred one first, up to 4. One of another network than SIP is on no other buddy of the same list or the family's. `msn`, `msnp`, `ymsg`, `oscar`, `skype` and `matrix` are not in this version: refused | none |
 //! | `group` | the group the buddy is in, up to 64 bytes; its case matters | none |
 //! | `password` | not in this version: refused | |
 //!
@@ -86,7 +106,7 @@
 //! | option | meaning | default |
 //! |---|---|---|
 //! | `person` | whose rule it is | the whole family's; at equal rank each person's own come first |
-//! | list `who` | whom it is about, up to 8: `person:ID` of the home; `buddy:ALIAS` on her list or the family's (a rule of the family's: on the family's); `group:NAME` of those buddies (a rule of the family's: each person's own); `domain:NAME`; `network:sip`; `anyone` | required |
+//! | list `who` | whom it is about, up to 8: `person:ID` of the home; `buddy:ALIAS` on her list or the family's (a rule of the family's: on the family's); `group:NAME` of those buddies (a rule of the family's: each person's own); `domain:NAME`, of an address on SIP or XMPP; `network:NETWORK`: `sip`, `xmpp`, `irc` or `line`; `anyone` | required |
 //! | `when` | `available`, `away`, `busy` or `offline`: her state. `costly` and `place:NAME` are not in this version: refused | always |
 //! | `presence` | `show`, `hide`, `busy`, or a text of up to 64 bytes to show instead | says nothing |
 //! | `location` | `none`, `place` or `coordinates` | says nothing |
@@ -95,7 +115,7 @@
 //!
 //! A rule has one of the last four at least.
 //!
-//! Sections `account`, `place` and `station` are not in this version: refused.
+//! Sections `place` and `station` are not in this version: refused.
 
 pub mod address;
 mod check;

@@ -5,7 +5,7 @@
 //! 4480 §3.2). What reads as no command is left to the caller as it is: nothing is guessed where a wrong guess would show
 //! somebody something.
 
-use crate::config::model::Missed;
+use crate::config::model::{Missed, Network};
 use crate::home::policy::{Kind, State};
 
 /// A command.
@@ -23,7 +23,8 @@ pub enum Command<'t> {
     Allow(Option<&'t str>),
     /// Do not let him: `no`, `deny bob@x.example`.
     Deny(Option<&'t str>),
-    /// Say what becomes of what this one asks for: `explain bob@x.example message`. [`Kind::Other`] is everything.
+    /// Say what becomes of what this one asks for: `explain bob@x.example message`, `explain irc:bob`. [`Kind::Other`] is
+    /// everything.
     Explain(&'t str, Kind),
     /// Say what is kept, with a link to the page: `inbox`.
     Inbox,
@@ -166,9 +167,27 @@ fn missed(rest: &str) -> Option<Option<Missed>> {
     }
 }
 
-/// The `USER@HOST` of what may be written as a URI, in angle brackets, or at the end of a sentence.
+/// The network, other than SIP, and the rest of an address that begins with the name of one: `xmpp:bob@jabber.example`. It
+/// may be in angle brackets, or at the end of a sentence. Whether the rest is an address there is not looked at; see
+/// [`canonical`](crate::config::address::canonical).
+pub fn network_address(text: &str) -> Option<(Network, &str)> {
+    let (scheme, rest) = unwrapped(text).split_once(':')?;
+    let network = Network::of_name(scheme).filter(|network| *network != Network::Sip)?;
+    if rest.is_empty() { None } else { Some((network, rest)) }
+}
+
+/// What may be in angle brackets or quotes, or at the end of a sentence.
+fn unwrapped(text: &str) -> &str {
+    text.trim_matches(['<', '>', '"', '\'']).trim_end_matches(['.', ',', '!', '?', '>'])
+}
+
+/// The `USER@HOST` of what may be written as a URI, in angle brackets, or at the end of a sentence. An address on another
+/// network stays as it is, with the name of the network: see [`network_address`].
 pub fn address(text: &str) -> &str {
-    let text = text.trim_matches(['<', '>', '"', '\'']).trim_end_matches(['.', ',', '!', '?', '>']);
+    let text = unwrapped(text);
+    if network_address(text).is_some() {
+        return text;
+    }
     let bare = match text.split_once(':') {
         Some((scheme, rest))
             if ["sip", "sips", "pres", "im"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) =>
@@ -318,6 +337,8 @@ mod tests {
 
     use super::*;
 
+    const CALL: Kind = Kind::Call { video: false };
+
     fn shows(text: &str) -> (Option<State>, &'static str, &str) {
         match Command::parse(text) {
             Command::Show(Shown { state, activity, note }) => (state, activity, note),
@@ -402,6 +423,12 @@ mod tests {
             ("explain bob@x call", Command::Explain("bob@x", Kind::Call { video: false })),
             ("explain bob@x VIDEO", Command::Explain("bob@x", Kind::Call { video: true })),
             ("explain bob@x presence", Command::Explain("bob@x", Kind::Presence)),
+            ("explain xmpp:bob@x.example message", Command::Explain("xmpp:bob@x.example", Kind::Message)),
+            ("explain from <IRC:bob>", Command::Explain("IRC:bob", Kind::Other)),
+            ("explain line:+4912345.", Command::Explain("line:+4912345", Kind::Other)),
+            ("explain irc:[bob]` call", Command::Explain("irc:[bob]`", CALL)),
+            ("explain skype:bob", Command::Explain("skype", Kind::Other)),
+            ("allow xmpp:bob@x.example.", Command::Allow(Some("xmpp:bob@x.example"))),
             ("Inbox?", Command::Inbox),
             ("autoreply", Command::Reply(Reply::Tell)),
             ("autoreply: \"Back on Monday\"", Command::Reply(Reply::Set("Back on Monday"))),
@@ -413,6 +440,18 @@ mod tests {
             ("/missed deliver", Command::Missed(Some(Missed::Deliver))),
         ] {
             assert_eq!(Command::parse(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_on_networks() {
+        let line = "line:+49 12345";
+        assert_eq!(network_address("xmpp:Bob@x.example"), Some((Network::Xmpp, "Bob@x.example")));
+        assert_eq!(network_address("<Irc:bob>."), Some((Network::Irc, "bob")));
+        assert_eq!((network_address(line), address(line)), (Some((Network::Line, "+49 12345")), line));
+        for other in ["", "xmpp", "xmpp:", "<irc:>", "sip:bob@x.example", "msn:bob@x.example", "bob@x.example", ":irc"]
+        {
+            assert_eq!(network_address(other), None, "{other}");
         }
     }
 

@@ -6,10 +6,11 @@ use core::net::{IpAddr, Ipv4Addr};
 use heapless::Vec;
 
 use super::{Core, Server};
-use crate::base::limits::{BINDINGS_PER_PERSON, BUDDIES, BUSY_BYTES};
+use crate::base::limits::{ADDRESSES_PER_BUDDY, BINDINGS_PER_PERSON, BUDDIES, BUSY_BYTES};
 use crate::base::text::{OneLine, Writer};
 use crate::base::time::Instant;
-use crate::config::model::Missed;
+use crate::config::address::canonical;
+use crate::config::model::{BuddyAddress, Missed, Network};
 use crate::home::commands::{self, Command, Reply, Shown};
 use crate::home::policy::{self, Asker, Assurance, Delegation, Event, Facts, Kind, Snapshot, Stage, State, Target};
 use crate::home::presence::compose::{Manual, state_of};
@@ -48,7 +49,7 @@ impl Server {
     }
 
     /// Writes what becomes of what somebody asks of a person, and why. `asker` is an address, as a URI or bare, or the name
-    /// of a person of the home; [`Kind::Other`] asks for everything.
+    /// of a person of the home, or an alias of a buddy; [`Kind::Other`] asks for everything.
     ///
     /// # Errors
     /// When there is no such person, or that is no address.
@@ -303,42 +304,70 @@ impl Core {
         is_here.then(|| self.people.person(&self.stack.random, user.as_bytes()))
     }
 
-    /// Says what becomes of what somebody asks for. Whether that is an address.
+    /// Says what becomes of what somebody asks for, of a buddy wherever he asks from. Whether that is an address.
     fn explain(&mut self, person: usize, whom: &str, kind: Kind, out: &mut Writer<'_>) -> bool {
+        if let Some((network, name)) = commands::network_address(whom) {
+            let Some(address) = canonical(network, name) else { return no(commands::NOT_UNDERSTOOD, out) };
+            self.explain_account(person, (network, &address), kind, out);
+            return true;
+        }
         let Some(address) = self.meant(person, whom) else {
             return no(commands::NOT_UNDERSTOOD, out);
         };
+        let elsewhere = self.addresses_elsewhere(person, whom);
         let family = self.family(&address);
-        let (presence, around) = self.split_presence();
-        let model = &around.people.model;
-        let uri = address.as_bytes();
-        let other = family.flatten();
         let assurances: &[Assurance] = match family {
             Some(Some(_)) => &[Assurance::Digest],
             Some(None) => &[],
             None => &[Assurance::Claimed, Assurance::Peer],
         };
-        if assurances.is_empty() {
+        if assurances.is_empty() && elsewhere.is_empty() {
             let _ = write!(out, "{address} is nobody of the home.");
         }
         for assurance in assurances {
-            let asker = Asker { assurance: *assurance, person: other, address: uri };
-            let method = if matches!(kind, Kind::Call { .. }) { Method::Invite } else { Method::Message };
-            // Her answer about him, wherever he asks from.
-            let seal = around.people.seal(&around.stack.random, person);
-            let by_hand = presence.verdicts.by_name(seal, uri, *assurance);
-            let facts = facts_in_general(around.registrar, person, method);
-            let snapshot = Snapshot {
-                model,
-                person: Some(person),
-                state: presence.state(person),
-                by_hand,
-                devices: &facts,
-                kept: Delegation::NONE,
-            };
-            policy::explain(&Event { asker, kind, target: Target::Person, stage: Stage::Arrived }, &snapshot, out);
+            let asker = Asker { assurance: *assurance, person: family.flatten(), address: address.as_bytes() };
+            self.explain_asker(person, asker, kind, out);
+        }
+        for BuddyAddress { network, text, .. } in &elsewhere {
+            self.explain_account(person, (*network, text), kind, out);
         }
         true
+    }
+
+    /// Says what becomes of what somebody on another network asks for, whose address there is canonical.
+    fn explain_account(&mut self, person: usize, (network, name): (Network, &str), kind: Kind, out: &mut Writer<'_>) {
+        let asker = Asker { assurance: Assurance::Account(network), person: None, address: name.as_bytes() };
+        self.explain_asker(person, asker, kind, out);
+    }
+
+    fn explain_asker(&mut self, person: usize, asker: Asker<'_>, kind: Kind, out: &mut Writer<'_>) {
+        let (presence, around) = self.split_presence();
+        let method = if matches!(kind, Kind::Call { .. }) { Method::Invite } else { Method::Message };
+        // Her answer about him, wherever he asks from.
+        let seal = around.people.seal(&around.stack.random, person);
+        let by_hand = presence.verdicts.by_name(seal, asker.address, asker.assurance);
+        let facts = facts_in_general(around.registrar, person, method);
+        let snapshot = Snapshot {
+            model: &around.people.model,
+            person: Some(person),
+            state: presence.state(person),
+            by_hand,
+            devices: &facts,
+            kept: Delegation::NONE,
+        };
+        policy::explain(&Event { asker, kind, target: Target::Person, stage: Stage::Arrived }, &snapshot, out);
+    }
+
+    /// The addresses on other networks of a buddy of hers, when it is his alias that she has written.
+    fn addresses_elsewhere(&self, person: usize, whom: &str) -> Vec<BuddyAddress, ADDRESSES_PER_BUDDY> {
+        let alias = match whom.split_once('@') {
+            None => whom,
+            Some((alias, _)) if self.family(whom) == Some(None) => alias,
+            Some(_) => return Vec::new(),
+        };
+        let buddy = self.people.buddy(person, alias.as_bytes()).and_then(|buddy| self.people.model.buddies.get(buddy));
+        let addresses = buddy.map_or(&[][..], |buddy| &buddy.addresses);
+        addresses.iter().filter(|it| it.network != Network::Sip).cloned().collect()
     }
 }
 

@@ -61,7 +61,12 @@ impl fmt::Display for WhoAsks<'_> {
                 " is only claimed: rules for persons, buddies, groups, domains and networks do not count.\n",
             ),
             Assurance::Account(_) | Assurance::Peer | Assurance::Digest => {
-                f.write_str(" is proven: its connection is that of its domain")?;
+                match asker.assurance {
+                    Assurance::Account(network) => {
+                        write!(f, " on {} is who that network says he is", network.name())?;
+                    }
+                    _ => f.write_str(" is proven: its connection is that of its domain")?,
+                }
                 let buddies = snapshot.person.map(|person| Relation::of(snapshot.model, person, asker));
                 let buddies = buddies.as_ref().map_or(&[][..], Relation::buddies);
                 for (i, index) in buddies.iter().enumerate() {

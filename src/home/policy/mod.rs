@@ -7,9 +7,10 @@
 //!
 //! Without a rule:
 //!
-//! - *presence*: people of the home see each other as they are. Of somebody else she is asked; until she has answered he
-//!   waits, then he sees her as she is, or offline for good.
-//! - *location*: people of the home see the place, others nothing.
+//! - *presence*: people of the home see each other as they are, and so does who is on her list on another network: whom
+//!   she let onto it she was asked there. Of somebody else she is asked; until she has answered he waits, then he sees her
+//!   as she is, or offline for good.
+//! - *location*: people of the home, and other networks, see the place, others nothing.
 //! - *messages* and *calls* get through to her devices. What these do not take is left to the house: a text is kept, a call
 //!   answered by the machine. So it is asked again at each [`Stage`], and [`delegation`] says which outcomes count.
 //!
@@ -72,6 +73,11 @@ impl<'a> Asker<'a> {
     /// The person of the home that this is proven to be.
     pub fn proven_person(&self) -> Option<usize> {
         self.person.filter(|_| self.assurance == Assurance::Digest)
+    }
+
+    /// Whether it is somebody, or with an empty address everybody, whom an account of hers has to do with.
+    const fn is_on_network(&self) -> bool {
+        matches!(self.assurance, Assurance::Account(_))
     }
 }
 
@@ -438,6 +444,9 @@ fn presence(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> Judgement {
         (None, None) if asker.proven_person().is_some() => {
             (PresenceView::AsItIs, Because::House("people of the home see each other"))
         }
+        (None, None) if asker.is_on_network() => {
+            (PresenceView::AsItIs, Because::House("who is on her list on another network sees her there"))
+        }
         (None, None) => return Judgement::house(Decision::Pending, "she is asked about who is not of the home"),
     };
     let (location, location_because) = match view {
@@ -447,10 +456,12 @@ fn presence(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> Judgement {
     Judgement { decision: Decision::Show(View { presence: view, location }), because, location_because }
 }
 
-/// Her answer about the asker, where it counts: before all rules but those about this very person or buddy. Of somebody
+/// Her answer about the asker, where it counts: of who asks by SIP. A network keeps her answers itself, and a name there is
+/// not the same as one here. It counts before all rules but those about this very person or buddy. Of somebody
 /// who only claims the name, the answer does not undo what a rule says about anyone: another could write that name, too.
 fn by_hand(asker: &Asker<'_>, snapshot: &Snapshot<'_>, ruled: Option<Found<Presence>>) -> Option<ByHand> {
     snapshot.by_hand.filter(|answer| match ruled {
+        _ if asker.is_on_network() => false,
         None => true,
         Some(found) if found.is_individual => false,
         Some(_) => *answer == ByHand::Denied || asker.assurance > Assurance::Claimed,
@@ -472,6 +483,9 @@ fn location(asker: &Asker<'_>, snapshot: &Snapshot<'_>) -> (LocationView, Becaus
         Aspect::Ruled(Found { value, rule, .. }) => (value, Because::Rule(rule)),
         Aspect::Unruled if asker.proven_person().is_some() => {
             (LocationView::Place, Because::House("people of the home see each other's place"))
+        }
+        Aspect::Unruled if asker.is_on_network() => {
+            (LocationView::Place, Because::House("every network shows the place by its name"))
         }
         Aspect::Unruled => (LocationView::None, Because::House("a place is shown to others by a rule only")),
     }

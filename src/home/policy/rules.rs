@@ -6,7 +6,8 @@
 //!
 //! What fits an asker depends on how sure it is who he is. Who only claims a name is anyone, whatever name it is. Who
 //! comes from another domain over a connection that has proven to be of it is of that domain, and the buddy who has his
-//! address. A person of the home is that person, and the buddy who has that address.
+//! address. Who comes by an account of hers is on its network, the buddy who has his address there, and on XMPP of the
+//! domain in it. A person of the home is that person, and the buddy who has that address.
 
 use heapless::Vec;
 

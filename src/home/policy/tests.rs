@@ -1,5 +1,8 @@
 //! A home with rules, who asks what there, and what may never happen.
 
+#[cfg(all(feature = "xmpp", feature = "irc", feature = "line"))]
+mod networks;
+
 use std::boxed::Box;
 use std::format;
 use std::string::String;
