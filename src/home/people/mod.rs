@@ -10,6 +10,7 @@ pub mod contacts;
 pub mod route;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod ways;
 
 use heapless::String;
 
