@@ -11,6 +11,7 @@ pub mod reach;
 pub mod route;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod ways;
 
 use heapless::String;
 

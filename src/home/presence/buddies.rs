@@ -90,3 +90,6 @@ pub(super) fn moved(people: &People, buddy: usize, configured: impl Fn(usize) ->
         Some(slot) => people.contacts.at(slot).map(|contact| contact.buddy.map_or(buddy, usize::from)),
     }
 }
+
+#[cfg(test)]
+mod tests;

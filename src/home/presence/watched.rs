@@ -135,6 +135,12 @@ impl AllWatched {
         self.table.get(handle)
     }
 
+    /// One of them, to say what it has said.
+    #[cfg(test)]
+    pub(super) fn get_mut(&mut self, handle: WatchedHandle) -> Option<&mut Watched> {
+        self.table.get_mut(handle)
+    }
+
     /// The one in a slot.
     pub fn handle_at(&self, index: usize) -> Option<WatchedHandle> {
         self.table.handle_at(index)

@@ -279,11 +279,8 @@ fn strangers_have_a_small_share() {
     assert!(known("0@spam.example") && !known("1@spam.example") && !known("3@spam.example") && known("4@spam.example"));
     assert_eq!(aliases(&people, 0), ["smith", "aunt"], "they are on no list");
     assert!(people.buddy(0, b"18").is_some() && people.buddy_at(0, Network::Xmpp, "18@spam.example").is_some());
-    assert_eq!(
-        news(&mut people).iter().filter(|it| matches!(it, News::Gone(_))).count(),
-        1,
-        "one slot, again and again"
-    );
+    let gone = news(&mut people).iter().filter(|it| matches!(it, News::Gone(_))).count();
+    assert_eq!(gone, 3, "each number that is somebody else's now");
     // On the list he is no stranger any more.
     assert_eq!(put(&mut people, XMPP, "18@spam.example", "Erin"), Ok(Change::New));
     assert_eq!(aliases(&people, 0), ["smith", "aunt", "18"]);
@@ -369,7 +366,9 @@ fn the_pool_of_places_is_for_everybody() {
     let fitting = whos.len().min(CONTACTS_PER_ACCOUNT);
     for who in &whos[..fitting] {
         put(&mut people, XMPP, who, "").unwrap();
-        (1..=PLACES as u32).for_each(|place| drop(see(&mut people, 1, who, place, Show::Away, "")));
+        for place in 1..=PLACES as u32 {
+            see(&mut people, 1, who, place, Show::Away, "");
+        }
     }
     check(&people);
     assert!(people.contacts.sighting_count() <= SIGHTINGS);
@@ -428,13 +427,13 @@ fn whatever_a_server_tells() {
         match random(10) {
             0 => people.contacts.begin_list(account),
             1 => people.contacts.end_list(account),
-            2 => drop(put(&mut people, account, &who, "Name")),
+            2 => _ = put(&mut people, account, &who, "Name"),
             3 => people.contacts.remove(account, &who),
             4 => people.contacts.offline(at(now), account),
             5 => people.contacts.online(at(now), account, random(2) == 0),
-            6 => drop(hear(&mut people, now, account, &who, Heard::Wrote)),
+            6 => _ = hear(&mut people, now, account, &who, Heard::Wrote),
             7 => people.contacts.due(at(now)),
-            _ => drop(see(&mut people, now, &who, random(12) as u32, SHOWS[random(3) as usize], "text")),
+            _ => _ = see(&mut people, now, &who, random(12) as u32, SHOWS[random(3) as usize], "text"),
         }
         if round % 16 == 0 {
             check(&people);
