@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::random::Random;
+use crate::base::text::Name;
 use crate::bridge::SCRATCH_BYTES;
 use crate::config::model::{LineWay, Network, Password};
 use heapless::Vec;
@@ -73,7 +74,8 @@ fn feed(irc: &mut Irc, now: Instant, account: &Account, bytes: &[u8], step_bytes
     true
 }
 
-fn account() -> Account {
+/// An account with a password.
+pub(super) fn account() -> Account {
     Account {
         id: text("a"),
         person: 0,
@@ -91,11 +93,10 @@ fn account() -> Account {
     }
 }
 
-fn text<const N: usize, L: heapless::LenType>(text: &str) -> heapless::String<N, L> {
+/// A text in a field.
+pub(super) fn text<const N: usize, L: heapless::LenType>(text: &str) -> heapless::String<N, L> {
     heapless::String::try_from(text).unwrap_or_default()
 }
-
-use crate::base::text::Name;
 
 /// What a server has said before: nothing, capabilities, that it takes the password, and that all is well.
 const OPENINGS: [&[u8]; 4] = [
