@@ -5,6 +5,7 @@ pub mod deflate;
 pub mod dns;
 pub mod html;
 pub mod http;
+pub mod irc;
 pub mod multipart;
 pub mod pidf;
 pub mod resource_lists;
