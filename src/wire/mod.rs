@@ -4,6 +4,7 @@ pub mod cpim;
 pub mod deflate;
 pub mod dns;
 pub mod http;
+pub mod json;
 pub mod multipart;
 pub mod pidf;
 pub mod resource_lists;
