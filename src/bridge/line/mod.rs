@@ -79,7 +79,7 @@ use post::{ANSWER_MS, Post, Poster, What};
 
 /// Bytes of the name that the other end gives to a message. A message with a longer one counts as one without.
 pub const ID_BYTES: usize = 36;
-/// Messages that came in and are not settled, whose names are kept. More: the oldest is not told that it is.
+/// Messages with a name that are not settled. More: nothing is read until one is.
 pub const UNSETTLED: usize = 8;
 /// Texts whose fate is still to be told. More: a text has to wait.
 const TOLD: usize = 8;
@@ -222,11 +222,10 @@ impl Line {
         })
     }
 
-    /// Forgets the last connection, but for what outlasts it: the bookmark, what is not settled, and when to ask again.
+    /// Forgets the last connection, but for what outlasts it: the bookmark, and when to ask again.
     pub fn begin(&mut self, env: &mut Env<'_, '_>) {
         let fresh = Self {
             is_http: env.account.way == LineWay::Http,
-            unsettled: core::mem::take(&mut self.unsettled),
             last_token: self.last_token,
             bookmark: core::mem::take(&mut self.bookmark),
             not_before: self.not_before,
@@ -273,6 +272,7 @@ impl Line {
         self.heard_at = env.now;
         match self.stage {
             Stage::Asked => self.stream_head(env, bytes, is_full),
+            Stage::Online if self.is_waiting() => (0, Step::Nothing),
             Stage::Open | Stage::Online => self.lines(env, bytes, is_full, scratch),
             Stage::Down | Stage::Waiting | Stage::Ending(_) => (bytes.len(), Step::Nothing),
         }
@@ -340,9 +340,9 @@ impl Line {
         [silence, ping, self.post.deadline(self.is_http)].into_iter().fold(stage, earliest)
     }
 
-    /// The link for POSTs, once there is one to be.
+    /// The link for POSTs while it is there. Until then nothing is said, but commands are heard, to know that it is wanted.
     pub fn speaks_on(&self) -> Link {
-        if self.is_http && !matches!(self.stage, Stage::Down | Stage::Waiting) { Link(1) } else { Link(0) }
+        if self.is_http && self.post.state != Post::Down { Link(1) } else { Link(0) }
     }
 
     /// Says what is to be done, or that it can't be said now.
@@ -402,6 +402,7 @@ impl Line {
                 Outcome::Done
             }
             Post::Down if env.now >= self.post.not_before => {
+                self.wakes |= !self.post.is_wanted;
                 self.post.is_wanted = true;
                 Outcome::Later
             }
@@ -423,6 +424,11 @@ impl Line {
     fn end<'s>(&mut self, end: End) -> Step<'s> {
         self.stage = Stage::Ending(end);
         Step::End(end)
+    }
+
+    /// Whether a message has to be settled before more is read.
+    fn is_waiting(&self) -> bool {
+        self.unsettled.is_full()
     }
 
     fn is_pinging(&self) -> bool {
@@ -525,7 +531,7 @@ impl Line {
         let draft = &self.draft;
         if let Some(event) = draft.event(env, names, text) {
             return match event {
-                Ok(Event::Message(message)) => Step::Event(Event::Message(self.with_token(env, message))),
+                Ok(Event::Message(message)) => Step::Event(Event::Message(self.with_token(message))),
                 Ok(Event::Bookmark(text)) => match String::try_from(text) {
                     Ok(bookmark) => {
                         self.bookmark = bookmark;
@@ -558,20 +564,13 @@ impl Line {
     }
 
     /// Has the other end be told when a message is settled.
-    fn with_token<'s>(&mut self, env: &Env<'_, '_>, mut message: super::Incoming<'s>) -> super::Incoming<'s> {
+    fn with_token<'s>(&mut self, mut message: super::Incoming<'s>) -> super::Incoming<'s> {
         if self.draft.id.is_empty() {
             return message;
         }
-        if self.unsettled.is_full() {
-            log::info!(
-                "account {}: {UNSETTLED} messages are not settled, the oldest is not told that it is",
-                env.account.id
-            );
-            self.unsettled.remove(0);
-        }
         self.last_token = self.last_token.checked_add(1).unwrap_or(1);
         message.token = self.last_token;
-        // There is room: the oldest has gone.
+        // There is room: else the line would not have been read.
         let _ = self.unsettled.push(Unsettled { token: message.token, id: self.draft.id.clone() });
         message
     }

@@ -403,13 +403,16 @@ fn names_of_messages() {
     assert!(first.0 != 0 && first.0 != other.0 && first.1 != other.1);
     assert_eq!(name(&line(",\"id\":\"1\"")).0, first.0);
     assert_eq!(name(&line(&format!(",\"id\":\"{}\"", "x".repeat(37)))), (0, 0));
-    // The oldest gives way, and is settled without a word.
-    for id in 0..UNSETTLED {
+    // With so many that are not settled nothing is read, until one is.
+    for id in 3..UNSETTLED {
         name(&line(&format!(",\"id\":{}", id + 100)));
     }
     home.said();
+    let more = line(",\"id\":99");
+    assert_eq!(home.receive(STREAM, &more), [""; 0]);
     assert_eq!(home.command(Command::Settled { token: first.1, is_taken: true }), Outcome::Done);
-    assert_eq!(home.said(), "");
+    assert_eq!(home.said(), "{\"type\":\"settled\",\"id\":1,\"taken\":true}\n");
+    assert_eq!(home.receive(STREAM, "\n").len(), 1);
 }
 
 #[test]
@@ -444,8 +447,9 @@ fn over_http() {
     }
     assert_eq!(home.receive(STREAM, "HTTP/1.1 200 OK\r\n\r\n{\"type\":\"hello\"}\n"), ["Online { is_resumed: false }"]);
     assert!(home.line.target(&home.account, POSTS).is_some());
-    assert_eq!((home.line.speaks_on(), home.send(7)), (POSTS, Outcome::Later));
+    assert_eq!((home.line.speaks_on(), home.send(7)), (STREAM, Outcome::Later));
     home.connected(POSTS);
+    assert_eq!(home.line.speaks_on(), POSTS);
     let post = "POST /api/message HTTP/1.1\r\nHost: box.home.example:7000\r\nAuthorization: Bearer s3cret\r\nUser-Agent: pcsd/0.1.0\r\nContent-Type: application/json\r\n";
     let hello = "{\"type\":\"hello\",\"version\":1,\"account\":\"bell\"}\n";
     assert_eq!(home.said(), format!("{post}Content-Length: {:05}\r\n\r\n{hello}", hello.len()));
