@@ -26,6 +26,8 @@ use crate::base::time::{Instant, UnixTime};
 use crate::config::model::Account;
 
 pub mod connector;
+#[cfg(feature = "line")]
+pub mod http;
 #[cfg(feature = "irc")]
 pub mod irc;
 #[cfg(feature = "line")]

@@ -6,6 +6,7 @@ pub mod dns;
 pub mod html;
 pub mod http;
 pub mod irc;
+pub mod json;
 pub mod multipart;
 pub mod pidf;
 pub mod resource_lists;
