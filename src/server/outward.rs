@@ -16,11 +16,13 @@ use crate::bridge::{Show, TEXT_BYTES};
 use crate::config::model::{Account, Language, Network, State};
 use crate::home::outbox::{self, Full, Kept, New, RecordStep, Step, TextHandle};
 use crate::home::people::reach::{Facts, Reach, Route};
+use crate::home::people::ways::AccountState;
 use crate::home::phrases;
 use crate::home::policy::{
     self, Asker, Assurance, Decision, Delegation as Possible, Event, Kind as Wish, Snapshot, Stage, Target as Goal,
 };
 use crate::home::presence::compose;
+use crate::home::presence::list::URI_BYTES;
 use crate::home::presence::watched::Watched;
 use crate::home::proxy::context::{Delegation, Passage, Retarget};
 use crate::home::proxy::veil::Crossing;
@@ -217,19 +219,16 @@ impl Core {
 
     /// Where a text to somebody goes now. Accounts with a bit in `refused_by` are left out.
     fn way_to(&self, person: usize, reach: &Reach, refused_by: u32) -> Way {
-        let is_on = |account: usize| self.bridges.is_online(account) && refused_by & 1 << account == 0;
-        let keeps = |account: usize| self.bridges.get(account).is_some_and(|bridge| bridge.abilities.keeps);
-        let sip = |uri: &str| {
-            let is_it = |it: &Watched| usize::from(it.person) == person && it.uri == uri;
-            let status = self.presence.watched.iter().find(|(_, it)| is_it(it))?.1.status.as_ref()?;
-            Some(match compose::state_of(status) {
-                State::Available => Show::Available,
-                State::Away => Show::Away,
-                State::Busy => Show::Busy,
-                State::Offline => Show::Offline,
-            })
+        let facts = |account: usize| AccountState {
+            is_online: self.bridges.is_online(account) && refused_by & 1 << account == 0,
+            keeps: self.bridges.get(account).is_some_and(|bridge| bridge.abilities.keeps),
         };
-        match self.people.route(person, reach, &Facts { is_on: &is_on, keeps: &keeps, sip: &sip }) {
+        let sip = |buddy: usize| {
+            let uri = self.people.buddy_uri::<URI_BYTES>(buddy)?;
+            let is_it = |it: &Watched| usize::from(it.person) == person && it.uri == uri;
+            self.presence.watched.iter().find(|(_, it)| is_it(it))?.1.status.as_ref()
+        };
+        match self.people.route(person, reach, &Facts { account: &facts, sip: &sip }) {
             Route::Account { account, address } => Way::Account(account, address),
             Route::Sip => Way::Sip,
             Route::Keep => Way::Keep,

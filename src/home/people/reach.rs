@@ -7,11 +7,12 @@ use heapless::{String, Vec};
 
 use super::People;
 use super::route::{self, Decision, Kind, Way};
-use crate::base::limits::{ACCOUNTS, ADDRESS_BYTES, ADDRESSES_PER_BUDDY};
-use crate::base::time::Instant;
+use super::ways::{AccountState, WAYS};
+use crate::base::limits::ADDRESS_BYTES;
 use crate::bridge::Show;
 use crate::config::address;
 use crate::config::model::{BuddyAddress, Network};
+use crate::wire::pidf::Status;
 use crate::wire::sip::{SipUri, Uri, unescape};
 
 /// An address on a network.
@@ -48,21 +49,13 @@ pub enum Route {
     Nowhere,
 }
 
-/// What has to be known of ways to decide among them.
+/// What has to be known to decide among ways.
 pub struct Facts<'f> {
-    /// Whether an account is on.
-    pub is_on: &'f dyn Fn(usize) -> bool,
-    /// Whether an account's network keeps texts for who is not there.
-    pub keeps: &'f dyn Fn(usize) -> bool,
-    /// How somebody on SIP is, by his URI, if that is known.
-    pub sip: &'f dyn Fn(&str) -> Option<Show>,
+    /// How an account is.
+    pub account: &'f dyn Fn(usize) -> AccountState,
+    /// What is known of a buddy on SIP.
+    pub sip: &'f dyn Fn(usize) -> Option<&'f Status>,
 }
-
-/// Ways to somebody.
-pub type Ways = Vec<(Way, Address), MOST_WAYS>;
-
-/// By each account to each address would be more; a text needs no more than these.
-const MOST_WAYS: usize = 12;
 
 impl People {
     /// Whom a URI at our domain, or a subdomain of a network's name, means for a person.
@@ -153,79 +146,40 @@ impl People {
     }
 
     /// The ways to somebody, by the sender's accounts and by SIP, in the order of his addresses.
-    pub fn ways(&self, person: usize, reach: &Reach, facts: &Facts<'_>) -> Ways {
-        let mut ways = Ways::new();
-        let mut add = |number: u8, network: Network, address: &Address| {
-            for (account, section) in self.model.accounts.iter().enumerate().take(ACCOUNTS) {
-                if usize::from(section.person) != person || section.network != network {
-                    continue;
-                }
-                let contact = self.contacts.find(account, address);
-                let (show, wrote_at) = contact.map_or((Show::Offline, None::<Instant>), |handle| {
-                    (self.contacts.show(handle), self.contacts.get(handle).and_then(|contact| contact.wrote_at))
-                });
-                let way = Way {
-                    network,
-                    kind: Kind::Account(account as u8),
-                    address: number,
-                    is_account_online: (facts.is_on)(account),
-                    show,
-                    wrote_at,
-                    keeps: (facts.keeps)(account),
-                };
-                // More than there is room for are less preferred.
-                let _ = ways.push((way, address.clone()));
-            }
-        };
+    pub fn ways_to(&self, person: usize, reach: &Reach, facts: &Facts<'_>) -> Vec<Way, WAYS> {
         match reach {
-            Reach::Address(network, address) => add(0, *network, address),
-            Reach::Buddy(buddy) => {
-                for (number, found) in self.addresses(*buddy).enumerate().take(ADDRESSES_PER_BUDDY) {
-                    match found {
-                        Found::Contact(network, address) => add(number as u8, network, address),
-                        Found::Configured(it) if it.network != Network::Sip => add(number as u8, it.network, &it.text),
-                        Found::Configured(_) => {}
-                    }
-                }
-                let sip = self.addresses(*buddy).enumerate().find_map(|(number, it)| match it {
-                    Found::Configured(it) if it.network == Network::Sip => Some((number, it)),
-                    _ => None,
-                });
-                if let Some((number, it)) = sip {
-                    let uri = self.buddy_uri::<160>(*buddy);
-                    let known = uri.as_ref().and_then(|uri| (facts.sip)(uri));
-                    let way = Way {
-                        network: Network::Sip,
-                        kind: Kind::Sip { is_known: known.is_some() },
-                        address: number as u8,
-                        is_account_online: true,
-                        show: known.unwrap_or_default(),
-                        wrote_at: None,
-                        keeps: false,
-                    };
-                    let at = ways.iter().position(|(other, _)| other.address > way.address).unwrap_or(ways.len());
-                    let _ = ways.insert(at, (way, it.text.clone()));
-                }
+            Reach::Buddy(buddy) => self.ways(person, *buddy, (facts.sip)(*buddy), facts.account),
+            // Nobody knows him: by any account of hers on that network.
+            Reach::Address(network, _) => {
+                let accounts = self.model.accounts.iter().enumerate();
+                let hers = accounts.filter(|(_, it)| usize::from(it.person) == person && it.network == *network);
+                let way = |(account, _): (usize, _)| {
+                    let AccountState { is_online, keeps } = (facts.account)(account);
+                    let kind = Kind::Account(account as u8);
+                    let (show, wrote_at) = (Show::Offline, None);
+                    Way { network: *network, kind, address: 0, is_account_online: is_online, show, wrote_at, keeps }
+                };
+                hers.map(way).take(WAYS).collect()
             }
         }
-        ways
     }
 
     /// Where a text to somebody goes now.
     pub fn route(&self, person: usize, reach: &Reach, facts: &Facts<'_>) -> Route {
-        let mut ways = self.ways(person, reach, facts);
-        let plain: Vec<Way, MOST_WAYS> = ways.iter().map(|(way, _)| *way).collect();
-        match route::route(&plain) {
-            Decision::Keep => Route::Keep,
-            Decision::Nowhere => Route::Nowhere,
-            Decision::Go(index) if index < ways.len() => {
-                let (way, address) = ways.swap_remove(index);
-                match way.kind {
-                    Kind::Sip { .. } => Route::Sip,
-                    Kind::Account(account) => Route::Account { account: usize::from(account), address },
-                }
-            }
-            Decision::Go(_) => Route::Keep,
+        let ways = self.ways_to(person, reach, facts);
+        let way = match route::route(&ways) {
+            Decision::Keep => return Route::Keep,
+            Decision::Nowhere => return Route::Nowhere,
+            Decision::Go(index) => ways.get(index),
+        };
+        let Some(way) = way else { return Route::Keep };
+        let address = match reach {
+            Reach::Address(_, address) => address.clone(),
+            Reach::Buddy(buddy) => self.way_address(*buddy, way).unwrap_or_default().try_into().unwrap_or_default(),
+        };
+        match way.kind {
+            Kind::Sip { .. } => Route::Sip,
+            Kind::Account(account) => Route::Account { account: usize::from(account), address },
         }
     }
 
