@@ -20,8 +20,8 @@
 //! ```
 //!
 //! Left out: DTDs (a DOCTYPE is passed over, one with an internal subset is refused, so there are no entities but the
-//! five predefined ones), encodings other than UTF-8 whatever the XML declaration says, and documents in pieces. Names
-//! may have any character above 127.
+//! five predefined ones), encodings other than UTF-8 whatever the XML declaration says, and documents in pieces, which
+//! [`stream`] cuts into elements first. Names may have any character above 127.
 
 use core::ops::ControlFlow;
 
@@ -29,6 +29,8 @@ use heapless::{String, Vec};
 use memchr::{memchr, memchr_iter};
 
 use crate::base::text::Writer;
+
+pub mod stream;
 
 /// Elements within each other. A document that is deeper is refused.
 pub const DEPTH: usize = 16;
@@ -148,6 +150,25 @@ impl<'b> Text<'b> {
     }
 }
 
+impl<'b> Text<'b> {
+    /// No text.
+    pub const EMPTY: Self = Self { raw: "", kind: Kind::Content };
+
+    /// A piece of an element's text by itself: as [`stream::Splitter`] cuts it, or one CDATA section.
+    pub fn of(piece: &'b [u8]) -> Result<Self, Fault> {
+        let text = str::from_utf8(piece).or(fault("XML Not in UTF-8"))?;
+        if !is_all_legal(piece) {
+            return fault("Illegal Character in XML");
+        }
+        if let Some(section) = text.strip_prefix("<![CDATA[") {
+            let raw = section.strip_suffix("]]>").ok_or(Fault { reason: TRUNCATED })?;
+            return Ok(Self { raw, kind: Kind::Cdata });
+        }
+        check_references(text)?;
+        Ok(Self { raw: text, kind: Kind::Content })
+    }
+}
+
 impl PartialEq<str> for Text<'_> {
     fn eq(&self, other: &str) -> bool {
         self.chars().eq(other.chars())
@@ -197,6 +218,17 @@ impl<'b> Reader<'b> {
         Ok(Self { rest, open, scope, was_empty_tag: false, has_doctype: false, has_root: false })
     }
 
+    /// A reader of one element out of a larger document, in which these prefixes stand for these namespaces; the empty
+    /// prefix for the default one. Of an element that is not whole the start tag can be read.
+    pub fn inside(element: &'b [u8], scope: &[(&'b str, &'b str)]) -> Result<Self, Fault> {
+        let mut reader = Self::new(element)?;
+        for (prefix, namespace) in scope {
+            let namespace = Text { raw: namespace, kind: Kind::Attribute };
+            reader.scope.push(Declaration { prefix, namespace, depth: 0 }).or(fault("Too Many Namespaces"))?;
+        }
+        Ok(reader)
+    }
+
     /// The root element, when nothing was read before.
     pub fn root(&mut self) -> Result<Element<'b>, Fault> {
         match self.next()? {
@@ -207,7 +239,7 @@ impl<'b> Reader<'b> {
 
     /// The next child element of `of`; `None` when there is none left, and `of` is closed then. What is left of a child
     /// handed out before is passed over.
-    pub fn child(&mut self, of: &Element<'b>) -> Result<Option<Element<'b>>, Fault> {
+    pub fn child(&mut self, of: &Element<'_>) -> Result<Option<Element<'b>>, Fault> {
         self.within(of, |node| match node {
             Node::Open(element) => ControlFlow::Break(element),
             _ => ControlFlow::Continue(()),
@@ -215,15 +247,20 @@ impl<'b> Reader<'b> {
     }
 
     /// Passes over what is left of an element.
-    pub fn skip(&mut self, of: &Element<'b>) -> Result<(), Fault> {
+    pub fn skip(&mut self, of: &Element<'_>) -> Result<(), Fault> {
         self.text(of, |_| ())
     }
 
     /// What is left of an element's own text, without that of elements in it.
-    pub fn text(&mut self, of: &Element<'b>, mut take: impl FnMut(char)) -> Result<(), Fault> {
+    pub fn text(&mut self, of: &Element<'_>, mut take: impl FnMut(char)) -> Result<(), Fault> {
+        self.texts(of, |text| text.chars().for_each(&mut take))
+    }
+
+    /// The same in pieces, as they stand in the document.
+    pub fn texts(&mut self, of: &Element<'_>, mut take: impl FnMut(Text<'b>)) -> Result<(), Fault> {
         self.within(of, |node| {
             if let Node::Text(text) = node {
-                text.chars().for_each(&mut take);
+                take(text);
             }
             ControlFlow::<()>::Continue(())
         })?;
@@ -231,7 +268,7 @@ impl<'b> Reader<'b> {
     }
 
     /// The first `N` bytes of an element's own text, white space around left out, cut between characters.
-    pub fn content<const N: usize>(&mut self, of: &Element<'b>) -> Result<String<N>, Fault> {
+    pub fn content<const N: usize>(&mut self, of: &Element<'_>) -> Result<String<N>, Fault> {
         let mut cut = Cut::new();
         self.text(of, |c| cut.push(c))?;
         Ok(cut.finish())
@@ -246,7 +283,7 @@ impl<'b> Reader<'b> {
     /// Shows `see` the elements and texts that lie directly in `of`, until it breaks or `of` is closed.
     fn within<T>(
         &mut self,
-        of: &Element<'b>,
+        of: &Element<'_>,
         mut see: impl FnMut(Node<'b>) -> ControlFlow<T>,
     ) -> Result<Option<T>, Fault> {
         while self.open.get(of.depth - 1).is_some_and(|(_, left)| *left == of.left) {
@@ -614,7 +651,7 @@ fn is_all_legal(text: &[u8]) -> bool {
 }
 
 /// Whether XML 1.0 has a character (§2.2).
-fn is_legal(c: char) -> bool {
+pub fn is_legal(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
