@@ -1,5 +1,7 @@
-//! The simulated XMPP server against scripts of raw XML, and the XMPP connector against that server.
+//! The simulated XMPP server against scripts of raw XML, and of what was said to prosody ([`replay`]).
 
+#[path = "bridge_xmpp/replay.rs"]
+mod replay;
 #[path = "support/xmpp_server.rs"]
 mod xmpp_server;
 
@@ -189,7 +191,7 @@ fn subscriptions_both_ways() {
     server.user_subscription("bob", "alice@example.org", "subscribe");
     let answer = alice.hear(&mut server);
     assert!(
-        answer.contains("<presence type='subscribe' xml:lang='en' from='bob@example.org' to='alice@example.org'/>"),
+        answer.contains("<presence to='alice@example.org' type='subscribe' from='bob@example.org' xml:lang='en'/>"),
         "{answer}"
     );
     alice.say(&mut server, "<presence to='bob@example.org' type='subscribed'/>");
@@ -367,7 +369,7 @@ fn faults_are_sent() {
     server.inject(alice.conn, &Fault::ForgedCarbon { from: "eve@example.org".into(), body: "pay".into() });
     let carbon = alice.hear(&mut server);
     assert!(
-        carbon.starts_with("<message to='alice@example.org/pcs' type='chat' from='eve@example.org'><received "),
+        carbon.starts_with("<message from='eve@example.org' to='alice@example.org/pcs' type='chat'><received "),
         "{carbon}"
     );
     server.inject(alice.conn, &Fault::StrangerPush { from: "eve@example.org".into(), jid: "eve@example.org".into() });

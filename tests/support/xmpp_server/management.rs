@@ -214,10 +214,10 @@ impl XmppServer {
     fn left_over(&mut self, name: &str, at_ms: u64, message: Element, reads_archive: bool) {
         let is_archived = message.children().any(|child| child.is("stanza-id", super::message::STANZA_ID));
         let is_carbon = message.of(super::message::CARBONS).is_some();
-        if reads_archive && is_archived || is_carbon {
+        if reads_archive && is_archived || is_carbon || !super::message::has_body(&message) {
             return;
         }
-        if self.sessions_of(name).is_empty() && super::message::has_body(&message) {
+        if self.sessions_of(name).is_empty() {
             self.users.entry(name.into()).or_default().offline.push((at_ms, message));
         } else {
             self.bounce(&message, "wait", "recipient-unavailable");

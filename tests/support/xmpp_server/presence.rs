@@ -92,14 +92,15 @@ impl XmppServer {
             if !roster.contains_key(&jid) {
                 return self.reply_error(session, iq, "modify", "item-not-found");
             }
+            self.reply(session, iq, None);
             self.remove_contact(&name, &jid);
         } else {
             let entry = roster.entry(jid.clone()).or_default();
             entry.name = item.get("name").into();
             entry.groups = item.children().filter(|c| c.is("group", ROSTER)).map(Element::text).collect();
+            self.reply(session, iq, None);
             self.push_item(&name, &jid);
         }
-        self.reply(session, iq, None);
     }
 
     /// Takes a contact off, and ends subscriptions both ways (RFC 6121 §2.5.2).
@@ -175,6 +176,10 @@ impl XmppServer {
         self.subscription_in(&contact, &stanza);
         if kind == "subscribed" {
             self.show_all(name, &contact, true);
+            let own = self.bare_jid(name);
+            if self.is_shown(user(&contact), &own) {
+                self.show_all(user(&contact), &own, true);
+            }
         }
     }
 
@@ -223,11 +228,23 @@ impl XmppServer {
         }
     }
 
-    /// Shows a contact all places where a user is, or that there are none.
+    /// Whether a user's presence is told to a contact.
+    fn is_shown(&self, name: &str, contact: &str) -> bool {
+        let item = self.users.get(name).and_then(|account| account.roster.get(contact));
+        item.is_some_and(|item| item.has_from)
+    }
+
+    /// Shows a contact all places where a user is, or that there are none. The account of a contact who is known in turn
+    /// asks those places what they can do.
     fn show_all(&mut self, name: &str, contact: &str, is_shown: bool) {
+        let own = self.bare_jid(name);
         for session in self.sessions_of(name) {
             let Some(stanza) = self.presence_of(session, is_shown) else { continue };
+            let node = node(&stanza).filter(|_| self.is_shown(user(contact), &own));
             self.tell_all(user(contact), &stanza.with("to", contact));
+            if let Some(node) = node {
+                self.ask_disco(session, contact, &node);
+            }
         }
     }
 
@@ -273,11 +290,12 @@ impl XmppServer {
             return self.reply_error(session, &stanza, "modify", "bad-request");
         }
         let before = self.priority(session);
-        let node = stanza.child("c", CAPS).map(|c| format!("{}#{}", c.get("node"), c.get("ver")));
+        let node = node(&stanza);
         stanza.push(Element::new("x", "vcard-temp:x:update").and(Element::new("photo", "vcard-temp:x:update")));
         self.session(session).presence = Some((self.now_ms, stanza.clone()));
         if let (Some(node), None) = (node, before) {
-            self.ask_disco(session, &node);
+            let own = self.bare_jid(&self.sessions[&session].user);
+            self.ask_disco(session, &own, &node);
         }
         self.broadcast(session, &stanza);
         self.deliver(session, &stanza);
@@ -295,9 +313,7 @@ impl XmppServer {
         let (own, full) = (self.bare_jid(&name), self.full_jid(session));
         let watched = self.users[&name].roster.iter().filter(|(_, item)| item.has_to).map(|(jid, _)| jid.clone());
         for jid in watched.collect::<Vec<_>>() {
-            let shows = |account: &super::User| account.roster.get(&own).is_some_and(|item| item.has_from);
-            let is_local = domain(&jid) == self.domain;
-            if !is_local || !self.users.get(user(&jid)).is_some_and(shows) {
+            if domain(&jid) != self.domain || !self.is_shown(user(&jid), &own) {
                 continue;
             }
             let places = self.sessions_of(user(&jid)).into_iter().filter_map(|id| self.presence_of(id, true));
@@ -383,4 +399,9 @@ impl XmppServer {
             }
         }
     }
+}
+
+/// The node that names what a client can do (XEP-0115).
+fn node(presence: &Element) -> Option<String> {
+    presence.child("c", CAPS).map(|c| format!("{}#{}", c.get("node"), c.get("ver")))
 }

@@ -117,12 +117,12 @@ impl XmppServer {
         })
     }
 
-    /// The server asks a client something, in the name of the user's account.
-    pub(super) fn ask_disco(&mut self, session: SessionId, node: &str) {
+    /// An account asks a client what it can do.
+    pub(super) fn ask_disco(&mut self, session: SessionId, from: &str, node: &str) {
         let full = self.full_jid(session);
         let id = self.unique("disco");
         let query = Element::new("query", DISCO_INFO).with("node", node);
-        let iq = Element::new("iq", CLIENT).with("from", bare(&full)).with("to", &full).with("type", "get");
+        let iq = Element::new("iq", CLIENT).with("from", from).with("to", &full).with("type", "get");
         self.deliver(session, &iq.with("id", &id).and(query));
     }
 

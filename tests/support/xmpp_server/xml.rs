@@ -51,8 +51,11 @@ impl Element {
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
-        self.attributes.retain(|(n, _)| n != name);
-        if !value.is_empty() {
+        if value.is_empty() {
+            self.attributes.retain(|(n, _)| n != name);
+        } else if let Some((_, old)) = self.attributes.iter_mut().find(|(n, _)| n == name) {
+            *old = value.into();
+        } else {
             self.attributes.push((name.into(), value.into()));
         }
     }
