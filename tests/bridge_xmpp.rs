@@ -380,3 +380,54 @@ fn faults_are_sent() {
     );
     assert!(server.closed(alice.conn) && server.sessions("alice").is_empty());
 }
+
+/// Whatever a client says, the server goes on and its other users are served.
+#[test]
+fn mutated_clients() {
+    const SAID: [&str; 12] = [
+        "<enable xmlns='urn:xmpp:sm:3' resume='true'/>",
+        "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>",
+        "<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='bob@example.org' name='B'/></query></iq>",
+        "<presence><show>away</show><priority>5</priority></presence>",
+        "<presence to='bob@example.org' type='subscribe'/>",
+        "<presence to='bob@example.org' type='subscribed'/>",
+        "<message to='bob@example.org/script' type='chat' id='m'><body>x &amp; y</body></message>",
+        "<iq type='set' id='h'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>3</max><before/></set></query></iq>",
+        "<iq type='set' id='t'><query xmlns='jabber:iq:roster'><item jid='bob@example.org' subscription='remove'/></query></iq>",
+        "<a xmlns='urn:xmpp:sm:3' h='2'/><r xmlns='urn:xmpp:sm:3'/>",
+        "<presence type='unavailable'/>",
+        "</stream:stream>",
+    ];
+    const BYTES: &[u8] = b"<>/='\"&;: ax0-9\x00\xff";
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) as usize % bound
+    };
+    let mut server = server();
+    server.user_presence("bob", "", "");
+    for run in 0..1500 {
+        let alice = Raw::bound(&mut server, run, "alice", "pcs");
+        for said in SAID {
+            let mut bytes = said.as_bytes().to_vec();
+            for _ in 0..random(3) {
+                let at = random(bytes.len());
+                match random(3) {
+                    0 => bytes[at] = BYTES[random(BYTES.len())],
+                    1 => drop(bytes.remove(at)),
+                    _ => bytes.insert(at, BYTES[random(BYTES.len())]),
+                }
+            }
+            server.input(run, alice.conn, &bytes);
+            alice.hear(&mut server);
+        }
+        if random(2) == 0 {
+            server.cut(run, alice.conn);
+        }
+    }
+    server.user_says("carol", "bob@example.org", "still here");
+    let said = |got: &Got| matches!(got, Got::Message { body, .. } if body == "still here");
+    assert_eq!(server.inbox("bob").iter().filter(|got| said(got)).count(), 1);
+}
