@@ -20,8 +20,8 @@
 //! ```
 //!
 //! Left out: DTDs (a DOCTYPE is passed over, one with an internal subset is refused, so there are no entities but the
-//! five predefined ones), encodings other than UTF-8 whatever the XML declaration says, and documents in pieces. Names
-//! may have any character above 127.
+//! five predefined ones), encodings other than UTF-8 whatever the XML declaration says, and documents in pieces, which
+//! [`stream`] cuts into elements first. Names may have any character above 127.
 
 use core::ops::ControlFlow;
 
@@ -29,6 +29,8 @@ use heapless::{String, Vec};
 use memchr::{memchr, memchr_iter};
 
 use crate::base::text::Writer;
+
+pub mod stream;
 
 /// Elements within each other. A document that is deeper is refused.
 pub const DEPTH: usize = 16;
@@ -148,6 +150,22 @@ impl<'b> Text<'b> {
     }
 }
 
+impl<'b> Text<'b> {
+    /// A piece of an element's text by itself: as [`stream::Splitter`] cuts it, or one CDATA section.
+    pub fn of(piece: &'b [u8]) -> Result<Self, Fault> {
+        let text = str::from_utf8(piece).or(fault("XML Not in UTF-8"))?;
+        if !is_all_legal(piece) {
+            return fault("Illegal Character in XML");
+        }
+        if let Some(section) = text.strip_prefix("<![CDATA[") {
+            let raw = section.strip_suffix("]]>").ok_or(Fault { reason: TRUNCATED })?;
+            return Ok(Self { raw, kind: Kind::Cdata });
+        }
+        check_references(text)?;
+        Ok(Self { raw: text, kind: Kind::Content })
+    }
+}
+
 impl PartialEq<str> for Text<'_> {
     fn eq(&self, other: &str) -> bool {
         self.chars().eq(other.chars())
@@ -195,6 +213,17 @@ impl<'b> Reader<'b> {
         let rest = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (open, scope) = (Vec::new(), Vec::new());
         Ok(Self { rest, open, scope, was_empty_tag: false, has_doctype: false, has_root: false })
+    }
+
+    /// A reader of one element out of a larger document, in which these prefixes stand for these namespaces; the empty
+    /// prefix for the default one. Of an element that is not whole the start tag can be read.
+    pub fn inside(element: &'b [u8], scope: &[(&'b str, &'b str)]) -> Result<Self, Fault> {
+        let mut reader = Self::new(element)?;
+        for (prefix, namespace) in scope {
+            let namespace = Text { raw: namespace, kind: Kind::Attribute };
+            reader.scope.push(Declaration { prefix, namespace, depth: 0 }).or(fault("Too Many Namespaces"))?;
+        }
+        Ok(reader)
     }
 
     /// The root element, when nothing was read before.
@@ -614,7 +643,7 @@ fn is_all_legal(text: &[u8]) -> bool {
 }
 
 /// Whether XML 1.0 has a character (§2.2).
-fn is_legal(c: char) -> bool {
+pub fn is_legal(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
