@@ -1,5 +1,9 @@
-//! The simulated XMPP server against scripts of raw XML, and of what was said to prosody ([`replay`]).
+//! The simulated XMPP server against scripts of raw XML, and the XMPP connector against that server ([`connector`]).
 
+#[path = "bridge_xmpp/connector.rs"]
+mod connector;
+#[path = "bridge_xmpp/driver.rs"]
+mod driver;
 #[path = "bridge_xmpp/replay.rs"]
 mod replay;
 #[path = "support/xmpp_server.rs"]
