@@ -151,6 +151,9 @@ impl<'b> Text<'b> {
 }
 
 impl<'b> Text<'b> {
+    /// No text.
+    pub const EMPTY: Self = Self { raw: "", kind: Kind::Content };
+
     /// A piece of an element's text by itself: as [`stream::Splitter`] cuts it, or one CDATA section.
     pub fn of(piece: &'b [u8]) -> Result<Self, Fault> {
         let text = str::from_utf8(piece).or(fault("XML Not in UTF-8"))?;
@@ -236,7 +239,7 @@ impl<'b> Reader<'b> {
 
     /// The next child element of `of`; `None` when there is none left, and `of` is closed then. What is left of a child
     /// handed out before is passed over.
-    pub fn child(&mut self, of: &Element<'b>) -> Result<Option<Element<'b>>, Fault> {
+    pub fn child(&mut self, of: &Element<'_>) -> Result<Option<Element<'b>>, Fault> {
         self.within(of, |node| match node {
             Node::Open(element) => ControlFlow::Break(element),
             _ => ControlFlow::Continue(()),
@@ -244,15 +247,20 @@ impl<'b> Reader<'b> {
     }
 
     /// Passes over what is left of an element.
-    pub fn skip(&mut self, of: &Element<'b>) -> Result<(), Fault> {
+    pub fn skip(&mut self, of: &Element<'_>) -> Result<(), Fault> {
         self.text(of, |_| ())
     }
 
     /// What is left of an element's own text, without that of elements in it.
-    pub fn text(&mut self, of: &Element<'b>, mut take: impl FnMut(char)) -> Result<(), Fault> {
+    pub fn text(&mut self, of: &Element<'_>, mut take: impl FnMut(char)) -> Result<(), Fault> {
+        self.texts(of, |text| text.chars().for_each(&mut take))
+    }
+
+    /// The same in pieces, as they stand in the document.
+    pub fn texts(&mut self, of: &Element<'_>, mut take: impl FnMut(Text<'b>)) -> Result<(), Fault> {
         self.within(of, |node| {
             if let Node::Text(text) = node {
-                text.chars().for_each(&mut take);
+                take(text);
             }
             ControlFlow::<()>::Continue(())
         })?;
@@ -260,7 +268,7 @@ impl<'b> Reader<'b> {
     }
 
     /// The first `N` bytes of an element's own text, white space around left out, cut between characters.
-    pub fn content<const N: usize>(&mut self, of: &Element<'b>) -> Result<String<N>, Fault> {
+    pub fn content<const N: usize>(&mut self, of: &Element<'_>) -> Result<String<N>, Fault> {
         let mut cut = Cut::new();
         self.text(of, |c| cut.push(c))?;
         Ok(cut.finish())
@@ -275,7 +283,7 @@ impl<'b> Reader<'b> {
     /// Shows `see` the elements and texts that lie directly in `of`, until it breaks or `of` is closed.
     fn within<T>(
         &mut self,
-        of: &Element<'b>,
+        of: &Element<'_>,
         mut see: impl FnMut(Node<'b>) -> ControlFlow<T>,
     ) -> Result<Option<T>, Fault> {
         while self.open.get(of.depth - 1).is_some_and(|(_, left)| *left == of.left) {

@@ -1,0 +1,4 @@
+//! Entry for fuzzing.
+
+/// Nothing yet.
+pub fn fuzz(_bytes: &[u8]) {}
