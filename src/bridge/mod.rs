@@ -198,7 +198,7 @@ pub enum Event<'s> {
         id: u32,
         /// Why, for people.
         why: &'static str,
-        /// Whether another address or a later time may do better.
+        /// Whether a later time will do no better on this network.
         is_final: bool,
     },
     /// A text of ours was seen by his client, or by himself.
