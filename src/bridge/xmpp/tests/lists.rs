@@ -120,7 +120,8 @@ fn what_was_missed_is_read_page_by_page() {
     driver.call(|xmpp, _, _, _| xmpp.restore("a0"));
     driver.log_in("");
     driver.server(BOUND);
-    (driver.told(), driver.sent());
+    driver.told();
+    driver.sent();
     driver.server(HAS_ARCHIVE);
     assert!(driver.xmpp.abilities().hides);
     assert!(driver.sent().contains("<max>20</max><after>a0</after>"));

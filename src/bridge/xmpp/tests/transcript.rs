@@ -49,8 +49,7 @@ fn replay(driver: &mut Driver, (lines, nonces): &(Vec<String>, Vec<String>)) {
 }
 
 fn messages(told: &[String]) -> Vec<&str> {
-    let text = |it: &str| it.contains("text: ").then(|| ());
-    let of_message = told.iter().filter(|it| it.starts_with("Message") && text(it).is_some());
+    let of_message = told.iter().filter(|it| it.starts_with("Message"));
     of_message.map(|it| it.split("text: \"").nth(1).unwrap().split('"').next().unwrap()).collect()
 }
 
