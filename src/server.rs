@@ -26,6 +26,7 @@ mod register;
 pub mod remote;
 mod requests;
 mod returning;
+mod showing;
 pub mod status;
 #[cfg(test)]
 pub mod tests;
