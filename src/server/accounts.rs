@@ -252,7 +252,8 @@ impl Server {
             let command = Command::Send { to: &due.who, text: body, id: due.id, is_automatic: due.is_automatic };
             match self.tell_connector(now, index, &command) {
                 Some(Outcome::Done) => self.core.text_handed(now, index, due.handle),
-                Some(Outcome::Unable(why)) => self.core.text_failed(now, index, due.id, why, false),
+                // It would stand before all others to him for ever.
+                Some(Outcome::Unable(why)) => self.core.text_failed(now, index, due.id, why, true),
                 Some(Outcome::Later) => return self.core.text_later(now, due.handle),
                 None => return,
             }
