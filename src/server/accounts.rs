@@ -163,6 +163,10 @@ impl Server {
         }
         self.connect_links(now, index);
         self.pass_time(now, index);
+        // What nobody is told of when it is settled makes room, too.
+        if self.core.bridges.get_mut(index).is_some_and(Bridge::lets_in) {
+            self.wake_links(index);
+        }
         if self.core.bridges.is_online(index) {
             self.give_orders(now, index);
         }
@@ -399,8 +403,13 @@ impl Server {
     pub(super) fn read_link(&mut self, now: Instant, stream: Stream) {
         let Some((index, link)) = self.link_of(stream) else { return };
         let task = Task::Stream(usize::from(stream.index)).id();
-        if !self.core.has_room_for(Some(stream)) || !self.core.bridges.get(index).is_some_and(Bridge::has_room) {
-            // Read again when what waits was sent, or settled.
+        // Read again when what waits was sent, or settled.
+        if !self.core.has_room_for(Some(stream)) {
+            return;
+        }
+        let Some(bridge) = self.core.bridges.get_mut(index) else { return };
+        if !bridge.has_room() {
+            bridge.is_held_back = true;
             return;
         }
         let Self { inbound, accounts: Accounts { slots, scratch, out }, core, .. } = self;

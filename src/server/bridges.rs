@@ -41,6 +41,8 @@ pub(super) struct Bridge {
     orders: Deque<Order, ORDERS>,
     settled: Deque<(u32, bool), UNSETTLED>,
     unsettled: Vec<Unsettled, UNSETTLED>,
+    /// Something came in and was not read, for lack of room.
+    pub is_held_back: bool,
     /// Counts what came in.
     count: u16,
     /// What came in lately, by name; the oldest gives way.
@@ -219,6 +221,7 @@ impl Bridge {
             orders: Deque::new(),
             settled: Deque::new(),
             unsettled: Vec::new(),
+            is_held_back: false,
             count: 0,
             seen: Vec::new(),
             next_seen: 0,
@@ -243,6 +246,11 @@ impl Bridge {
     /// Whether something new may come in.
     pub fn has_room(&self) -> bool {
         !self.unsettled.is_full() && self.settled.len() + self.unsettled.len() < UNSETTLED
+    }
+
+    /// Whether what was held back may be read now; it counts as read with this.
+    pub fn lets_in(&mut self) -> bool {
+        self.has_room() && core::mem::take(&mut self.is_held_back)
     }
 
     /// Whether this has come in before; it has now.
@@ -342,5 +350,25 @@ impl Bridge {
 
     pub fn order_done(&mut self) {
         self.orders.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_held_back_is_let_in_once_there_is_room() {
+        let mut bridges = Bridges::new();
+        bridges.renumber(Instant::ZERO, 1, |_| None);
+        let bridge = bridges.get_mut(0).unwrap();
+        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, 0, 1)).collect();
+        assert!(!bridge.has_room());
+        bridge.is_held_back = true;
+        assert!(!bridge.lets_in());
+        // Nobody is to be told that it is settled.
+        assert!(bridges.ended(origins[3], true).is_some());
+        let bridge = bridges.get_mut(0).unwrap();
+        assert!(bridge.next_settled().is_none() && bridge.lets_in() && !bridge.lets_in());
     }
 }
