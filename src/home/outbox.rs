@@ -223,6 +223,21 @@ impl Outbox {
         self.texts.iter().filter(|(_, text)| text.person == person).count()
     }
 
+    /// The accounts have other numbers now. What was handed to one that is gone is to be handed over anew.
+    pub fn renumber(&mut self, moved: impl Fn(usize) -> Option<usize>) {
+        for index in 0..OUTGOING {
+            let Some(handle) = self.texts.handle_at(index) else { continue };
+            let Some(text) = self.texts.get_mut(handle) else { continue };
+            if let Step::Handed(account) = text.step {
+                let account = moved(account.into());
+                text.step = account.map_or(Step::Waiting { is_paused: false }, |account| Step::Handed(account as u8));
+            }
+            let refused = (0..u32::BITS).filter(|account| text.refused_by & 1 << account != 0);
+            text.refused_by =
+                refused.filter_map(|account| moved(account as usize)).fold(0, |bits, account| bits | 1 << account);
+        }
+    }
+
     /// What was handed to an account is to be handed over anew: its session is gone.
     pub fn hand_back(&mut self, account: usize) {
         self.each_of(account, |text| text.step = Step::Waiting { is_paused: false });
@@ -347,4 +362,36 @@ pub struct New<'a> {
 /// Whether one number was given before another, across the wrap.
 const fn is_before(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+
+    fn with_texts(count: u64) -> (Box<Outbox>, std::vec::Vec<TextHandle>) {
+        let mut store: Store<8, 0, 0, 0> = Store::new();
+        let mut outbox = Box::new(Outbox::new());
+        let handles = (1..=count).map(|record| {
+            let new = New { record, person: 1, to: "bob@home.example", is_automatic: false, at: 0, context: None };
+            let bytes = store.freeze(b"hello").unwrap();
+            outbox.admit(Instant::ZERO, new, bytes).unwrap()
+        });
+        let handles = handles.collect();
+        (outbox, handles)
+    }
+
+    #[test]
+    fn accounts_with_other_numbers() {
+        let (mut outbox, handles) = with_texts(3);
+        for (handle, account) in handles.iter().zip([0, 1, 2]) {
+            let text = outbox.get_mut(*handle).unwrap();
+            (text.step, text.refused_by) = (Step::Handed(account), 0b1011);
+        }
+        // The first is gone, and another stands between.
+        outbox.renumber(|account| [None, Some(0), Some(2), Some(1)].get(account).copied().flatten());
+        let steps: std::vec::Vec<Step> = handles.iter().map(|handle| outbox.get(*handle).unwrap().step).collect();
+        assert_eq!(steps, [Step::Waiting { is_paused: false }, Step::Handed(0), Step::Handed(2)]);
+        assert!(outbox.iter().all(|(_, text)| text.refused_by == 0b11));
+    }
 }

@@ -116,6 +116,9 @@ impl Server {
         accounts.slots = slots;
         let moved = |before: usize| old.get(before).copied().flatten();
         core.bridges.renumber(now, accounts.slots.len(), moved);
+        core.outbox.renumber(moved);
+        // Other ways may lead to people now.
+        core.stack.schedule.wake(Task::Outgoing.id());
         for (index, slot) in accounts.slots.iter_mut().enumerate() {
             if matches!(slot.connector, Connector::None)
                 && let Some(bridge) = core.bridges.get_mut(index)

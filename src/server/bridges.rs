@@ -146,10 +146,12 @@ impl Bridges {
             let _ = list.push(Bridge::new(now));
         }
         for (index, bridge) in self.list.iter_mut().enumerate() {
-            if let Some(place) = moved(index).and_then(|index| list.get_mut(index)) {
+            let number = moved(index);
+            if let Some(place) = number.and_then(|number| list.get_mut(number)) {
                 core::mem::swap(place, bridge);
-                // Replies to what came in before know the former number.
-                place.give_up();
+                if number != Some(index) {
+                    place.let_go();
+                }
                 // There may be other buddies.
                 place.next_watch = Some(0);
             }
@@ -241,6 +243,16 @@ impl Bridge {
         self.unsettled.clear();
         self.next_bookmark = None;
         self.orders.clear();
+    }
+
+    /// It has another number, which the outcome of what is under way in the house does not know: that counts as taken. Its
+    /// connection goes on, and waits for a word on each.
+    fn let_go(&mut self) {
+        while !self.unsettled.is_empty() {
+            let Unsettled { token, .. } = self.unsettled.remove(0);
+            self.settle(token, true);
+        }
+        self.turn_page();
     }
 
     /// Whether something new may come in.
@@ -370,5 +382,18 @@ mod tests {
         assert!(bridges.ended(origins[3], true).is_some());
         let bridge = bridges.get_mut(0).unwrap();
         assert!(bridge.next_settled().is_none() && bridge.lets_in() && !bridge.lets_in());
+    }
+
+    #[test]
+    fn another_configuration_leaves_nothing_unsettled() {
+        let mut bridges = Bridges::new();
+        bridges.renumber(Instant::ZERO, 2, |_| None);
+        let origins = [0, 1].map(|index| bridges.get_mut(index).unwrap().begin(index, 7, 1));
+        bridges.renumber(Instant::ZERO, 2, Some);
+        assert!(bridges.ended(origins[0], false).is_some(), "it has the same number");
+        assert_eq!(bridges.get(0).unwrap().next_settled(), Some((7, false)));
+        bridges.renumber(Instant::ZERO, 1, |index| (index == 1).then_some(0));
+        assert_eq!(bridges.get(0).unwrap().next_settled(), Some((7, true)));
+        assert!(bridges.is_at_rest() && bridges.ended(origins[1], false).is_none());
     }
 }
