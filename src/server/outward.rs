@@ -298,11 +298,21 @@ impl Core {
         let Some(handle) = self.outbox.by_id(id) else { return };
         let Some(text) = self.outbox.get_mut(handle) else { return };
         log::debug!("a text was not taken by its network: {why}");
-        let is_cut = !self.bridges.is_online(account);
-        text.step = Step::Waiting { is_paused: !is_final && !is_cut };
         if is_final {
             text.refused_by |= 1 << account;
-        } else {
+        }
+        // It was silent for so long that the text went another way meanwhile.
+        let is_elsewhere = match text.step {
+            Step::Handed(other) => usize::from(other) != account,
+            Step::OverSip | Step::Loading => true,
+            Step::Waiting { .. } => false,
+        };
+        if is_elsewhere {
+            return;
+        }
+        let is_cut = !self.bridges.is_online(account);
+        text.step = Step::Waiting { is_paused: !is_final && !is_cut };
+        if !is_final {
             text.deadline = now.plus(outbox::AGAIN_MS);
         }
         // Another address of his may do.
