@@ -233,16 +233,21 @@ impl Bridge {
     /// Says how it stands.
     pub fn stand(&mut self, now: Instant, standing: Standing) {
         if self.standing != standing {
-            (self.standing, self.since) = (standing, now);
+            // One attempt after the other is one time of being off.
+            let is_off = |it| matches!(it, Standing::Connecting | Standing::Waiting { .. });
+            if !(is_off(self.standing) && is_off(standing)) {
+                self.since = now;
+            }
+            self.standing = standing;
         }
     }
 
-    /// Its session is gone: nobody waits for what was to be told in it.
+    /// Its session is gone: nobody waits for what was to be told in it. What she has decided holds for the next.
     pub fn give_up(&mut self) {
         self.settled.clear();
         self.unsettled.clear();
         self.next_bookmark = None;
-        self.orders.clear();
+        self.orders.retain(|order| !matches!(order, Order::Typing { .. }));
     }
 
     /// It has another number, which the outcome of what is under way in the house does not know: that counts as taken. Its
@@ -395,5 +400,24 @@ mod tests {
         bridges.renumber(Instant::ZERO, 1, |index| (index == 1).then_some(0));
         assert_eq!(bridges.get(0).unwrap().next_settled(), Some((7, true)));
         assert!(bridges.is_at_rest() && bridges.ended(origins[1], false).is_none());
+    }
+
+    #[test]
+    fn her_answer_outlasts_a_cut_and_attempts_are_one_time_of_being_off() {
+        let at = Instant::from_millis;
+        let mut bridge = Bridge::new(at(0));
+        bridge.stand(at(10), Standing::Online);
+        let who = Address::try_from("bob@x.example").unwrap();
+        assert!(bridge.order(Order::Typing { to: who.clone(), is_on: true }));
+        assert!(bridge.order(Order::Authorise { who: who.clone(), is_allowed: true }));
+        for attempt in 1..4 {
+            bridge.stand(at(attempt * 1000), Standing::Waiting { until: at(attempt * 1000 + 500), why: "" });
+            bridge.give_up();
+            bridge.stand(at(attempt * 1000 + 500), Standing::Connecting);
+        }
+        assert_eq!(bridge.since, at(1000));
+        assert_eq!(bridge.next_order(), Some(&Order::Authorise { who, is_allowed: true }));
+        bridge.order_done();
+        assert!(bridge.next_order().is_none());
     }
 }
