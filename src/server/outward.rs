@@ -264,7 +264,8 @@ impl Core {
             }
             let text = self.outbox.get(handle)?;
             let bytes = self.stack.store.get(text.bytes.as_ref()?);
-            let place = room.get_mut(..bytes.len())?;
+            // None is longer, but for a record of another build.
+            let Some(place) = room.get_mut(..bytes.len()) else { continue };
             place.copy_from_slice(bytes);
             return Some(Due { handle, id: text.id, who, is_automatic: text.is_automatic, len: bytes.len() });
         }
@@ -381,7 +382,10 @@ impl Core {
         self.send_what_can_go(now);
         let output = match self.outbox_has_work() || !self.bridges.changed.is_empty() {
             true if !self.has_disk() => None,
-            true if !self.can_store(has_credit) => return Produced::Blocked,
+            true if !self.can_store(has_credit) => {
+                self.reschedule_outgoing();
+                return Produced::Blocked;
+            }
             true => self.next_of_outbox(buffer),
             false => None,
         };
