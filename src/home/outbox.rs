@@ -161,7 +161,15 @@ impl Outbox {
 
     /// Takes a text back that was kept.
     pub fn restore(&mut self, now: Instant, record: u64, kept: &Kept<'_>) -> Result<(), Full> {
-        if self.texts.iter().any(|(_, text)| text.record == record) {
+        // It was on a disk that was gone for a while, and is here still, or was sent meanwhile.
+        if let Some(handle) = self.texts.iter().find(|(_, text)| text.record == record).map(|(handle, _)| handle) {
+            self.forgotten.retain(|forgotten| *forgotten != record);
+            if let Some(text) = self.texts.get_mut(handle).filter(|text| text.record_step == RecordStep::None) {
+                text.record_step = RecordStep::Stored;
+            }
+            return Ok(());
+        }
+        if self.forgotten.iter().any(|forgotten| *forgotten == record) {
             return Ok(());
         }
         self.last = self.last.max(kept.id);
@@ -278,15 +286,17 @@ impl Outbox {
         !self.forgotten.is_empty()
     }
 
-    /// What was kept is out of reach: what has no bytes is told again when a disk comes.
+    /// What was kept is out of reach: what has no bytes is told again when a disk comes. What has is not to be sent again by
+    /// its record then.
     pub fn disk_gone(&mut self) {
         for index in 0..OUTGOING {
             let Some(handle) = self.texts.handle_at(index) else { continue };
             let Some(text) = self.texts.get_mut(handle) else { continue };
             if text.bytes.is_none() {
                 self.texts.remove(handle);
-            } else {
-                text.record_step = RecordStep::None;
+            } else if core::mem::replace(&mut text.record_step, RecordStep::None) != RecordStep::None {
+                let record = text.record;
+                self.forget(record);
             }
         }
     }
@@ -393,5 +403,23 @@ mod tests {
         let steps: std::vec::Vec<Step> = handles.iter().map(|handle| outbox.get(*handle).unwrap().step).collect();
         assert_eq!(steps, [Step::Waiting { is_paused: false }, Step::Handed(0), Step::Handed(2)]);
         assert!(outbox.iter().all(|(_, text)| text.refused_by == 0b11));
+    }
+
+    #[test]
+    fn a_disk_that_comes_back() {
+        let (mut outbox, handles) = with_texts(2);
+        for handle in &handles {
+            outbox.get_mut(*handle).unwrap().record_step = RecordStep::Stored;
+        }
+        outbox.disk_gone();
+        assert!(outbox.iter().all(|(_, text)| text.record_step == RecordStep::None));
+        // The first is sent meanwhile.
+        let mut sent = outbox.texts.remove(handles[0]).unwrap();
+        let _ = sent.bytes.take();
+        let kept = Kept { id: 1, person: 1, at: 0, to: "bob@home.example", text: "hello" };
+        assert!((1..=2).all(|record| outbox.restore(Instant::ZERO, record, &kept).is_ok()));
+        assert_eq!(outbox.len(), 1, "it is not sent again");
+        assert_eq!(outbox.get(handles[1]).unwrap().record_step, RecordStep::Stored);
+        assert_eq!((outbox.next_forgotten(), outbox.next_forgotten()), (Some(1), None));
     }
 }
