@@ -113,7 +113,9 @@ impl Core {
             self.answer_for_good(now, incoming, &refused(200, "OK", ""));
             return true;
         }
-        let Some(to) = address_text(uri) else { return false };
+        let lasting = self.people.lasting_uri(&reach);
+        let lasting = lasting.as_deref().and_then(|it| it.strip_prefix("sip:")).filter(|it| it.len() <= outbox::TO_BYTES);
+        let Some(to) = lasting.or_else(|| address_text(uri)) else { return false };
         if !self.outbox_has_room(text) {
             self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 30\r\n");
             return true;
