@@ -106,7 +106,9 @@ impl Core {
             self.answer_for_good(now, incoming, &refused(200, "OK", ""));
             return true;
         }
-        let Some(to) = address_text(uri) else { return false };
+        let lasting = self.people.lasting_uri(&reach);
+        let lasting = lasting.as_deref().and_then(|it| it.strip_prefix("sip:")).filter(|it| it.len() <= outbox::TO_BYTES);
+        let Some(to) = lasting.or_else(|| address_text(uri)) else { return false };
         if !self.outbox_has_room(text) {
             self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 30\r\n");
             return true;
@@ -257,7 +259,8 @@ impl Core {
             }
             let text = self.outbox.get(handle)?;
             let bytes = self.stack.store.get(text.bytes.as_ref()?);
-            let place = room.get_mut(..bytes.len())?;
+            // None is longer, but for a record of another build.
+            let Some(place) = room.get_mut(..bytes.len()) else { continue };
             place.copy_from_slice(bytes);
             return Some(Due { handle, id: text.id, who, is_automatic: text.is_automatic, len: bytes.len() });
         }
@@ -291,11 +294,21 @@ impl Core {
         let Some(handle) = self.outbox.by_id(id) else { return };
         let Some(text) = self.outbox.get_mut(handle) else { return };
         log::debug!("a text was not taken by its network: {why}");
-        let is_cut = !self.bridges.is_online(account);
-        text.step = Step::Waiting { is_paused: !is_final && !is_cut };
         if is_final {
             text.refused_by |= 1 << account;
-        } else {
+        }
+        // It was silent for so long that the text went another way meanwhile.
+        let is_elsewhere = match text.step {
+            Step::Handed(other) => usize::from(other) != account,
+            Step::OverSip | Step::Loading => true,
+            Step::Waiting { .. } => false,
+        };
+        if is_elsewhere {
+            return;
+        }
+        let is_cut = !self.bridges.is_online(account);
+        text.step = Step::Waiting { is_paused: !is_final && !is_cut };
+        if !is_final {
             text.deadline = now.plus(outbox::AGAIN_MS);
         }
         // Another address of his may do.
@@ -362,7 +375,10 @@ impl Core {
         self.send_what_can_go(now);
         let output = match self.outbox_has_work() || !self.bridges.changed.is_empty() {
             true if !self.has_disk() => None,
-            true if !self.can_store(has_credit) => return Produced::Blocked,
+            true if !self.can_store(has_credit) => {
+                self.reschedule_outgoing();
+                return Produced::Blocked;
+            }
             true => self.next_of_outbox(buffer),
             false => None,
         };
