@@ -232,12 +232,17 @@ impl Bridge {
         }
     }
 
-    /// Its session is gone: nobody waits for what was to be told in it.
+    /// Its session is gone: nobody waits for what was to be told in it. Who is to be on the list, or not, is told in the next.
     pub fn give_up(&mut self) {
         self.settled.clear();
         self.unsettled.clear();
         self.next_bookmark = None;
-        self.orders.clear();
+        for _ in 0..self.orders.len() {
+            if let Some(order) = self.orders.pop_front().filter(|order| !matches!(order, Order::Typing { .. })) {
+                // There was room for it.
+                let _ = self.orders.push_back(order);
+            }
+        }
     }
 
     /// Whether something new may come in.

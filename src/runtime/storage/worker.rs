@@ -506,8 +506,16 @@ pub fn segment_bytes(spool_bytes: u64) -> u32 {
 }
 
 /// The kinds that are told when a disk comes, before the first packet is read at a start.
-const JOURNAL: [Kind; 6] =
-    [Kind::Setting, Kind::Absence, Kind::Authorisation, Kind::Place, Kind::Subscription, Kind::Binding];
+const JOURNAL: [Kind; 7] = [
+    // Who watches one of these is to find him.
+    Kind::Buddy,
+    Kind::Setting,
+    Kind::Absence,
+    Kind::Authorisation,
+    Kind::Place,
+    Kind::Subscription,
+    Kind::Binding,
+];
 /// Those that are told after the journal.
 const MESSAGES: [Kind; 5] = [Kind::Session, Kind::Greeting, Kind::Text, Kind::Voice, Kind::Call];
 
