@@ -432,6 +432,13 @@ impl Learned {
             *count = buddy.addresses.len() as u8;
         }
         for index in 0..BUDDIES {
+            // None is at the place of the former model that another takes now.
+            let handle = self.entries.handle_at(index);
+            if let Some(entry) = handle.and_then(|handle| self.entries.get_mut(handle)) {
+                entry.buddy = None;
+            }
+        }
+        for index in 0..BUDDIES {
             let Some(handle) = self.entries.handle_at(index) else { continue };
             if !self.place(model, handle)
                 && let Some(entry) = self.entries.get(handle)
@@ -560,3 +567,150 @@ fn cut(name: &str) -> Name {
 }
 
 const _: () = assert!(super::alias::ALIAS_BYTES <= NAME_BYTES, "the alias of a contact can be that of a buddy");
+
+#[cfg(test)]
+mod tests {
+    use std::boxed::Box;
+    use std::string::ToString;
+    use std::vec::Vec as List;
+
+    use super::*;
+    use crate::home::people::testing::{buddy, model, people};
+
+    const RANDOM: Random = Random::new();
+
+    fn at(text: &str) -> BuddyAddress {
+        config::buddy_address(text).unwrap()
+    }
+
+    fn shown(people: &People, buddy: usize) -> List<std::string::String> {
+        people.model.buddies[buddy].addresses.iter().map(ToString::to_string).collect()
+    }
+
+    /// What the journal is told: the records that are stored, as bytes, and how many are forgotten.
+    fn drain(people: &mut People) -> (List<List<u8>>, usize) {
+        let (mut stored, mut forgotten) = (List::new(), 0);
+        while let Some((_, kept)) = people.next_record(&RANDOM) {
+            match kept {
+                Some(kept) => stored.push(postcard::to_slice(&kept, &mut [0; 1024]).unwrap().to_vec()),
+                None => forgotten += 1,
+            }
+        }
+        (stored, forgotten)
+    }
+
+    #[test]
+    fn numbers_stay() {
+        let mut people = people();
+        let first = people.add_buddy(&RANDOM, 0, ("Dora", ""), at("xmpp:dora@x.example")).unwrap();
+        let second = people.add_buddy(&RANDOM, 1, ("dora", "D"), at("xmpp:dora@x.example")).unwrap();
+        assert_eq!((first, second), (2, 3), "each has one of that name, behind those that are configured");
+        assert_eq!((people.buddy(0, b"DORA"), people.buddy(1, b"dora")), (Some(2), Some(3)));
+        assert_eq!((people.buddy_name(2), people.buddy_name(3)), ("dora", "D"));
+        let removed = people.remove_buddy(0, "dora").unwrap();
+        assert_eq!((removed.buddy, removed.addresses.len()), (2, 1));
+        assert!(!people.has_buddy(2) && people.buddy(0, b"").is_none() && people.buddy_seal(&RANDOM, 2) == 0);
+        assert_eq!(people.buddies().collect::<List<_>>(), [0, 1, 3]);
+        assert_eq!(people.buddies_of(0).collect::<List<_>>(), [0, 1]);
+        assert_eq!(people.add_buddy(&RANDOM, 0, ("eve", ""), at("irc:eve")), Ok(2), "the vacant place is taken");
+        assert_eq!(people.buddy(1, b"dora"), Some(3));
+    }
+
+    #[test]
+    fn the_configuration_counts_first() {
+        let mut people = people();
+        people.link_address(&RANDOM, 0, "smith", at("irc:smith")).unwrap();
+        people.link_address(&RANDOM, 0, "aunt", at("irc:aunt")).unwrap();
+        people.add_buddy(&RANDOM, 0, ("dora", "Dora"), at("line:dora")).unwrap();
+        assert_eq!(shown(&people, 1), ["xmpp:aunt@x.example", "irc:aunt"]);
+        assert!(people.is_learned(1, &at("irc:aunt")) && !people.is_learned(1, &at("xmpp:aunt@x.example")));
+        assert!(people.learned.is_whole(2) && !people.learned.is_whole(1));
+        let marks: List<u64> = (0..4).map(|index| people.buddy_mark(&RANDOM, index)).collect();
+        let mut newer = model();
+        // Another person and another buddy stand first, and Smith has the address by the configuration.
+        newer.people.insert(0, crate::home::people::testing::person("zoe")).ok().unwrap();
+        newer.buddies.iter_mut().for_each(|buddy| buddy.person = buddy.person.map(|person| person + 1));
+        newer.accounts.iter_mut().for_each(|account| account.person += 1);
+        newer.buddies[0].addresses.push(at("irc:smith")).unwrap();
+        newer.buddies.insert(0, buddy(None, "first", &[])).ok().unwrap();
+        people.configure(&newer, &RANDOM);
+        assert_eq!(shown(&people, 1), ["sip:smith@smith.example", "xmpp:smith@x.example", "irc:smith"]);
+        assert!(!people.is_learned(1, &at("irc:smith")), "it is said twice");
+        assert_eq!(people.model.buddies[3].person, Some(1), "Dora is Alice's still");
+        let moved: List<u64> = (1..4).map(|index| people.buddy_mark(&RANDOM, index)).collect();
+        assert_eq!(moved, marks[..3], "they are who they were");
+        // Who is gone takes her list with her.
+        newer.people.remove(1);
+        newer.buddies.retain(|buddy| buddy.person.is_none());
+        newer.accounts.clear();
+        people.configure(&newer, &RANDOM);
+        assert_eq!(people.model.buddies.len(), 2);
+        assert_eq!(shown(&people, 1), ["xmpp:aunt@x.example", "irc:aunt"], "what the family has stays");
+    }
+
+    #[test]
+    fn what_the_journal_has() {
+        let mut people = people();
+        people.add_buddy(&RANDOM, 0, ("dora", "Dora"), at("line:d o r a")).unwrap();
+        people.link_address(&RANDOM, 0, "dora", at("sip:dora@x.example:5062")).unwrap();
+        people.link_address(&RANDOM, 1, "aunt", at("irc:aunt")).unwrap();
+        let (stored, forgotten) = drain(&mut people);
+        assert_eq!((stored.len(), forgotten, people.learned.has_changed()), (2, 0, false));
+        let mut other = self::people();
+        for bytes in &stored {
+            let kept: Kept<'_> = postcard::from_bytes(bytes).unwrap();
+            assert!(other.restore_buddy(&RANDOM, &kept) && !other.restore_buddy(&RANDOM, &kept), "once");
+        }
+        assert_eq!(shown(&other, 2), ["line:d o r a", "sip:dora@x.example:5062"]);
+        assert_eq!((other.buddy_name(2), shown(&other, 1).len()), ("Dora", 2));
+        assert_eq!(drain(&mut other).0, stored, "the same again");
+        other.unlink_address(0, "aunt", &at("irc:aunt")).unwrap();
+        other.remove_buddy(0, "dora").unwrap();
+        assert_eq!(drain(&mut other), (List::new(), 2));
+        other.learned.mark_all();
+        assert!(!other.learned.has_changed());
+    }
+
+    #[test]
+    fn records_that_are_wrong() {
+        let mut people = people();
+        let seal = people.seal(&RANDOM, 0);
+        let kept = |person, alias, addresses: &[(&'static str, &'static str, u16)]| Kept {
+            person,
+            alias,
+            name: "N\n",
+            addresses: addresses.iter().copied().collect(),
+        };
+        for wrong in [kept(seal ^ 1, "dora", &[]), kept(seal, "do ra", &[]), kept(seal, "pcs", &[]), kept(0, "", &[])] {
+            assert!(!people.restore_buddy(&RANDOM, &wrong), "{wrong:?}");
+        }
+        let odd = [("xmpp", "nobody", 0), ("msn", "x", 0), ("irc", "Dora", 0), ("sip", "d@x", 1)];
+        assert!(people.restore_buddy(&RANDOM, &kept(seal, "Dora", &odd)));
+        assert_eq!((shown(&people, 2).join(" ").as_str(), people.buddy_name(2)), ("irc:dora sip:d@x:1", "N"));
+    }
+
+    #[test]
+    fn a_full_list() {
+        let mut people = people();
+        let room = BUDDIES - people.model.buddies.len();
+        for number in 0..room {
+            let alias = std::format!("b{number}");
+            people.add_buddy(&RANDOM, 0, (&alias, ""), at(&std::format!("irc:{alias}"))).unwrap();
+        }
+        assert_eq!(people.add_buddy(&RANDOM, 0, ("more", ""), at("irc:more")), Err(Refused::Full));
+        for _ in 0..3 * BUDDIES {
+            people.remove_buddy(0, "b0").unwrap();
+            people.add_buddy(&RANDOM, 0, ("b0", ""), at("irc:b0")).unwrap();
+        }
+        // What is forgotten is bounded, and the record that counts comes last.
+        let (stored, forgotten) = drain(&mut people);
+        assert_eq!((stored.len(), forgotten), (room, BUDDIES));
+        let two = Box::new((at("irc:x"), at("irc:y")));
+        people.link_address(&RANDOM, 0, "smith", two.0.clone()).unwrap();
+        people.link_address(&RANDOM, 0, "smith", two.1).unwrap();
+        assert_eq!(people.link_address(&RANDOM, 0, "smith", at("irc:z")), Err(Refused::TooMany));
+        let moved = people.link_address(&RANDOM, 0, "b0", two.0).unwrap();
+        assert_eq!(moved.from, Some(0));
+        assert_eq!(shown(&people, 0).len(), 3);
+    }
+}
