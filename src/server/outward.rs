@@ -214,6 +214,16 @@ impl Core {
 
     /// Where a text to somebody goes now. Accounts with a bit in `refused_by` are left out.
     fn way_to(&self, person: usize, reach: &Reach, refused_by: u32) -> Way {
+        match self.with_facts(person, refused_by, |facts| self.people.route(person, reach, facts)) {
+            Route::Account { account, address } => Way::Account(account, address),
+            Route::Sip => Way::Sip,
+            Route::Keep => Way::Keep,
+            Route::Nowhere => Way::Nowhere,
+        }
+    }
+
+    /// Asks something about the ways of a person's texts now. Accounts with a bit in `refused_by` are off.
+    pub(super) fn with_facts<R>(&self, person: usize, refused_by: u32, ask: impl FnOnce(&Facts<'_>) -> R) -> R {
         let facts = |account: usize| AccountState {
             is_online: self.bridges.is_online(account) && refused_by & 1 << account == 0,
             keeps: self.bridges.get(account).is_some_and(|bridge| bridge.abilities.keeps),
@@ -223,12 +233,7 @@ impl Core {
             let is_it = |it: &Watched| usize::from(it.person) == person && it.uri == uri;
             self.presence.watched.iter().find(|(_, it)| is_it(it))?.1.status.as_ref()
         };
-        match self.people.route(person, reach, &Facts { account: &facts, sip: &sip }) {
-            Route::Account { account, address } => Way::Account(account, address),
-            Route::Sip => Way::Sip,
-            Route::Keep => Way::Keep,
-            Route::Nowhere => Way::Nowhere,
-        }
+        ask(&Facts { account: &facts, sip: &sip })
     }
 
     /// Where a text that waits goes now.
