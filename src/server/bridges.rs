@@ -32,8 +32,10 @@ pub(super) struct Bridge {
     pub shown: u64,
     /// Whether she was told that it is down.
     pub is_told_down: bool,
-    /// Of a network without a list of its own: the next buddy it is to be told to look out for.
+    /// The next address of a buddy that it may have to look out for, by its number.
     pub next_watch: Option<u16>,
+    /// Whether the network's own list was told in this session.
+    pub is_list_told: bool,
     /// What is to be remembered for the next start.
     pub bookmark: Bookmark,
     /// The next one, which counts when what came in up to that number is settled.
@@ -230,6 +232,7 @@ impl Bridge {
             shown: 0,
             is_told_down: false,
             next_watch: None,
+            is_list_told: false,
             bookmark: Bookmark::new(),
             next_bookmark: None,
             orders: Deque::new(),
