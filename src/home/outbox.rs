@@ -464,7 +464,7 @@ mod tests {
         // The first is sent meanwhile.
         let mut sent = outbox.texts.remove(handles[0]).unwrap();
         let _ = sent.bytes.take();
-        let kept = Kept { id: 1, person: 1, at: 0, to: "bob@home.example", text: "hello" };
+        let kept = Kept { order: 1, person: 1, at: 0, to: "bob@home.example", text: "hello" };
         assert!((1..=2).all(|record| outbox.restore(Instant::ZERO, record, &kept).is_ok()));
         assert_eq!(outbox.len(), 1, "it is not sent again");
         assert_eq!(outbox.get(handles[1]).unwrap().record_step, RecordStep::Stored);

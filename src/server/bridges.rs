@@ -392,7 +392,7 @@ mod tests {
         let mut bridges = Bridges::new();
         bridges.renumber(Instant::ZERO, 1, |_| None);
         let bridge = bridges.get_mut(0).unwrap();
-        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, 0, 1)).collect();
+        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, 0, "bob", 1)).collect();
         assert!(!bridge.has_room());
         bridge.is_held_back = true;
         assert!(!bridge.lets_in());
@@ -406,7 +406,7 @@ mod tests {
     fn another_configuration_leaves_nothing_unsettled() {
         let mut bridges = Bridges::new();
         bridges.renumber(Instant::ZERO, 2, |_| None);
-        let origins = [0, 1].map(|index| bridges.get_mut(index).unwrap().begin(index, 7, 1));
+        let origins = [0, 1].map(|index| bridges.get_mut(index).unwrap().begin(index, 7, "bob", 1));
         bridges.renumber(Instant::ZERO, 2, Some);
         assert!(bridges.ended(origins[0], false).is_some(), "it has the same number");
         assert_eq!(bridges.get(0).unwrap().next_settled(), Some((7, false)));
