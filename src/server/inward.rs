@@ -258,8 +258,10 @@ impl Core {
             return;
         }
         let parts = parts_of(text, PART_BYTES).count().min(255) as u8;
+        // A program is told nothing: two of them would go on for ever.
+        let writer = if incoming.may_answer { who } else { "" };
         let origin = match self.bridges.get_mut(index) {
-            Some(bridge) => bridge.begin(index, token, who, parts),
+            Some(bridge) => bridge.begin(index, token, writer, parts),
             None => return,
         };
         let mut prefix = [0; 64];
