@@ -22,6 +22,8 @@ pub type TextHandle = Handle<Text>;
 /// The `USER@HOST` of a buddy as her devices write it, at our domain or a subdomain of it.
 pub type To = String<TO_BYTES>;
 
+/// Names of texts at connectors are below this.
+pub const IDS: u32 = 1 << 31;
 /// Bytes of a [`To`].
 pub const TO_BYTES: usize = 144;
 /// A text that no network has taken after so long is kept.
@@ -43,8 +45,11 @@ pub struct Outbox {
 /// A text on its way.
 #[derive(Debug)]
 pub struct Text {
-    /// Its name at connectors; grows.
+    /// Its name at connectors, below [`IDS`] and not 0: a part of `record`, so that it is the same after a restart and no
+    /// other text ever had it.
     pub id: u32,
+    /// Its place among others; grows.
+    pub order: u32,
     /// The id of its record.
     pub record: u64,
     /// Whose it is, as a seal.
@@ -101,8 +106,8 @@ pub enum RecordStep {
 /// A text as its record in the spool has it (postcard).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Kept<'b> {
-    /// Its order among others.
-    pub id: u32,
+    /// Its place among others.
+    pub order: u32,
     /// Whose it is, as a seal.
     pub person: u32,
     /// When it was written, seconds since 1970; 0 when the clock was not sure.
@@ -139,7 +144,8 @@ impl Outbox {
         }
         self.last = self.last.wrapping_add(1).max(1);
         let text = Text {
-            id: self.last,
+            id: id_of(new.record),
+            order: self.last,
             record: new.record,
             person: new.person,
             to,
@@ -161,12 +167,21 @@ impl Outbox {
 
     /// Takes a text back that was kept.
     pub fn restore(&mut self, now: Instant, record: u64, kept: &Kept<'_>) -> Result<(), Full> {
-        if self.texts.iter().any(|(_, text)| text.record == record) {
+        // It was on a disk that was gone for a while, and is here still, or was sent meanwhile.
+        if let Some(handle) = self.texts.iter().find(|(_, text)| text.record == record).map(|(handle, _)| handle) {
+            self.forgotten.retain(|forgotten| *forgotten != record);
+            if let Some(text) = self.texts.get_mut(handle).filter(|text| text.record_step == RecordStep::None) {
+                text.record_step = RecordStep::Stored;
+            }
             return Ok(());
         }
-        self.last = self.last.max(kept.id);
+        if self.forgotten.iter().any(|forgotten| *forgotten == record) {
+            return Ok(());
+        }
+        self.last = self.last.max(kept.order);
         let text = Text {
-            id: kept.id,
+            id: id_of(record),
+            order: kept.order,
             record,
             person: kept.person,
             to: To::try_from(kept.to).map_err(|_| Full::Address)?,
@@ -207,11 +222,11 @@ impl Outbox {
         let mut order: heapless::Vec<(u32, TextHandle), OUTGOING> = heapless::Vec::new();
         for (handle, text) in self.texts.iter() {
             let is_behind = self.texts.iter().any(|(_, other)| {
-                is_before(other.id, text.id) && other.is_same_way(text.person, &text.to) && !other.is_handed()
+                is_before(other.order, text.order) && other.is_same_way(text.person, &text.to) && !other.is_handed()
             });
             if matches!(text.step, Step::Waiting { .. }) && !is_behind {
                 // There is room for all of them.
-                let _ = order.push((text.id, handle));
+                let _ = order.push((text.order, handle));
             }
         }
         order.sort_unstable_by_key(|(id, _)| *id);
@@ -221,6 +236,21 @@ impl Outbox {
     /// How many wait for an address of a person.
     pub fn waiting(&self, person: u32) -> usize {
         self.texts.iter().filter(|(_, text)| text.person == person).count()
+    }
+
+    /// The accounts have other numbers now. What was handed to one that is gone is to be handed over anew.
+    pub fn renumber(&mut self, moved: impl Fn(usize) -> Option<usize>) {
+        for index in 0..OUTGOING {
+            let Some(handle) = self.texts.handle_at(index) else { continue };
+            let Some(text) = self.texts.get_mut(handle) else { continue };
+            if let Step::Handed(account) = text.step {
+                let account = moved(account.into());
+                text.step = account.map_or(Step::Waiting { is_paused: false }, |account| Step::Handed(account as u8));
+            }
+            let refused = (0..u32::BITS).filter(|account| text.refused_by & 1 << account != 0);
+            text.refused_by =
+                refused.filter_map(|account| moved(account as usize)).fold(0, |bits, account| bits | 1 << account);
+        }
     }
 
     /// What was handed to an account is to be handed over anew: its session is gone.
@@ -263,15 +293,17 @@ impl Outbox {
         !self.forgotten.is_empty()
     }
 
-    /// What was kept is out of reach: what has no bytes is told again when a disk comes.
+    /// What was kept is out of reach: what has no bytes is told again when a disk comes. What has is not to be sent again by
+    /// its record then.
     pub fn disk_gone(&mut self) {
         for index in 0..OUTGOING {
             let Some(handle) = self.texts.handle_at(index) else { continue };
             let Some(text) = self.texts.get_mut(handle) else { continue };
             if text.bytes.is_none() {
                 self.texts.remove(handle);
-            } else {
-                text.record_step = RecordStep::None;
+            } else if core::mem::replace(&mut text.record_step, RecordStep::None) != RecordStep::None {
+                let record = text.record;
+                self.forget(record);
             }
         }
     }
@@ -344,7 +376,62 @@ pub struct New<'a> {
     pub context: Option<u32>,
 }
 
+const fn id_of(record: u64) -> u32 {
+    let id = record as u32 % IDS;
+    if id == 0 { 1 } else { id }
+}
+
 /// Whether one number was given before another, across the wrap.
 const fn is_before(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+
+    fn with_texts(count: u64) -> (Box<Outbox>, std::vec::Vec<TextHandle>) {
+        let mut store: Store<8, 0, 0, 0> = Store::new();
+        let mut outbox = Box::new(Outbox::new());
+        let handles = (1..=count).map(|record| {
+            let new = New { record, person: 1, to: "bob@home.example", is_automatic: false, at: 0, context: None };
+            let bytes = store.freeze(b"hello").unwrap();
+            outbox.admit(Instant::ZERO, new, bytes).unwrap()
+        });
+        let handles = handles.collect();
+        (outbox, handles)
+    }
+
+    #[test]
+    fn accounts_with_other_numbers() {
+        let (mut outbox, handles) = with_texts(3);
+        for (handle, account) in handles.iter().zip([0, 1, 2]) {
+            let text = outbox.get_mut(*handle).unwrap();
+            (text.step, text.refused_by) = (Step::Handed(account), 0b1011);
+        }
+        // The first is gone, and another stands between.
+        outbox.renumber(|account| [None, Some(0), Some(2), Some(1)].get(account).copied().flatten());
+        let steps: std::vec::Vec<Step> = handles.iter().map(|handle| outbox.get(*handle).unwrap().step).collect();
+        assert_eq!(steps, [Step::Waiting { is_paused: false }, Step::Handed(0), Step::Handed(2)]);
+        assert!(outbox.iter().all(|(_, text)| text.refused_by == 0b11));
+    }
+
+    #[test]
+    fn a_disk_that_comes_back() {
+        let (mut outbox, handles) = with_texts(2);
+        for handle in &handles {
+            outbox.get_mut(*handle).unwrap().record_step = RecordStep::Stored;
+        }
+        outbox.disk_gone();
+        assert!(outbox.iter().all(|(_, text)| text.record_step == RecordStep::None));
+        // The first is sent meanwhile.
+        let mut sent = outbox.texts.remove(handles[0]).unwrap();
+        let _ = sent.bytes.take();
+        let kept = Kept { id: 1, person: 1, at: 0, to: "bob@home.example", text: "hello" };
+        assert!((1..=2).all(|record| outbox.restore(Instant::ZERO, record, &kept).is_ok()));
+        assert_eq!(outbox.len(), 1, "it is not sent again");
+        assert_eq!(outbox.get(handles[1]).unwrap().record_step, RecordStep::Stored);
+        assert_eq!((outbox.next_forgotten(), outbox.next_forgotten()), (Some(1), None));
+    }
 }
