@@ -82,6 +82,10 @@ impl Core {
         let message = incoming.message;
         let content_type = message.field(Name::ContentType).map_or(&b""[..], |field| field.value);
         let way = self.way_to(person, &reach, 0);
+        if let Way::Nowhere = way {
+            self.refuse(now, incoming, 480, "No Account on His Network", "");
+            return true;
+        }
         if sign::is_sign(content_type, message.body()) {
             if let Way::Sip = way {
                 return false;
