@@ -276,12 +276,12 @@ impl Core {
             }
             body.text(part);
             let begun = self.bring_in(now, (person, network), who, (word::PLAIN, fields, body.written()), origin);
-            if begun == Begun::Refused {
+            if let Begun::Refused(status) = begun {
                 if let Some(bridge) = self.bridges.get_mut(index) {
                     // It may be sent again, and is to be looked at again then.
                     bridge.forget(name);
                 }
-                self.came_to(now, origin, 480);
+                self.came_to(now, origin, status);
             }
         }
         self.stack.schedule.wake(Task::Account(index).id());
@@ -330,8 +330,8 @@ impl Core {
         (content_type, fields, body): (&str, &str, &[u8]),
         origin: u32,
     ) -> Begun {
-        let Some(from) = self.people.uri_of(person, network, who) else { return Begun::Refused };
-        let Some(to) = word::address(&self.people, person) else { return Begun::Refused };
+        let Some(from) = self.people.uri_of(person, network, who) else { return Begun::Refused(500) };
+        let Some(to) = word::address(&self.people, person) else { return Begun::Refused(500) };
         let name: String<64> = self
             .people
             .buddy_at(person, network, who)

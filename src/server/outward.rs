@@ -512,7 +512,7 @@ impl Core {
         place.copy_from_slice(kept);
         let len = kept.len();
         let begun = self.send_as_from(now, person, to.as_bytes(), &room[..len], OVER_SIP | id);
-        if begun == super::within::Begun::Refused {
+        if matches!(begun, super::within::Begun::Refused(_)) {
             self.over_sip_ended(now, id, false);
         }
     }
