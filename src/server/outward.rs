@@ -113,7 +113,8 @@ impl Core {
         let lasting =
             lasting.as_deref().and_then(|it| it.strip_prefix("sip:")).filter(|it| it.len() <= outbox::TO_BYTES);
         let Some(to) = lasting.or_else(|| address_text(uri)) else { return false };
-        if !self.outbox_has_room(text) {
+        let seal = self.people.seal(&self.stack.random, person);
+        if !self.outbox_has_room(seal, to, text) {
             self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 30\r\n");
             return true;
         }
@@ -121,8 +122,9 @@ impl Core {
         true
     }
 
-    fn outbox_has_room(&self, text: &str) -> bool {
-        self.outbox.len() + text.len().div_ceil(TEXT_BYTES) <= crate::base::limits::OUTGOING
+    /// Whether there is room for all parts of a text: one that is taken in part would be doubled when it is sent again.
+    fn outbox_has_room(&self, person: u32, to: &str, text: &str) -> bool {
+        self.outbox.has_room(person, to, super::inward::parts_of(text, TEXT_BYTES).count())
     }
 
     /// Begins a response context that waits for a network, and takes the text.
@@ -168,17 +170,26 @@ impl Core {
         let server = self.stack.find_server(incoming.keys.transaction);
         let context = server.and_then(|server| self.stack.server(server)?.context);
         let parts = super::inward::parts_of(text, TEXT_BYTES).count();
+        let mut taken: heapless::Vec<TextHandle, { MESSAGE_TEXT_BYTES / TEXT_BYTES * 2 }> = heapless::Vec::new();
         for (number, part) in super::inward::parts_of(text, TEXT_BYTES).enumerate() {
             // Who waits is answered by what becomes of the last.
             let context = context.filter(|_| number + 1 == parts);
-            if let Err(full) = self.take_text(now, (seal, to), part, false, context) {
-                log::warn!("a text to another network is refused: {full:?}");
-                let fault = Fault { status: 480, reason: "Too Many Messages Wait for Him" };
-                if let Some(context) = server.and_then(|server| self.stack.server(server)?.context) {
-                    self.nobody_takes_because(now, ContextHandle::from_bits(context), fault);
-                }
-                return;
+            let outcome = self.take_text(now, (seal, to), part, false, context);
+            if let Ok(handle) = outcome
+                && taken.push(handle).is_ok()
+            {
+                continue;
             }
+            log::warn!("a text to another network is refused: {:?}", outcome.err());
+            // None of it goes: it will be sent again as a whole.
+            for handle in taken {
+                self.outbox.remove(handle, &mut self.stack.store);
+            }
+            let fault = Fault { status: 480, reason: "Too Many Messages Wait for Him" };
+            if let Some(context) = server.and_then(|server| self.stack.server(server)?.context) {
+                self.nobody_takes_because(now, ContextHandle::from_bits(context), fault);
+            }
+            return;
         }
         self.stack.schedule.wake(Task::Outgoing.id());
     }
@@ -191,14 +202,14 @@ impl Core {
         text: &str,
         is_automatic: bool,
         context: Option<u32>,
-    ) -> Result<(), Full> {
+    ) -> Result<TextHandle, Full> {
         let bytes = self.stack.store.freeze(text.as_bytes()).ok_or(Full::Texts)?;
         let (record, at) = (self.stack.random.number(), self.unix_time(now));
         let new = New { record, person, to, is_automatic, at, context };
         match self.outbox.admit(now, new, bytes) {
-            Ok(_) => {
+            Ok(handle) => {
                 self.stack.schedule.wake(Task::Outgoing.id());
-                Ok(())
+                Ok(handle)
             }
             Err((full, bytes)) => {
                 self.stack.store.release(bytes);
@@ -316,7 +327,8 @@ impl Core {
         let is_elsewhere = match text.step {
             Step::Handed(other) => usize::from(other) != account,
             Step::OverSip | Step::Loading => true,
-            Step::Waiting { .. } => false,
+            // It was handed back when its session ended, and goes again with the next.
+            Step::Waiting { .. } => !is_final,
         };
         if is_elsewhere {
             return;
