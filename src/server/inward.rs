@@ -49,6 +49,9 @@ impl Core {
             }
             Event::ContactsEnd => {
                 self.people.contacts.end_list(index);
+                if let Some(bridge) = self.bridges.get_mut(index) {
+                    (bridge.is_list_told, bridge.next_watch) = (true, Some(0));
+                }
                 self.contacts_changed(now, index);
             }
             Event::ContactGone { who } => {
@@ -106,7 +109,7 @@ impl Core {
         let was_told = core::mem::take(&mut bridge.is_told_down);
         if !is_resumed {
             bridge.shown = 0;
-            bridge.next_watch = Some(0);
+            (bridge.is_list_told, bridge.next_watch) = (false, Some(0));
             self.outbox.hand_back(index);
         }
         self.people.contacts.online(now, index, is_resumed);
@@ -255,8 +258,10 @@ impl Core {
             return;
         }
         let parts = parts_of(text, PART_BYTES).count().min(255) as u8;
+        // A program is told nothing: two of them would go on for ever.
+        let writer = if incoming.may_answer { who } else { "" };
         let origin = match self.bridges.get_mut(index) {
-            Some(bridge) => bridge.begin(index, token, who, parts),
+            Some(bridge) => bridge.begin(index, token, writer, parts),
             None => return,
         };
         let mut prefix = [0; 64];

@@ -300,7 +300,13 @@ impl Core {
 
     /// A network could not take a text, or has lost it.
     pub(super) fn text_failed(&mut self, now: Instant, account: usize, id: u32, why: &'static str, is_final: bool) {
-        let Some(handle) = self.outbox.by_id(id) else { return };
+        let Some(handle) = self.outbox.by_id(id) else {
+            // The server has taken it, and knows only now that nobody is there for it. Who wrote it was told that it was sent.
+            if let Some(sent) = self.outbox.take_sent(account, id) {
+                self.tell_not_sent(now, &sent.to, sent.person, why);
+            }
+            return;
+        };
         let Some(text) = self.outbox.get_mut(handle) else { return };
         log::debug!("a text was not taken by its network: {why}");
         if is_final {
@@ -333,6 +339,9 @@ impl Core {
         let Some(text) = self.outbox.remove(handle, &mut self.stack.store) else { return };
         if text.record_step != RecordStep::None {
             self.outbox.forget(text.record);
+        }
+        if let (Ok(()), Step::Handed(account), false) = (outcome, text.step, text.is_automatic) {
+            self.outbox.note_sent(&text, account);
         }
         self.stack.schedule.wake(Task::Outgoing.id());
         let waits = text.context.map(ContextHandle::from_bits).filter(|it| self.is_waiting(*it));
