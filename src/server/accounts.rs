@@ -527,7 +527,10 @@ impl Server {
             return log::warn!("what an account remembered can't be read and is left out");
         };
         let Some(index) = self.core.account_of_seal(kept.account) else { return };
-        if let (Some(slot), Some(bridge)) = (self.accounts.slots.get_mut(index), self.core.bridges.get_mut(index)) {
+        // What was learned since the start is newer than what a disk has that comes late.
+        if let (Some(slot), Some(bridge)) = (self.accounts.slots.get_mut(index), self.core.bridges.get_mut(index))
+            && bridge.bookmark.is_empty()
+        {
             slot.connector.restore(kept.bookmark);
             bridge.bookmark = kept.bookmark.try_into().unwrap_or_default();
         }

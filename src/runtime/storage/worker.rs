@@ -508,8 +508,9 @@ pub fn segment_bytes(spool_bytes: u64) -> u32 {
 /// The kinds that are told when a disk comes, before the first packet is read at a start.
 const JOURNAL: [Kind; 6] =
     [Kind::Setting, Kind::Absence, Kind::Authorisation, Kind::Place, Kind::Subscription, Kind::Binding];
-/// Those that are told after the journal.
-const MESSAGES: [Kind; 5] = [Kind::Session, Kind::Greeting, Kind::Text, Kind::Voice, Kind::Call];
+/// Those that are told after the journal; where an account has read to comes first, because accounts log in soon.
+const MESSAGES: [Kind; 7] =
+    [Kind::Account, Kind::Outgoing, Kind::Session, Kind::Greeting, Kind::Text, Kind::Voice, Kind::Call];
 
 /// A disk is looked for, and looked after, this often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
