@@ -83,6 +83,10 @@ impl Core {
     pub(super) fn contacts_changed(&mut self, now: Instant, index: usize) {
         self.show_contacts(now);
         self.stack.schedule.wake(Task::Account(index).id());
+        // What waits on the disk is read before it can go, whether anybody watches its reader or not.
+        if !self.outbox.is_empty() {
+            self.stack.schedule.wake(Task::Outgoing.id());
+        }
     }
 
     /// Has those told who watch buddies that look different now.

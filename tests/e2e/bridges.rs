@@ -259,6 +259,8 @@ fn cable_is_pulled() {
     alice.await_registered();
     let mut bob = Jabber::online(&prosody, "bob");
     bob.await_element(&["<presence ", &format!("from='{}/", jid("alice"))]);
+    bob.write(&jid("alice"), "Good morning");
+    alice.await_trace(0, "Good morning");
     let (pcsd, came) = (&home.pcsd.program, bob.heard.len());
     let mut texts = Vec::new();
     for round in 0..2 {
@@ -270,7 +272,9 @@ fn cable_is_pulled() {
         bob.write(&jid("alice"), &out);
         pcsd.await_line(from, "account alice_xmpp is down");
         let hers = format!("from Alice in the cut {round}");
+        let sent = alice.program.output.len();
         alice.write(&hers);
+        alice.await_trace(sent, "SIP/2.0 202 ");
         let tried = prosody.program.output.len();
         cable.plug();
         step!(place, "it is in again: the session goes on, and nothing is lost or there twice");
@@ -325,9 +329,9 @@ fn both_ends_restart() {
     for (round, is_killed) in [false, true].into_iter().enumerate() {
         bob.write(&jid("alice"), &format!("seen before restart {round}"));
         alice.await_trace(0, &format!("seen before restart {round}"));
+        // What is settled in the very moment of the end may come again: rather twice than never.
+        sleep(DURABLE);
         if is_killed {
-            // What is settled in the very moment of a power cut may come again: rather twice than never.
-            sleep(DURABLE);
             home.pcsd.program.kill();
         } else {
             home.pcsd.program.signal(rustix::process::Signal::TERM);

@@ -506,11 +506,19 @@ pub fn segment_bytes(spool_bytes: u64) -> u32 {
 }
 
 /// The kinds that are told when a disk comes, before the first packet is read at a start.
-const JOURNAL: [Kind; 6] =
-    [Kind::Setting, Kind::Absence, Kind::Authorisation, Kind::Place, Kind::Subscription, Kind::Binding];
-/// Those that are told after the journal; where an account has read to comes first, because accounts log in soon.
-const MESSAGES: [Kind; 7] =
-    [Kind::Account, Kind::Outgoing, Kind::Session, Kind::Greeting, Kind::Text, Kind::Voice, Kind::Call];
+const JOURNAL: [Kind; 8] = [
+    // Who watches one of these is to find him.
+    Kind::Buddy,
+    Kind::Setting,
+    Kind::Account,
+    Kind::Absence,
+    Kind::Authorisation,
+    Kind::Place,
+    Kind::Subscription,
+    Kind::Binding,
+];
+/// Those that are told after the journal.
+const MESSAGES: [Kind; 6] = [Kind::Session, Kind::Outgoing, Kind::Greeting, Kind::Text, Kind::Voice, Kind::Call];
 
 /// A disk is looked for, and looked after, this often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -527,3 +535,17 @@ const LOADED_BYTES_MAX: usize = 64 * 1024;
 /// A record may take a third of a segment, and the largest message is to fit.
 const SEGMENT_BYTES_MIN: u64 = 256 * 1024;
 const SEGMENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_told_once() {
+        let known = (0..=u8::MAX).map(Kind::from_byte).filter(|kind| !matches!(kind, Kind::Other(_)));
+        for kind in known {
+            let told = JOURNAL.iter().chain(&MESSAGES).filter(|it| **it == kind).count();
+            assert_eq!(told, 1, "{kind:?}");
+        }
+    }
+}
