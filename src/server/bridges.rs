@@ -32,8 +32,10 @@ pub(super) struct Bridge {
     pub shown: u64,
     /// Whether she was told that it is down.
     pub is_told_down: bool,
-    /// Of a network without a list of its own: the next buddy it is to be told to look out for.
+    /// The next address of a buddy that it may have to look out for, by its number.
     pub next_watch: Option<u16>,
+    /// Whether the network's own list was told in this session.
+    pub is_list_told: bool,
     /// What is to be remembered for the next start.
     pub bookmark: Bookmark,
     /// The next one, which counts when what came in up to that number is settled.
@@ -203,7 +205,7 @@ impl Bridges {
         if one.parts_left == 0 {
             let Unsettled { token, is_taken, who, .. } = bridge.unsettled.remove(index);
             bridge.settle(token, is_taken);
-            untold = (token == 0 && !is_taken).then_some(who);
+            untold = (token == 0 && !is_taken && !who.is_empty()).then_some(who);
             if bridge.turn_page() {
                 self.changed.mark(account);
             }
@@ -230,6 +232,7 @@ impl Bridge {
             shown: 0,
             is_told_down: false,
             next_watch: None,
+            is_list_told: false,
             bookmark: Bookmark::new(),
             next_bookmark: None,
             orders: Deque::new(),
@@ -392,7 +395,7 @@ mod tests {
         let mut bridges = Bridges::new();
         bridges.renumber(Instant::ZERO, 1, |_| None);
         let bridge = bridges.get_mut(0).unwrap();
-        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, 0, 1)).collect();
+        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, 0, "bob", 1)).collect();
         assert!(!bridge.has_room());
         bridge.is_held_back = true;
         assert!(!bridge.lets_in());
@@ -406,7 +409,7 @@ mod tests {
     fn another_configuration_leaves_nothing_unsettled() {
         let mut bridges = Bridges::new();
         bridges.renumber(Instant::ZERO, 2, |_| None);
-        let origins = [0, 1].map(|index| bridges.get_mut(index).unwrap().begin(index, 7, 1));
+        let origins = [0, 1].map(|index| bridges.get_mut(index).unwrap().begin(index, 7, "bob", 1));
         bridges.renumber(Instant::ZERO, 2, Some);
         assert!(bridges.ended(origins[0], false).is_some(), "it has the same number");
         assert_eq!(bridges.get(0).unwrap().next_settled(), Some((7, false)));
@@ -432,5 +435,18 @@ mod tests {
         assert_eq!(bridge.next_order(), Some(&Order::Authorise { who, is_allowed: true }));
         bridge.order_done();
         assert!(bridge.next_order().is_none());
+    }
+
+    #[test]
+    fn who_is_told_that_it_was_in_vain() {
+        let mut bridges = Bridges::new();
+        bridges.renumber(Instant::ZERO, 1, |_| None);
+        let mut untold = |token, who, is_taken| {
+            let origin = bridges.get_mut(0).unwrap().begin(0, token, who, 1);
+            bridges.ended(origin, is_taken).unwrap().untold
+        };
+        assert_eq!(untold(0, "bob", false).as_deref(), Some("bob"));
+        assert_eq!((untold(0, "bob", true), untold(7, "bob", false)), (None, None), "taken, and told by his network");
+        assert_eq!(untold(0, "", false), None, "a program");
     }
 }

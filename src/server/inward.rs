@@ -49,6 +49,9 @@ impl Core {
             }
             Event::ContactsEnd => {
                 self.people.contacts.end_list(index);
+                if let Some(bridge) = self.bridges.get_mut(index) {
+                    (bridge.is_list_told, bridge.next_watch) = (true, Some(0));
+                }
                 self.contacts_changed(now, index);
             }
             Event::ContactGone { who } => {
@@ -110,7 +113,7 @@ impl Core {
         let was_told = core::mem::take(&mut bridge.is_told_down);
         if !is_resumed {
             bridge.shown = 0;
-            bridge.next_watch = Some(0);
+            (bridge.is_list_told, bridge.next_watch) = (false, Some(0));
             self.outbox.hand_back(index);
         }
         self.people.contacts.online(now, index, is_resumed);
@@ -265,8 +268,10 @@ impl Core {
             return;
         }
         let parts = parts_of(text, PART_BYTES).count().min(255) as u8;
+        // A program is told nothing: two of them would go on for ever.
+        let writer = if incoming.may_answer { who } else { "" };
         let origin = match self.bridges.get_mut(index) {
-            Some(bridge) => bridge.begin(index, token, who, parts),
+            Some(bridge) => bridge.begin(index, token, writer, parts),
             None => return,
         };
         let mut prefix = [0; 64];
@@ -281,12 +286,12 @@ impl Core {
             }
             body.text(part);
             let begun = self.bring_in(now, (person, network), who, (word::PLAIN, fields, body.written()), origin);
-            if begun == Begun::Refused {
+            if let Begun::Refused(status) = begun {
                 if let Some(bridge) = self.bridges.get_mut(index) {
                     // It may be sent again, and is to be looked at again then.
                     bridge.forget(name);
                 }
-                self.came_to(now, origin, 480);
+                self.came_to(now, origin, status);
             }
         }
         self.stack.schedule.wake(Task::Account(index).id());
@@ -335,8 +340,8 @@ impl Core {
         (content_type, fields, body): (&str, &str, &[u8]),
         origin: u32,
     ) -> Begun {
-        let Some(from) = self.people.uri_of(person, network, who) else { return Begun::Refused };
-        let Some(to) = word::address(&self.people, person) else { return Begun::Refused };
+        let Some(from) = self.people.uri_of(person, network, who) else { return Begun::Refused(500) };
+        let Some(to) = word::address(&self.people, person) else { return Begun::Refused(500) };
         let name: String<64> = self
             .people
             .buddy_at(person, network, who)

@@ -82,6 +82,10 @@ impl Core {
         let message = incoming.message;
         let content_type = message.field(Name::ContentType).map_or(&b""[..], |field| field.value);
         let way = self.way_to(person, &reach, 0);
+        if let Way::Nowhere = way {
+            self.refuse(now, incoming, 480, "No Account on His Network", "");
+            return true;
+        }
         if sign::is_sign(content_type, message.body()) {
             if let Way::Sip = way {
                 return false;
@@ -296,7 +300,13 @@ impl Core {
 
     /// A network could not take a text, or has lost it.
     pub(super) fn text_failed(&mut self, now: Instant, account: usize, id: u32, why: &'static str, is_final: bool) {
-        let Some(handle) = self.outbox.by_id(id) else { return };
+        let Some(handle) = self.outbox.by_id(id) else {
+            // The server has taken it, and knows only now that nobody is there for it. Who wrote it was told that it was sent.
+            if let Some(sent) = self.outbox.take_sent(account, id) {
+                self.tell_not_sent(now, &sent.to, sent.person, why);
+            }
+            return;
+        };
         let Some(text) = self.outbox.get_mut(handle) else { return };
         log::debug!("a text was not taken by its network: {why}");
         if is_final {
@@ -329,6 +339,9 @@ impl Core {
         let Some(text) = self.outbox.remove(handle, &mut self.stack.store) else { return };
         if text.record_step != RecordStep::None {
             self.outbox.forget(text.record);
+        }
+        if let (Ok(()), Step::Handed(account), false) = (outcome, text.step, text.is_automatic) {
+            self.outbox.note_sent(&text, account);
         }
         self.stack.schedule.wake(Task::Outgoing.id());
         let waits = text.context.map(ContextHandle::from_bits).filter(|it| self.is_waiting(*it));
@@ -499,7 +512,7 @@ impl Core {
         place.copy_from_slice(kept);
         let len = kept.len();
         let begun = self.send_as_from(now, person, to.as_bytes(), &room[..len], OVER_SIP | id);
-        if begun == super::within::Begun::Refused {
+        if matches!(begun, super::within::Begun::Refused(_)) {
             self.over_sip_ended(now, id, false);
         }
     }
