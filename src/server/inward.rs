@@ -83,6 +83,10 @@ impl Core {
     pub(super) fn contacts_changed(&mut self, now: Instant, index: usize) {
         self.show_contacts(now);
         self.stack.schedule.wake(Task::Account(index).id());
+        // What waits on the disk is read before it can go, whether anybody watches its reader or not.
+        if !self.outbox.is_empty() {
+            self.stack.schedule.wake(Task::Outgoing.id());
+        }
     }
 
     /// Has those told who watch buddies that look different now.
@@ -221,7 +225,13 @@ impl Core {
 
     /// The next account whose record in the journal is to be written.
     pub(super) fn produce_bookmark(&mut self, buffer: &mut [u8]) -> Option<Output> {
-        let index = self.bridges.changed.pop()?;
+        // All slots are marked when there is a new disk, whether there are accounts in them or not.
+        let index = loop {
+            let index = self.bridges.changed.pop()?;
+            if self.bridges.get(index).is_some_and(|bridge| !bridge.bookmark.is_empty()) {
+                break index;
+            }
+        };
         let (seal, bookmark) = (self.account_seal(index), &self.bridges.get(index)?.bookmark);
         let person = usize::from(self.people.model.accounts.get(index)?.person);
         let len = postcard::to_slice(&Kept { account: seal, bookmark }, buffer).ok()?.len();
