@@ -39,6 +39,8 @@ pub struct World {
     pub random: Rng,
     /// How links are.
     pub link: Link,
+    /// Connections to servers of other networks break after so many bytes from there.
+    pub fuse: Option<usize>,
     /// Hosts that are cut off.
     pub cut: BTreeSet<IpAddr>,
     /// NATs.
@@ -140,6 +142,7 @@ impl World {
             now: 1_000,
             random: Rng::new(seed),
             link: Link::GOOD,
+            fuse: None,
             cut: BTreeSet::new(),
             nats: Vec::new(),
             servers: Vec::new(),
@@ -233,6 +236,8 @@ impl World {
         self.phones.iter_mut().for_each(Phone::retire);
         // Longer than the longest call rings.
         self.run(450_000);
+        // Accounts that are on have always something due; without them nothing may be left.
+        (0..self.servers.len()).for_each(|server| self.drop_accounts(server));
         let eaten = std::mem::take(&mut self.ledger.eaten);
         self.phones.iter().for_each(|phone| phone.check(&eaten));
         for conn in 0..self.conns.len() {
@@ -293,6 +298,7 @@ impl World {
                 self.act(phone, act);
             }
         }
+        self.tend_services();
         for conn in 0..self.conns.len() {
             self.read_into_server(conn);
         }
