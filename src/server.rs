@@ -467,12 +467,8 @@ impl Server {
                 core.stack.reschedule_stream(index);
                 return;
             }
-            // No SIP is spoken there.
-            Some(StreamUser::Account { .. }) => return,
+            Some(StreamUser::Account { .. }) => return self.read_link(now, stream),
             _ => {}
-        }
-        if let Some(StreamUser::Account { .. }) = core.stack.network.stream(stream).map(|state| state.user) {
-            return self.read_link(now, stream);
         }
         let consumed = match self.inbound.next(stream) {
             Next::Nothing { is_partial } => {

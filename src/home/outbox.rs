@@ -22,6 +22,8 @@ pub type TextHandle = Handle<Text>;
 /// The `USER@HOST` of a buddy as her devices write it, at our domain or a subdomain of it.
 pub type To = String<TO_BYTES>;
 
+/// Names of texts at connectors are below this.
+pub const IDS: u32 = 1 << 31;
 /// Bytes of a [`To`].
 pub const TO_BYTES: usize = 144;
 /// A text that no network has taken after so long is kept.
@@ -43,8 +45,11 @@ pub struct Outbox {
 /// A text on its way.
 #[derive(Debug)]
 pub struct Text {
-    /// Its name at connectors; grows.
+    /// Its name at connectors, below [`IDS`] and not 0: a part of `record`, so that it is the same after a restart and no
+    /// other text ever had it.
     pub id: u32,
+    /// Its place among others; grows.
+    pub order: u32,
     /// The id of its record.
     pub record: u64,
     /// Whose it is, as a seal.
@@ -101,8 +106,8 @@ pub enum RecordStep {
 /// A text as its record in the spool has it (postcard).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Kept<'b> {
-    /// Its order among others.
-    pub id: u32,
+    /// Its place among others.
+    pub order: u32,
     /// Whose it is, as a seal.
     pub person: u32,
     /// When it was written, seconds since 1970; 0 when the clock was not sure.
@@ -139,7 +144,8 @@ impl Outbox {
         }
         self.last = self.last.wrapping_add(1).max(1);
         let text = Text {
-            id: self.last,
+            id: id_of(new.record),
+            order: self.last,
             record: new.record,
             person: new.person,
             to,
@@ -164,9 +170,10 @@ impl Outbox {
         if self.texts.iter().any(|(_, text)| text.record == record) {
             return Ok(());
         }
-        self.last = self.last.max(kept.id);
+        self.last = self.last.max(kept.order);
         let text = Text {
-            id: kept.id,
+            id: id_of(record),
+            order: kept.order,
             record,
             person: kept.person,
             to: To::try_from(kept.to).map_err(|_| Full::Address)?,
@@ -207,11 +214,11 @@ impl Outbox {
         let mut order: heapless::Vec<(u32, TextHandle), OUTGOING> = heapless::Vec::new();
         for (handle, text) in self.texts.iter() {
             let is_behind = self.texts.iter().any(|(_, other)| {
-                is_before(other.id, text.id) && other.is_same_way(text.person, &text.to) && !other.is_handed()
+                is_before(other.order, text.order) && other.is_same_way(text.person, &text.to) && !other.is_handed()
             });
             if matches!(text.step, Step::Waiting { .. }) && !is_behind {
                 // There is room for all of them.
-                let _ = order.push((text.id, handle));
+                let _ = order.push((text.order, handle));
             }
         }
         order.sort_unstable_by_key(|(id, _)| *id);
@@ -342,6 +349,11 @@ pub struct New<'a> {
     pub at: u32,
     /// The response context of who waits for an answer, as handle bits.
     pub context: Option<u32>,
+}
+
+const fn id_of(record: u64) -> u32 {
+    let id = record as u32 % IDS;
+    if id == 0 { 1 } else { id }
 }
 
 /// Whether one number was given before another, across the wrap.

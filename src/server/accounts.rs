@@ -179,6 +179,9 @@ impl Server {
         let later =
             self.core.bridges.get(index).is_some_and(Bridge::has_orders) && matches!(slot.phase, Phase::Online(_));
         let deadline = earliest(deadline, later.then(|| now.plus(LATER_MS)));
+        // Who was not shown yet may be at once, or when all phones had time to come back.
+        let unshown = self.core.bridges.get(index).is_some_and(|it| it.shown == 0 && it.standing == Standing::Online);
+        let deadline = earliest(deadline, Some(self.core.settled_at()).filter(|at| unshown && *at > now));
         let deadline = deadline.map(|at| at.max(now.plus(STEP_MS)));
         self.core.stack.schedule.set_deadline(Task::Account(index).id(), deadline);
     }

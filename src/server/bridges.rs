@@ -84,6 +84,16 @@ struct Unsettled {
     token: u32,
     parts_left: u8,
     is_taken: bool,
+    /// Who has sent it, where only we can tell him that it was in vain.
+    who: Address,
+}
+
+/// Something that came in is dealt with.
+pub(super) struct Ended {
+    /// The account, which may have something to do now.
+    pub account: usize,
+    /// Who has to be told that it was in vain, and is not told by his network.
+    pub untold: Option<Address>,
 }
 
 /// Somebody who wants to have a person on his list.
@@ -178,21 +188,23 @@ impl Bridges {
 
     /// What came in and is under way has got so far: `origin` is what [`Bridge::begin`] gave. Which account has something to
     /// do now.
-    pub fn ended(&mut self, origin: u32, is_taken: bool) -> Option<usize> {
-        let (account, count) = ((origin >> 16) as usize - 1, origin as u16);
+    pub fn ended(&mut self, origin: u32, is_taken: bool) -> Option<Ended> {
+        let (account, count) = ((origin >> 16).checked_sub(1)? as usize, origin as u16);
         let bridge = self.list.get_mut(account)?;
         let index = bridge.unsettled.iter().position(|it| it.count == count)?;
         let one = &mut bridge.unsettled[index];
         one.is_taken &= is_taken;
         one.parts_left = one.parts_left.saturating_sub(1);
+        let mut untold = None;
         if one.parts_left == 0 {
-            let Unsettled { token, is_taken, .. } = bridge.unsettled.remove(index);
+            let Unsettled { token, is_taken, who, .. } = bridge.unsettled.remove(index);
             bridge.settle(token, is_taken);
+            untold = (token == 0 && !is_taken).then_some(who);
             if bridge.turn_page() {
                 self.changed.mark(account);
             }
         }
-        Some(account)
+        Some(Ended { account, untold })
     }
 
     pub fn footprint() -> (&'static str, usize, usize) {
@@ -270,9 +282,10 @@ impl Bridge {
     }
 
     /// Begins something that has come in, in so many parts: its name within the house.
-    pub fn begin(&mut self, account: usize, token: u32, parts: u8) -> u32 {
+    pub fn begin(&mut self, account: usize, token: u32, who: &str, parts: u8) -> u32 {
         self.count = self.count.wrapping_add(1);
-        let one = Unsettled { count: self.count, token, parts_left: parts, is_taken: true };
+        let who = if token == 0 { Address::try_from(who).unwrap_or_default() } else { Address::new() };
+        let one = Unsettled { count: self.count, token, parts_left: parts, is_taken: true, who };
         // Who had no room was asked before.
         let _ = self.unsettled.push(one);
         (account as u32 + 1) << 16 | u32::from(self.count)

@@ -21,7 +21,7 @@ use crate::home::policy::Assurance;
 use crate::home::word::{self, WORD_BYTES};
 use crate::sip::dialog;
 use crate::sip::own::Own;
-use crate::sip::stack::{Task, tag_of};
+use crate::sip::stack::tag_of;
 use crate::wire::sdp;
 use crate::wire::sip::response::{self, Head};
 use crate::wire::sip::{MediaType, Method, Name};
@@ -170,15 +170,16 @@ impl Core {
             return false;
         }
         self.bridges.requests[index].is_announced = true;
-        // One after the other: many who ask at once are not to fill her screen.
-        self.stack.schedule.set_deadline(Task::People.id(), Some(now.plus(ANNOUNCE_MS)));
         true
     }
 
     /// Tells people who waits for their answer, if they have a device that can be told.
-    pub(super) fn announce(&mut self, now: Instant) {
+    /// When the next is to be told.
+    pub(super) fn announce(&mut self, now: Instant) -> Option<Instant> {
+        let mut next = None;
         for person in 0..self.people.model.people.len() {
             if self.announce_request(now, person) {
+                next = Some(now.plus(ANNOUNCE_MS));
                 continue;
             }
             if let Some(handle) = { self.presence.unannounced(person).next() } {
@@ -203,10 +204,11 @@ impl Core {
                 self.presence.watches.mark(&mut self.stack, handle);
                 // One after the other: many who ask at once are not to fill her screen.
                 if self.presence.unannounced(person).next().is_some() {
-                    self.stack.schedule.set_deadline(Task::People.id(), Some(now.plus(ANNOUNCE_MS)));
+                    next = Some(now.plus(ANNOUNCE_MS));
                 }
             }
         }
+        next
     }
 }
 

@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 
 use heapless::String;
 
-use super::bridges::{Address, Kept, Order, Standing};
+use super::bridges::{Address, Ended, Kept, Order, Standing};
 use super::tickets::Waiter;
 use super::within::{Begun, Within};
 use super::{Core, contract::BlobStep, contract::Output};
@@ -136,12 +136,14 @@ impl Core {
             }
             _ => {}
         }
+        // When it stays so, she is told.
+        self.stack.schedule.wake(Task::People.id());
         self.people.contacts.offline(now, index);
         self.contacts_changed(now, index);
     }
 
-    /// Tells people whose account is down for long.
-    pub(super) fn watch_accounts(&mut self, now: Instant) {
+    /// Tells people whose account is down for long; when there is more to tell.
+    pub(super) fn watch_accounts(&mut self, now: Instant) -> Option<Instant> {
         let mut next = None;
         for index in 0..self.bridges.len() {
             let Some(bridge) = self.bridges.get_mut(index) else { continue };
@@ -157,9 +159,7 @@ impl Core {
                 next = crate::base::time::earliest(next, Some(due_at));
             }
         }
-        if let Some(next) = next {
-            self.stack.schedule.set_deadline(Task::People.id(), Some(next));
-        }
+        next
     }
 
     fn tell_down(&mut self, now: Instant, index: usize) {
@@ -256,7 +256,7 @@ impl Core {
         }
         let parts = parts_of(text, PART_BYTES).count().min(255) as u8;
         let origin = match self.bridges.get_mut(index) {
-            Some(bridge) => bridge.begin(index, token, parts),
+            Some(bridge) => bridge.begin(index, token, who, parts),
             None => return,
         };
         let mut prefix = [0; 64];
@@ -276,10 +276,32 @@ impl Core {
                     // It may be sent again, and is to be looked at again then.
                     bridge.forget(name);
                 }
-                self.bridges.ended(origin, false);
+                self.came_to(now, origin, 480);
             }
         }
         self.stack.schedule.wake(Task::Account(index).id());
+    }
+
+    /// What somebody on another network has sent came so far; `origin` is what [`Bridge::begin`](super::bridges::Bridge::begin)
+    /// gave.
+    pub(super) fn came_to(&mut self, now: Instant, origin: u32, status: u16) {
+        let Some(Ended { account, untold }) = self.bridges.ended(origin, (200..300).contains(&status)) else { return };
+        self.stack.schedule.wake(Task::Account(account).id());
+        // Whom she wants to hear nothing from is not told that either.
+        let Some(who) = untold.filter(|_| !(600..700).contains(&status)) else { return };
+        // Nothing of his network's tells him that it was in vain.
+        let Some(section) = self.people.model.accounts.get(account) else { return };
+        let (person, network) = (usize::from(section.person), section.network);
+        let Some(to) = self.people.uri_of(person, network, &who) else { return };
+        let Some(she) = self.people.model.people.get(person) else { return };
+        let mut room = [0; WORD_BYTES];
+        let mut out = Writer::new(&mut room);
+        phrases::undelivered(she.language, she.name.as_bytes(), &mut out);
+        let seal = self.people.seal(&self.stack.random, person);
+        let (to, text) = (to.strip_prefix("sip:").unwrap_or(&to), super::chat::text_of(&out));
+        if let Err(full) = self.take_text(now, (seal, to), text, true, None) {
+            log::warn!("who has written in vain is not told: {full:?}");
+        }
     }
 
     /// Says when a text was written that comes late.

@@ -62,7 +62,7 @@ enum Way {
 }
 
 /// What the names of outcomes of texts that went by SIP have that those of accounts have not.
-const OVER_SIP: u32 = 0x8000_0000;
+const OVER_SIP: u32 = outbox::IDS;
 /// Without a disk, who waits for an answer is told after so long that it is on its way, if it was handed over.
 const UNCONFIRMED_MS: u64 = 20_000;
 /// After a start people whose phones are not there yet are not shown as gone for so long.
@@ -360,11 +360,9 @@ impl Core {
     pub(super) fn produce_outgoing(&mut self, now: Instant, has_credit: bool, buffer: &mut [u8]) -> Produced<Output> {
         self.show_contacts(now);
         while let Some((origin, status)) = self.stack.next_outcome() {
-            let is_taken = (200..300).contains(&status);
-            if origin & OVER_SIP != 0 {
-                self.over_sip_ended(now, origin & !OVER_SIP, is_taken);
-            } else if let Some(account) = self.bridges.ended(origin, is_taken) {
-                self.stack.schedule.wake(Task::Account(account).id());
+            match origin & OVER_SIP {
+                0 => self.came_to(now, origin, status),
+                _ => self.over_sip_ended(now, origin & !OVER_SIP, (200..300).contains(&status)),
             }
         }
         self.outgoing_due(now);
@@ -532,7 +530,7 @@ impl Core {
             text.record_step = RecordStep::Storing;
             let bytes = text.bytes.as_ref().map(|bytes| self.stack.store.get(bytes))?;
             let kept = Kept {
-                id: text.id,
+                order: text.order,
                 person: text.person,
                 at: text.at,
                 to: &text.to,
@@ -641,13 +639,16 @@ impl Core {
             return None;
         }
         // Her phones may be on their way: who was there before a restart does not go and come back by it.
-        let settled_at = self.started.plus(SETTLING_MS);
-        if bridge.shown == 0 && show <= Show::ExtendedAway && self.presence.manual(person).is_none() && now < settled_at
-        {
-            self.stack.schedule.set_deadline(Task::Account(index).id(), Some(settled_at));
+        let may_be_back = bridge.shown == 0 && show <= Show::ExtendedAway && self.presence.manual(person).is_none();
+        if may_be_back && now < self.settled_at() {
             return None;
         }
         Some((hash, show, text))
+    }
+
+    /// When all phones had time to come back after the start.
+    pub(super) fn settled_at(&self) -> Instant {
+        self.started.plus(SETTLING_MS)
     }
 
     /// How a person is shown on a network now.

@@ -4,7 +4,7 @@
 use super::Core;
 use super::contract::Output;
 use crate::base::table::Handle;
-use crate::base::time::{Instant, UnixTime};
+use crate::base::time::{Instant, UnixTime, earliest};
 use crate::home::registrar::BindingHandle;
 use crate::sip::route::Routes;
 use crate::sip::stack::{ClientHandle, Produced, Task};
@@ -68,8 +68,8 @@ impl Core {
         presence.gather(now, &mut around);
         self.presence.note_places(self.time(now));
         self.watch_absences(now);
-        self.announce(now);
-        self.watch_accounts(now);
+        let deadline = earliest(self.announce(now), self.watch_accounts(now));
+        self.stack.schedule.set_deadline(Task::People.id(), deadline);
         // How people are shown on other networks may have changed with that.
         for index in 0..self.bridges.len() {
             self.stack.schedule.wake(Task::Account(index).id());

@@ -190,8 +190,15 @@ fn conversation(fuel: Option<usize>, chunk: usize, has_management: bool) -> usiz
     let what = format!("cut at {fuel:?}, chunks of {chunk}, management {has_management}");
     let mut server = friends();
     server.options.has_management = has_management;
+    // Without stream management the archive fills the gap, from the last message that was seen.
+    server.user_says("bob", ALICE, "before");
     let mut alice = alice();
-    (alice.fuel, alice.chunk) = (fuel, chunk);
+    alice.chunk = chunk;
+    if !has_management {
+        // The first time there is nothing to take up from.
+        alice.run(&mut server, 3000);
+    }
+    (alice.fuel, alice.passed) = (fuel, 0);
     let mut got = Vec::new();
     for round in 1..=3 {
         let now_ms = u64::from(round) * 5000;
@@ -207,7 +214,7 @@ fn conversation(fuel: Option<usize>, chunk: usize, has_management: bool) -> usiz
     assert_eq!(alice.state, State::Online, "{what}");
     assert!(alice.attempts <= 2, "{what}: {} attempts", alice.attempts);
     let texts: Vec<_> = alice.heard.iter().map(|heard| heard.text.as_str()).collect();
-    assert_eq!(texts, ["from bob 1", "from bob 2", "from bob 3"], "{what}");
+    assert_eq!(texts, ["before", "from bob 1", "from bob 2", "from bob 3"], "{what}");
     let mut said = bodies(&got);
     if !has_management {
         // Who can't know what arrived says it again; the id is the same, by which his client may tell.
@@ -227,7 +234,8 @@ fn conversation(fuel: Option<usize>, chunk: usize, has_management: bool) -> usiz
     });
     assert_eq!(last, Some("round 3"), "{what}");
     assert_eq!((alice.how_is(BOB), alice.contacts.len()), ((Show::Available, "at home"), 1), "{what}");
-    assert_eq!(server.unanswered("alice"), 0, "{what}");
+    // An answer on its way may be lost with the connection: it is for the server to ask again.
+    assert!(server.unanswered("alice") <= usize::from(fuel.is_some()), "{what}");
     alice.passed
 }
 
@@ -289,11 +297,12 @@ fn streams_that_end_with_a_reason() {
             other => assert_ne!(end, End::Moved, "{other:?}"),
         }
     }
-    for fault in [Fault::SystemShutdown, Fault::Malformed, Fault::EntityBomb] {
+    for (fault, until_ms) in [(Fault::SystemShutdown, 10_000), (Fault::Malformed, 600_000), (Fault::EntityBomb, 10_000)]
+    {
         let mut server = friends();
         let mut alice = online(&mut server);
         server.inject(alice.conn(), &fault);
-        alice.run(&mut server, 10_000);
+        alice.run(&mut server, until_ms);
         assert!(matches!(alice.ends[..], [End::Retry(_)]), "{fault:?}: {:?}", alice.ends);
         assert_eq!(alice.state, State::Online, "{fault:?}");
         assert!(alice.heard.is_empty());

@@ -68,6 +68,12 @@ pub struct Sender<'a> {
     pub wants_receipt: bool,
 }
 
+impl Default for Acks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Acks {
     /// Nothing was sent, nothing came in.
     pub const fn new() -> Self {

@@ -4,7 +4,7 @@
 use super::jid::{self, Bare};
 use super::login::first_text;
 use super::room::Room;
-use super::{Inside, Xmpp, names, write};
+use super::{Xmpp, names, write};
 use crate::base::random::{Purpose, Random};
 use crate::base::text::hex_number;
 use crate::base::time::UnixTime;
@@ -59,15 +59,18 @@ enum Way {
     Archive,
 }
 
-/// A message of which only the text is still to come, because it does not fit the window.
+/// A message that does not fit the window: what is known of it while its text is still to come.
 pub struct Large {
     who: Bare,
     way: Way,
     is_own: bool,
+    /// The stanza is from our own account, and says so.
+    is_of_account: bool,
     /// Nothing of it is wanted.
     is_ignored: bool,
-    /// A hash of what names it; each part of the text adds one.
+    /// A hash of what names it; 0: nothing does. Each part of the text adds one.
     name: u64,
+    parts: u8,
     at: Option<UnixTime>,
     /// How deep the element lies whose body counts, and how deep the body that is being read; 0: none.
     depth: u8,
@@ -81,8 +84,10 @@ impl Large {
         who: Bare::new(),
         way: Way::Direct,
         is_own: false,
+        is_of_account: false,
         is_ignored: true,
         name: 0,
+        parts: 0,
         at: None,
         depth: 0,
         body: 0,
@@ -155,6 +160,8 @@ impl Xmpp {
             log::info!("XMPP {}: a message whose sender's address is too long is left out", env.account.id);
             return Step::Quiet;
         };
+        // The wrapper did not fit, and has the name.
+        let is_known = way == Way::Archive && message.archived.is_none();
         let archived = message.archived.filter(|_| way == Way::Archive || self.archive.is_there());
         if let Some(id) = archived.filter(|_| way != Way::Archive) {
             self.archive.saw(id);
@@ -190,7 +197,7 @@ impl Xmpp {
             who: room.text(who.chars()),
             is_own,
             text,
-            name: name(env.random, archived, message.from, message.id),
+            name: if is_known { self.large.name } else { name(env.random, archived, message.from, message.id) },
             token,
             at: message.at,
             may_answer: !is_own && !message.is_automatic && who.contains('@'),
@@ -223,72 +230,116 @@ impl Xmpp {
     }
 
     /// The start tag of a message that does not fit.
-    pub(super) fn long_message(&mut self, element: &Element<'_>) {
-        self.large = Large { depth: 2, is_ignored: Kind::of(element) != Kind::Text, ..Large::NONE };
+    pub(super) fn long_message(&mut self, env: &mut Env<'_, '_>, element: &Element<'_>) {
+        let is_of_account = element.attribute("from").is_some() && self.is_of_account(element);
+        self.large = Large { depth: 2, is_of_account, ..Large::NONE };
+        self.address_long(env, element);
     }
 
+    /// Who wrote a message that does not fit, or whom it is for.
     fn address_long(&mut self, env: &mut Env<'_, '_>, element: &Element<'_>) {
         let from = element.attribute("from").and_then(jid::bare);
-        self.large.is_own = from.as_ref().is_some_and(|from| *from == self.own);
-        let who = if self.large.is_own { element.attribute("to").and_then(jid::bare) } else { from };
-        let is_ours = self.large.is_own && element.attribute("id").is_some_and(is_ours);
-        let is_direct_own = self.large.is_own && self.large.way == Way::Direct;
-        if who.is_none() || is_ours || is_direct_own || Kind::of(element) != Kind::Text {
-            self.large.is_ignored = true;
-        }
-        self.large.who = who.unwrap_or_default();
-        if self.large.name == 0 {
-            self.large.name = name(env.random, None, element.attribute("from"), element.attribute("id"));
+        let large = &mut self.large;
+        large.is_own = from.as_ref().is_some_and(|from| *from == self.own);
+        let who = if large.is_own { element.attribute("to").and_then(jid::bare) } else { from };
+        let is_known = large.is_own && (large.way == Way::Direct || element.attribute("id").is_some_and(is_ours));
+        large.is_ignored = is_known || who.is_none() || Kind::of(element) != Kind::Text;
+        large.who = who.unwrap_or_default();
+        if large.way != Way::Archive {
+            large.name = name(env.random, None, element.attribute("from"), element.attribute("id"));
         }
     }
 
     /// An element opens in a message that does not fit.
-    pub(super) fn long_opened<'s>(
-        &mut self,
-        env: &mut Env<'_, '_>,
-        element: &Element<'_>,
-        _room: Room<'s>,
-    ) -> Step<'s> {
+    pub(super) fn long_opened(&mut self, env: &mut Env<'_, '_>, element: &Element<'_>) {
         let depth = self.splitter.depth() as u8;
-        if element.is(names::CLIENT, "body") && depth == self.large.depth + 1 && !self.large.has_body {
-            (self.large.body, self.large.has_body) = (depth, true);
-        }
-        if depth == 5 && self.large.way != Way::Direct && element.is(names::CLIENT, "message") {
+        let is_carbon = element.namespace == names::CARBONS && matches!(element.name, "sent" | "received");
+        if depth == 3 && (is_carbon || element.is(names::ARCHIVE, "result")) {
+            self.large.is_ignored = true;
+            if is_carbon && self.large.is_of_account {
+                self.large.way = Way::Carbon;
+            } else if self.is_asked_for(element) && self.large.is_of_account {
+                self.large.way = Way::Archive;
+                self.large.name = name(env.random, element.attribute("id"), None, None);
+            }
+        } else if depth == 5 && self.large.way != Way::Direct && element.is(names::CLIENT, "message") {
             self.large.depth = 5;
             self.address_long(env, element);
+        } else if depth == self.large.depth + 1 && element.is(names::CLIENT, "body") && !self.large.has_body {
+            (self.large.body, self.large.has_body) = (depth, true);
         }
-        Step::Quiet
     }
 
     /// A whole element in a message that does not fit.
-    pub(super) fn long_part<'s>(
+    pub(super) fn long_part<'b, 's>(
         &mut self,
-        _env: &mut Env<'_, '_>,
-        _reader: &mut Reader<'_>,
-        _element: &Element<'_>,
-        _room: Room<'s>,
+        env: &mut Env<'_, '_>,
+        reader: &mut Reader<'b>,
+        element: &Element<'b>,
+        mut room: Room<'s>,
     ) -> Result<Step<'s>, Fault> {
-        Ok(Step::Quiet)
+        let depth = self.splitter.depth() as u8;
+        if depth == 4 && self.large.way != Way::Direct && element.is(names::CLIENT, "message") {
+            let mut message = Message::of(element);
+            while let Some(part) = reader.child(element)? {
+                message.part(reader, &part, &self.own, &mut room)?;
+            }
+            message.at = message.at.or(self.large.at);
+            let is_text = message.kind == Kind::Text;
+            return Ok(if is_text { self.take(env, message, self.large.way, room) } else { Step::Quiet });
+        }
+        if (depth == self.large.depth || depth == 4) && element.is(names::DELAY, "delay") {
+            self.large.at = stamp(element);
+        }
+        if depth != self.large.depth {
+            return Ok(Step::Quiet);
+        }
+        let mut message = Message::of(element);
+        message.has_body = self.large.has_body;
+        message.part(reader, element, &self.own, &mut room)?;
+        self.large.has_body = message.has_body;
+        if let Some(id) = message.archived.filter(|_| self.large.way != Way::Archive) {
+            self.archive.saw(id);
+        }
+        Ok(self.tell_part(room))
     }
 
     /// A part of a text that does not fit.
-    pub(super) fn long_text<'s>(&mut self, _env: &mut Env<'_, '_>, _bytes: &[u8], _room: Room<'s>) -> Step<'s> {
-        Step::Quiet
+    pub(super) fn long_text<'s>(&mut self, bytes: &[u8], mut room: Room<'s>) -> Step<'s> {
+        if self.large.body == 0 || usize::from(self.large.body) != self.splitter.depth() {
+            return Step::Quiet;
+        }
+        if let Ok(text) = Text::of(bytes) {
+            room.put(text.chars());
+        }
+        self.tell_part(room)
+    }
+
+    /// Tells what was read of a text that does not fit. Who writes so much gets no receipt for it.
+    fn tell_part<'s>(&mut self, mut room: Room<'s>) -> Step<'s> {
+        if self.large.is_ignored || room.is_blank() {
+            return Step::Quiet;
+        }
+        let name = if self.large.name == 0 { 0 } else { self.large.name.wrapping_add(self.large.parts.into()).max(1) };
+        self.large.parts = self.large.parts.wrapping_add(1);
+        let token = self.acks.unsettled(None, None, false);
+        let text = room.finish();
+        Step::Event(Event::Message(Incoming {
+            who: room.text(self.large.who.chars()),
+            is_own: self.large.is_own,
+            text,
+            name,
+            token,
+            at: self.large.at,
+            may_answer: !self.large.is_own && self.large.who.contains('@'),
+        }))
     }
 
     /// An element ends in a message that does not fit.
-    pub(super) fn long_closed<'s>(&mut self, depth: usize) -> Step<'s> {
-        if depth < usize::from(self.large.body) {
+    pub(super) fn long_closed(&mut self) {
+        if self.splitter.depth() < usize::from(self.large.body) {
             self.large.body = 0;
         }
-        Step::Quiet
-    }
-
-    /// A message that does not fit ends.
-    pub(super) fn long_ended<'s>(&mut self, _env: &mut Env<'_, '_>, _room: Room<'s>) -> Step<'s> {
-        self.large = Large::NONE;
-        self.inside = Inside::Nothing;
-        Step::Quiet
     }
 }
 

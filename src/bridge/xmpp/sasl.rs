@@ -100,6 +100,12 @@ enum State {
     Verified,
 }
 
+impl Default for Sasl {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Sasl {
     /// No login yet.
     pub const fn new() -> Self {

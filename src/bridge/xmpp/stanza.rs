@@ -22,10 +22,10 @@ impl Xmpp {
         let step = match piece {
             Piece::Blank { .. } => Step::Quiet,
             Piece::Element { tag, .. } if depth == 1 && self.is_read_in_pieces(&bytes[..tag]) && tag < bytes.len() => {
-                return self.enter(env, &bytes[..tag], room);
+                return self.enter(env, &bytes[..tag]);
             }
             Piece::Element { tag, .. } if self.inside == Inside::Answer && depth == 2 && tag < bytes.len() => {
-                return self.enter(env, &bytes[..tag], room);
+                return self.enter(env, &bytes[..tag]);
             }
             Piece::Element { .. } if depth == 1 => {
                 let step = self.element(env, bytes, room);
@@ -35,10 +35,10 @@ impl Xmpp {
                 step
             }
             Piece::Element { .. } => self.part(env, bytes, room),
-            Piece::Opened { .. } => self.opened(env, bytes, room),
-            Piece::Text { .. } if self.inside == Inside::Message => self.long_text(env, bytes, room),
+            Piece::Opened { .. } => self.opened(env, bytes),
+            Piece::Text { .. } if self.inside == Inside::Message => self.long_text(bytes, room),
             Piece::Text { .. } => Step::Quiet,
-            Piece::Closed { .. } => self.element_closed(env, room),
+            Piece::Closed { .. } => self.element_closed(env),
             Piece::Skipped { is_first, is_last, .. } => {
                 if is_first {
                     log::warn!("XMPP {}: an element that is too large is left out", env.account.id);
@@ -67,10 +67,10 @@ impl Xmpp {
     }
 
     /// An element that is whole is read in pieces.
-    fn enter<'s>(&mut self, env: &mut Env<'_, '_>, tag: &[u8], room: Room<'s>) -> (usize, Step<'s>) {
+    fn enter<'s>(&mut self, env: &mut Env<'_, '_>, tag: &[u8]) -> (usize, Step<'s>) {
         // The stream is open, and what may be entered lies at most two deeper.
         let _ = self.splitter.enter(tag);
-        (tag.len(), self.opened(env, tag, room))
+        (tag.len(), self.opened(env, tag))
     }
 
     /// The namespaces in scope where a piece lies.
@@ -129,7 +129,7 @@ impl Xmpp {
     }
 
     /// The start tag of something that is read in pieces.
-    fn opened<'s>(&mut self, env: &mut Env<'_, '_>, tag: &[u8], room: Room<'s>) -> Step<'s> {
+    fn opened<'s>(&mut self, env: &mut Env<'_, '_>, tag: &[u8]) -> Step<'s> {
         let depth = self.splitter.depth();
         let Ok(element) = self.of_tag(tag) else {
             log::warn!("XMPP {}: an element that can't be read is left out", env.account.id);
@@ -142,7 +142,7 @@ impl Xmpp {
             return self.stream_opened(&element);
         }
         if depth > 2 {
-            let step = self.part_opened(env, &element, room);
+            let step = self.part_opened(env, &element);
             let inside = self.inside;
             self.inside_of(depth, inside, default);
             return step;
@@ -152,7 +152,7 @@ impl Xmpp {
             "features" if element.namespace == names::STREAMS => Inside::Features,
             "iq" if self.phase == Phase::On && self.is_roster(&element) => Inside::Answer,
             "message" if is_client && self.phase == Phase::On => {
-                self.long_message(&element);
+                self.long_message(env, &element);
                 Inside::Message
             }
             "iq" if is_client => {
@@ -186,7 +186,7 @@ impl Xmpp {
     }
 
     /// The start tag of a part of something that is read in pieces.
-    fn part_opened<'s>(&mut self, env: &mut Env<'_, '_>, element: &Element<'_>, room: Room<'s>) -> Step<'s> {
+    fn part_opened<'s>(&mut self, env: &mut Env<'_, '_>, element: &Element<'_>) -> Step<'s> {
         let depth = self.splitter.depth();
         match self.inside {
             Inside::Answer if depth == 3 && element.is(names::ROSTER, "query") => {
@@ -197,7 +197,10 @@ impl Xmpp {
                 log::info!("XMPP {}: a contact that is too large is left out", env.account.id);
                 Step::Quiet
             }
-            Inside::Message => self.long_opened(env, element, room),
+            Inside::Message => {
+                self.long_opened(env, element);
+                Step::Quiet
+            }
             _ => Step::Quiet,
         }
     }
@@ -228,7 +231,7 @@ impl Xmpp {
     }
 
     /// The end tag of what is read in pieces, or of the stream.
-    fn element_closed<'s>(&mut self, env: &mut Env<'_, '_>, room: Room<'s>) -> Step<'s> {
+    fn element_closed<'s>(&mut self, env: &mut Env<'_, '_>) -> Step<'s> {
         let depth = self.splitter.depth();
         if depth == 0 {
             return self.stream_closed(env);
@@ -240,8 +243,10 @@ impl Xmpp {
                 self.inside = Inside::Answer;
                 return Step::Event(Event::ContactsEnd);
             }
-            Inside::Message if depth > 1 => return self.long_closed(depth),
-            _ if depth > 1 => return Step::Quiet,
+            _ if depth > 1 => {
+                self.long_closed();
+                return Step::Quiet;
+            }
             _ => self.inside = Inside::Nothing,
         }
         match inside {
@@ -250,14 +255,9 @@ impl Xmpp {
                 self.acks.handles();
                 Step::Event(Event::ContactsEnd)
             }
-            Inside::Stanza | Inside::Answer => {
+            Inside::Stanza | Inside::Answer | Inside::Message => {
                 self.acks.handles();
                 Step::Quiet
-            }
-            Inside::Message => {
-                let step = self.long_ended(env, room);
-                self.acks.handles();
-                step
             }
             Inside::Nothing => Step::Quiet,
         }

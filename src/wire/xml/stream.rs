@@ -113,9 +113,12 @@ enum Place {
 
 /// Something that ends at the byte looked at last.
 enum End {
-    StartTag,
-    EmptyTag,
-    EndTag,
+    /// A start tag.
+    Start,
+    /// A tag of an element without content.
+    Empty,
+    /// An end tag.
+    Finish,
     Section,
     Declaration,
 }
@@ -189,34 +192,34 @@ impl Splitter {
         let len = self.looked;
         let is_stream = self.open.is_empty();
         match end {
-            End::StartTag if is_stream => {
+            End::Start if is_stream => {
                 self.enter(&window[..len])?;
                 self.begin();
                 return Ok(Some(Piece::Opened { len }));
             }
-            End::StartTag => {
+            End::Start => {
                 self.depth = self.depth.saturating_add(1);
                 if self.tag == 0 {
                     self.tag = len;
                 }
                 return Ok(None);
             }
-            End::EndTag if self.depth == 0 => {
+            End::Finish if self.depth == 0 => {
                 self.begin();
                 return match self.open.pop() {
                     Some(name) if name == name_hash(&window[..len]) => Ok(Some(Piece::Closed { len })),
                     _ => fault("Mismatched Tag"),
                 };
             }
-            End::EmptyTag if is_stream => return fault("No Stream"),
-            End::EmptyTag if self.tag == 0 => self.tag = len,
-            End::EndTag => self.depth -= 1,
+            End::Empty if is_stream => return fault("No Stream"),
+            End::Empty if self.tag == 0 => self.tag = len,
+            End::Finish => self.depth -= 1,
             End::Declaration => {
                 self.begin();
                 return Ok(Some(Piece::Blank { len }));
             }
             End::Section if self.depth == 0 && self.open.len() <= 1 => return fault("Text in the Stream"),
-            End::EmptyTag | End::Section => (),
+            End::Empty | End::Section => (),
         }
         if self.depth > 0 {
             return Ok(None);
@@ -291,9 +294,9 @@ impl Place {
                 let seen = found(memchr3(b'"', b'\'', b'>', rest));
                 let has_slash = if seen > 1 { rest[seen - 2] == b'/' } else { has_slash };
                 match rest[seen - 1] {
-                    b'>' if is_end => (seen, Self::Content, Some(End::EndTag)),
-                    b'>' if has_slash => (seen, Self::Content, Some(End::EmptyTag)),
-                    b'>' => (seen, Self::Content, Some(End::StartTag)),
+                    b'>' if is_end => (seen, Self::Content, Some(End::Finish)),
+                    b'>' if has_slash => (seen, Self::Content, Some(End::Empty)),
+                    b'>' => (seen, Self::Content, Some(End::Start)),
                     quote @ (b'"' | b'\'') => (seen, Self::Value(quote), None),
                     last => (seen, Self::Tag { is_end, has_slash: last == b'/' }, None),
                 }

@@ -23,6 +23,16 @@ pub struct Management {
     queue: VecDeque<(u64, Element)>,
     /// Whether it was asked to acknowledge and has not.
     is_awaited: bool,
+    /// What it should have acknowledged when it was last asked: it is not asked for the same again, which would never end
+    /// with a client that acknowledges later.
+    requested: Option<u32>,
+}
+
+impl Management {
+    /// Stanzas to the client.
+    fn sent(&self) -> u32 {
+        self.acknowledged.wrapping_add(self.queue.len() as u32)
+    }
 }
 
 impl XmppServer {
@@ -59,7 +69,7 @@ impl XmppServer {
         }
         self.send(conn, &answer.write(CLIENT));
         let queue = VecDeque::new();
-        let management = Management { ns, id, handled: 0, acknowledged: 0, queue, is_awaited: false };
+        let management = Management { ns, id, handled: 0, acknowledged: 0, queue, is_awaited: false, requested: None };
         self.session(session).management = Some(management);
     }
 
@@ -131,7 +141,7 @@ impl XmppServer {
     fn replay(&mut self, conn: Conn, session: SessionId) {
         let from = bare(&self.full_jid(session)).to_owned();
         let management = self.session(session).management.as_mut().expect("it was resumed");
-        management.is_awaited = false;
+        (management.is_awaited, management.requested) = (false, None);
         let resumed = Element::new("resumed", management.ns)
             .with("previd", &management.id)
             .with("h", &management.handled.to_string());
@@ -169,8 +179,10 @@ impl XmppServer {
             if let (Outlet::Connection(conn), Some(management)) = (session.outlet, &mut session.management)
                 && !management.queue.is_empty()
                 && !management.is_awaited
+                && management.requested != Some(management.sent())
             {
                 management.is_awaited = true;
+                management.requested = Some(management.sent());
                 requests.push((conn, Element::new("r", management.ns).write(CLIENT)));
             }
         }
