@@ -161,6 +161,11 @@ impl World {
             kept_lines: if std::env::var("SIM_SEED").is_ok() { usize::MAX } else { 80 },
             buffer: vec![0; 70_000],
         };
+        if std::env::var("SIM_LOG").is_ok() {
+            // Another test may have been faster.
+            let _ = log::set_logger(&Printed);
+            log::set_max_level(log::LevelFilter::Debug);
+        }
         world.host(HOME, &[("192.168.1.1", 24, false), ("192.0.2.1", 24, true)]);
         world
     }
@@ -571,6 +576,21 @@ impl World {
         }
         self.trace.push_back(format!("{:>8}.{:03} {line}", self.now / 1000, self.now % 1000));
     }
+}
+
+/// The log of the servers, for who looks into one run: `SIM_LOG=1`.
+struct Printed;
+
+impl log::Log for Printed {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        eprintln!("  {}: {}", record.level(), record.args());
+    }
+
+    fn flush(&self) {}
 }
 
 impl Drop for World {

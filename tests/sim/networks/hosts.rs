@@ -127,7 +127,7 @@ impl Play for XmppPlay {
         let mut live = self.live.borrow_mut();
         let closed: Vec<usize> =
             live.iter().filter(|(_, theirs)| server.closed(**theirs)).map(|(conn, _)| *conn).collect();
-        closed.iter().for_each(|conn| drop(live.remove(conn)));
+        live.retain(|conn, _| !closed.contains(conn));
         closed
     }
 }
@@ -222,7 +222,7 @@ impl Play for IrcPlay {
         let mut live = self.live.borrow_mut();
         let closed: Vec<usize> =
             live.iter().filter(|(_, theirs)| server.is_closed(**theirs)).map(|(conn, _)| *conn).collect();
-        closed.iter().for_each(|conn| drop(live.remove(conn)));
+        live.retain(|conn, _| !closed.contains(conn));
         closed
     }
 }
