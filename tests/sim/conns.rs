@@ -146,6 +146,7 @@ impl World {
             }
             End::Service(service) => {
                 let bytes = take(&mut self.conns[conn].inbox[end]);
+                self.note_text(conn, "hears", &bytes);
                 let said = self.services[service].play.received(self.now, conn, &bytes);
                 self.say(said);
             }
@@ -157,6 +158,9 @@ impl World {
     pub(crate) fn ended(&mut self, conn: usize, end: usize, is_reset: bool) {
         if !std::mem::take(&mut self.conns[conn].is_open) {
             return;
+        }
+        if self.conns[conn].ends.iter().any(|end| matches!(end, End::Service(_))) {
+            self.note(format!("#{conn} is over{}", if is_reset { ", reset" } else { "" }));
         }
         match self.conns[conn].ends[end] {
             End::Phone(phone) => self.phones[phone].disconnected(conn),

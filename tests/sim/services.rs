@@ -65,11 +65,18 @@ impl World {
         self.services.len() - 1
     }
 
+    /// Notes what goes over a connection of a service.
+    pub(crate) fn note_text(&mut self, conn: usize, way: &str, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).escape_debug().to_string();
+        self.note(format!("#{conn} {way}: {text} ({} bytes)", bytes.len()));
+    }
+
     /// Sends what a service says.
     pub(crate) fn say(&mut self, said: Vec<(usize, Vec<u8>)>) {
         for (conn, bytes) in said {
             let end = self.conns[conn].ends.iter().position(|end| matches!(end, End::Service(_)));
             if self.conns[conn].is_open {
+                self.note_text(conn, "says", &bytes);
                 self.send_bytes(conn, end.expect("a connection of a service"), &bytes);
             }
         }

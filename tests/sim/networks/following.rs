@@ -1,21 +1,12 @@
 //! One buddy with several addresses: the conversation goes where he is, and what he can't be told yet waits for him.
 
-use super::{ALICE_XMPP, BUDDY, Nets, ON_IRC, ON_XMPP, ROMEO};
+use super::{ALICE_XMPP, BUDDY, MERCUTIO, Nets, ON_IRC, ON_XMPP, OTHER_BUDDY, ROMEO};
 use crate::xmpp_server::Got;
 use pcsd::base::limits::OUTGOING_PER_PERSON;
 use pcsd::spool::Kind;
 
 /// How often people on IRC are looked after at least.
 const ROUND_MS: u64 = 70_000;
-/// A buddy who is on IRC alone.
-const ON_IRC_ALONE: &str = "
-config buddy 'm'
-    option person 'alice'
-    option alias 'mercutio'
-    list address 'irc:mercutio'
-";
-const MERCUTIO: &str = "sip:mercutio@home.example";
-
 /// Texts that wait on the disk.
 fn waiting(nets: &mut Nets) -> usize {
     nets.world.on_disk(0).iter().filter(|record| record.key.kind == Kind::Outgoing).count()
@@ -59,7 +50,7 @@ fn he_goes_over_to_irc_in_mid_conversation() {
 
 #[test]
 fn texts_to_nobody_wait_on_the_disk_over_a_restart_and_go_once() {
-    let mut nets = Nets::online(1, &[ON_IRC, ON_IRC_ALONE].concat());
+    let mut nets = Nets::online(1, &[ON_IRC, OTHER_BUDDY].concat());
     nets.run(ROUND_MS);
     let count = OUTGOING_PER_PERSON.min(5);
     for number in 0..count {
@@ -152,6 +143,7 @@ fn what_a_network_refuses_is_told() {
     let told = nets.told_by(super::PCS);
     assert!(status >= 400 || told.iter().any(|text| text.contains("could not be delivered")), "{status}: {told:?}");
     // A stranger who writes is answered where he is.
+    nets.xmpp.on(&nets.world).user_presence("nurse", "", "");
     nets.xmpp.on(&nets.world).user_says("nurse", ALICE_XMPP, "Madam");
     nets.run(1_000);
     let (from, text) = nets.told().pop().unwrap();

@@ -23,6 +23,8 @@ const ALICE: &str = "sip:alice@home.example";
 const ROMEO: &str = "sip:romeo@home.example";
 /// The same, as XMPP does.
 const ROMEO_XMPP: &str = "romeo@jabber.test";
+/// Another buddy of hers, who is on IRC alone.
+const MERCUTIO: &str = "sip:mercutio@home.example";
 /// Alice, there.
 const ALICE_XMPP: &str = "alice@jabber.test";
 /// The XMPP server: where clients are served.
@@ -58,6 +60,14 @@ config buddy 'romeo_b'
     list address 'irc:romeo'
 ";
 
+/// Her other buddy.
+const OTHER_BUDDY: &str = "
+config buddy 'mercutio_b'
+    option person 'alice'
+    option alias 'mercutio'
+    list address 'irc:mercutio'
+";
+
 /// A world with a home and the two networks.
 struct Nets {
     world: World,
@@ -77,6 +87,7 @@ impl Nets {
     /// The same in a world with links of its own.
     fn with(mut world: World, sections: &str) -> Self {
         world.keep_at(0, Storage::Disk);
+        world.ledger.on_networks.extend([ROMEO, MERCUTIO].map(String::from));
         let zone = [
             ("_xmpp-client._tcp.jabber.test", Record::service(0, 0, 5222, "server.jabber.test")),
             ("server.jabber.test", Record::address("198.51.100.20")),

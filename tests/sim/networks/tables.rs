@@ -1,10 +1,8 @@
 //! Every table that networks fill, full: each has its answer, and what is in it goes on.
 
-use super::{ALICE_XMPP, BUDDY, LOGIN_MS, Nets, ON_IRC, ON_XMPP, PCS, ROMEO};
+use super::{ALICE_XMPP, BUDDY, LOGIN_MS, MERCUTIO, Nets, ON_IRC, ON_XMPP, OTHER_BUDDY, PCS, ROMEO};
 use crate::world::HOME;
 use pcsd::base::limits::{ACCOUNTS, CONTACTS_PER_ACCOUNT, OUTGOING, OUTGOING_PER_PERSON, SIGHTINGS, STREAMS};
-
-const MERCUTIO: &str = "sip:mercutio@home.example";
 
 #[test]
 fn as_many_accounts_as_there_may_be() {
@@ -94,9 +92,7 @@ fn sightings_that_do_not_fit_are_forgotten() {
 
 #[test]
 fn texts_that_do_not_fit_stay_with_her() {
-    let mercutio =
-        "config buddy 'm'\n    option person 'alice'\n    option alias 'mercutio'\n    list address 'irc:mercutio'\n";
-    let mut nets = Nets::online(1, &[ON_IRC, mercutio].concat());
+    let mut nets = Nets::online(1, &[ON_IRC, OTHER_BUDDY].concat());
     let (mut taken, mut refused) = (Vec::new(), 0);
     for number in 0..OUTGOING.max(OUTGOING_PER_PERSON) + 3 {
         let text = format!("t{number}");
