@@ -9,6 +9,7 @@ mod admission;
 mod agent;
 mod asking;
 mod bridges;
+mod buddies;
 mod chat;
 pub mod commands;
 pub mod contract;
@@ -26,6 +27,8 @@ mod register;
 pub mod remote;
 mod requests;
 mod returning;
+mod showing;
+pub mod standing;
 pub mod status;
 #[cfg(test)]
 pub mod tests;
@@ -547,16 +550,19 @@ impl Core {
         let Stack { network, schedule, .. } = &mut self.stack;
         network.prove_anew(is_as_before, |index| schedule.wake(Task::Stream(index).id()));
         network.renumber_accounts(&accounts, |index| schedule.wake(Task::Stream(index).id()));
-        let mut buddies = [None; crate::base::limits::BUDDIES];
-        for (index, buddy) in old.buddies.iter().enumerate() {
-            let owner = buddy.person.and_then(|it| moved.get(usize::from(it)).copied().flatten());
-            buddies[index] = model.buddies.iter().position(|other| {
-                other.alias == buddy.alias
-                    && other.addresses == buddy.addresses
-                    && other.person.map(usize::from) == owner
-            });
+        let mut marks = [0; crate::base::limits::BUDDIES];
+        for (index, mark) in marks.iter_mut().enumerate() {
+            *mark = self.people.buddy_mark(&self.stack.random, index);
         }
         self.people.configure(model, &self.stack.random);
+        // Those whom people have put on their lists stand behind what is configured now.
+        let mut buddies = [None; crate::base::limits::BUDDIES];
+        for index in 0..self.people.model.buddies.len() {
+            let mark = self.people.buddy_mark(&self.stack.random, index);
+            if let Some(before) = marks.iter().position(|it| *it == mark && mark != 0) {
+                buddies[before] = Some(index);
+            }
+        }
         let (presence, mut around) = self.split_presence();
         presence.renumber(now, &mut around, |index| at(&moved, index), |index| at(&buddies, index));
         self.inbox.renumber(|index| at(&moved, index));

@@ -99,7 +99,7 @@ fn judge(name: &str, text: &str) -> Vec<String> {
     let depth = name.trim_end_matches(".rs").trim_end_matches("/mod").split('/').count();
     let code = bare(text);
     let tests_at = code.find("#[cfg(test)]\nmod tests {").unwrap_or(code.len());
-    let is_test_file = name.ends_with("/tests.rs");
+    let is_test_file = name.ends_with("/tests.rs") || name.ends_with("/testing.rs") || name.contains("/tests/");
     for (at, whom) in imports(&code, depth) {
         let line = 1 + code[..at].matches('\n').count();
         if let Some(fault) = arrow(own, &whom) {

@@ -28,6 +28,8 @@ use crate::config::model::{Account, Buddy, LogLevel, Model, Name, Network, Perso
 use crate::config::uci::{self, Lines, Statement, Syntax};
 use crate::config::value;
 
+pub(super) use buddy::address as buddy_address;
+
 /// What [`Model::read`] does.
 pub(super) fn read(model: &mut Model, text: &[u8], report: &mut dyn FnMut(Fault<'_>)) -> usize {
     model.clear();

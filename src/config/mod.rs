@@ -126,3 +126,18 @@ mod value;
 
 pub use fault::{Fault, Problem};
 pub use model::Model;
+
+use crate::base::text::Name;
+
+/// Reads the address of a buddy as the file has it: `xmpp:bob@jabber.example`.
+///
+/// # Errors
+/// When it is none, or its network is not in this program.
+pub fn buddy_address(text: &str) -> Result<model::BuddyAddress, Problem<'_>> {
+    check::buddy_address(text)
+}
+
+/// What may be the alias of a buddy, in lower case; `None` when it has other characters than the file allows, or too many.
+pub fn alias(text: &str) -> Option<Name> {
+    value::id(text)
+}

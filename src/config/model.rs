@@ -4,6 +4,7 @@
 //! Passwords are not kept: only H(A1) of digest authentication (RFC 7616 §3.4.2, RFC 8760), which is as good as the
 //! password for this one domain and is never printed.
 
+use core::fmt;
 use core::net::IpAddr;
 use core::num::NonZeroU16;
 
@@ -425,6 +426,14 @@ pub struct BuddyAddress {
     pub text: String<ADDRESS_BYTES, u8>,
     /// The port, where it is said.
     pub port: Option<NonZeroU16>,
+}
+
+impl fmt::Display for BuddyAddress {
+    /// As it stands in the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.network.name(), self.text)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 /// A network that people have addresses on.

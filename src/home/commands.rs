@@ -26,6 +26,39 @@ pub enum Command<'t> {
     /// Say what becomes of what this one asks for: `explain bob@x.example message`, `explain irc:bob`. [`Kind::Other`] is
     /// everything.
     Explain(&'t str, Kind),
+    /// Say which way a text to this one would go now: `explain to bob`, `explain to xmpp:bob@jabber.example`.
+    Way(&'t str),
+    /// Say what there is to say about accounts and lists: `help buddies`.
+    HelpBuddies,
+    /// Say how her accounts on other networks are: `accounts`.
+    Accounts,
+    /// Say who is on her list, and where: `buddies`.
+    Buddies,
+    /// Put somebody on her list: `add bob xmpp:bob@jabber.example Bob Smith`.
+    Add {
+        /// What he is to be called in addresses.
+        alias: &'t str,
+        /// Where he is, with the name of the network.
+        address: &'t str,
+        /// The name to show; may be empty.
+        name: &'t str,
+    },
+    /// One more address of a buddy: `link bob irc:bobby`.
+    Link {
+        /// Who.
+        alias: &'t str,
+        /// Where else he is, with the name of the network.
+        address: &'t str,
+    },
+    /// One less: `unlink bob irc:bobby`.
+    Unlink {
+        /// Who.
+        alias: &'t str,
+        /// Where he is not, with the name of the network.
+        address: &'t str,
+    },
+    /// Take somebody off her list: `remove bob`.
+    Remove(&'t str),
     /// Say what is kept, with a link to the page: `inbox`.
     Inbox,
     /// Say, or set, what who writes while she is away is told: `autoreply Back on Monday`.
@@ -83,6 +116,12 @@ enum Verb {
     Yes,
     No,
     Explain,
+    Accounts,
+    Buddies,
+    Add,
+    Link,
+    Unlink,
+    Remove,
     Inbox,
     /// One word that nobody says for another reason.
     Reply,
@@ -93,6 +132,7 @@ impl Verb {
     fn command(self, rest: &str) -> Option<Command<'_>> {
         match self {
             Self::Who => Some(Command::Who),
+            Self::Help if rest.eq_ignore_ascii_case("buddies") => Some(Command::HelpBuddies),
             Self::Help => Some(Command::Help),
             Self::Status if rest.is_empty() => Some(Command::Status),
             Self::Status => {
@@ -103,7 +143,21 @@ impl Verb {
             Self::Deny => whom(rest, true).map(Command::Deny),
             Self::Yes => whom(rest, false).map(Command::Allow),
             Self::No => whom(rest, false).map(Command::Deny),
-            Self::Explain => explain(rest),
+            Self::Explain => way(rest).or_else(|| explain(rest)),
+            Self::Accounts => rest.is_empty().then_some(Command::Accounts),
+            Self::Buddies => rest.is_empty().then_some(Command::Buddies),
+            Self::Add => {
+                let (alias, rest) = first_word(rest);
+                let (address, name) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+                let address = placed(address)?;
+                is_alias(alias).then_some(Command::Add { alias, address, name: bare(name) })
+            }
+            Self::Link => linked(rest).map(|(alias, address)| Command::Link { alias, address }),
+            Self::Unlink => linked(rest).map(|(alias, address)| Command::Unlink { alias, address }),
+            Self::Remove => {
+                let (alias, rest) = first_word(rest);
+                (is_alias(alias) && rest.is_empty()).then_some(Command::Remove(alias))
+            }
             // `inbox zero at last` asks for nothing.
             Self::Inbox => rest.is_empty().then_some(Command::Inbox),
             Self::Reply => Some(Command::Reply(reply(rest))),
@@ -135,6 +189,34 @@ fn whom(rest: &str, is_any: bool) -> Option<Option<&str>> {
     let address = address(rest);
     let is_one = !address.is_empty() && !address.contains(char::is_whitespace);
     (is_one && (is_any || address.contains('@'))).then_some(Some(address))
+}
+
+/// `to` and one word: an alias, or an address.
+fn way(rest: &str) -> Option<Command<'_>> {
+    let (word, whom) = first_word(rest);
+    let whom = unwrapped(whom);
+    let is_one = !whom.is_empty() && (!whom.contains(char::is_whitespace) || placed(whom).is_some());
+    (word.eq_ignore_ascii_case("to") && is_one).then_some(Command::Way(whom))
+}
+
+/// An alias and an address with its network: `bob irc:bobby`. Ordinary sentences have no such second word.
+fn linked(rest: &str) -> Option<(&str, &str)> {
+    let (alias, address) = first_word(rest);
+    is_alias(alias).then_some((alias, placed(address)?))
+}
+
+/// An address that begins with the name of its network. On lines it may have blanks in it.
+fn placed(text: &str) -> Option<&str> {
+    let text = unwrapped(text);
+    let (scheme, rest) = text.split_once(':')?;
+    let network = Network::of_name(scheme)?;
+    let is_one = network == Network::Line || !rest.contains(char::is_whitespace);
+    (is_one && !rest.is_empty()).then_some(text)
+}
+
+/// Whether a text may be an alias.
+fn is_alias(text: &str) -> bool {
+    crate::config::alias(text).is_some()
 }
 
 /// `bob@x.example`, with `from` before it or a kind behind it.
@@ -245,10 +327,21 @@ pub const HELP: &str = "Write to me:\n\
     who - which of your buddies are there\n\
     allow ADDRESS, deny ADDRESS - whether somebody may see you; yes or no if only one waits\n\
     explain ADDRESS - what somebody sees of you and reaches, and why\n\
+    help buddies - what to write about your list, and your accounts on other networks\n\
     inbox - what is kept for you, and a link to it\n\
     autoreply, autoreply TEXT, autoreply default - what who writes while you are away is told\n\
     missed keep, missed deliver - whether texts wait for you on the page, or are sent when you are back\n\
     help - this text";
+/// What the server says to `help buddies`.
+pub const HELP_BUDDIES: &str = "About your list and your accounts on other networks:\n\
+    accounts - how your accounts are\n\
+    buddies - who is on your list, and where\n\
+    add ALIAS NETWORK:ADDRESS - somebody new, with a name behind it if you like: \
+    add bob xmpp:bob@jabber.example Bob Smith\n\
+    link ALIAS NETWORK:ADDRESS - he is there, too\n\
+    unlink ALIAS NETWORK:ADDRESS - he is not\n\
+    remove ALIAS - he is off your list\n\
+    explain to ALIAS - which way a text to him would go now, and why";
 /// What the server says to what it does not understand.
 pub const NOT_UNDERSTOOD: &str = "I don't understand that. Write: help";
 /// What the server says to `yes` or `no` when nobody waits for that.
@@ -272,6 +365,12 @@ const VERBS: &[(&str, Verb)] = &[
     ("no", Verb::No),
     ("n", Verb::No),
     ("explain", Verb::Explain),
+    ("accounts", Verb::Accounts),
+    ("buddies", Verb::Buddies),
+    ("add", Verb::Add),
+    ("link", Verb::Link),
+    ("unlink", Verb::Unlink),
+    ("remove", Verb::Remove),
     ("inbox", Verb::Inbox),
     ("autoreply", Verb::Reply),
     ("missed", Verb::Missed),
@@ -429,6 +528,23 @@ mod tests {
             ("explain irc:[bob]` call", Command::Explain("irc:[bob]`", CALL)),
             ("explain skype:bob", Command::Explain("skype", Kind::Other)),
             ("allow xmpp:bob@x.example.", Command::Allow(Some("xmpp:bob@x.example"))),
+            ("explain to bob", Command::Way("bob")),
+            ("Explain TO <xmpp:bob@x.example>.", Command::Way("xmpp:bob@x.example")),
+            ("explain to line:+49 12345", Command::Way("line:+49 12345")),
+            ("explain to", Command::Explain("to", Kind::Other)),
+            ("help buddies", Command::HelpBuddies),
+            ("help me", Command::Help),
+            ("Accounts?", Command::Accounts),
+            ("buddies", Command::Buddies),
+            ("add bob xmpp:bob@x.example", Command::Add { alias: "bob", address: "xmpp:bob@x.example", name: "" }),
+            (
+                "/Add Bob.S <XMPP:bob@x> \"Bob  S\"",
+                Command::Add { alias: "Bob.S", address: "XMPP:bob@x", name: "Bob  S" },
+            ),
+            ("link bob irc:bobby", Command::Link { alias: "bob", address: "irc:bobby" }),
+            ("link bob line:+49 12345", Command::Link { alias: "bob", address: "line:+49 12345" }),
+            ("unlink bob sip:b@x:5062", Command::Unlink { alias: "bob", address: "sip:b@x:5062" }),
+            ("remove bob", Command::Remove("bob")),
             ("Inbox?", Command::Inbox),
             ("autoreply", Command::Reply(Reply::Tell)),
             ("autoreply: \"Back on Monday\"", Command::Reply(Reply::Set("Back on Monday"))),
@@ -482,6 +598,23 @@ mod tests {
             "awayy",
             "inbox zero",
             "missed you",
+            "accounts are closed",
+            "buddies forever",
+            "add",
+            "add bob",
+            "add milk to the list",
+            "add bob bob@x.example",
+            "add bob msn:bob@x.example",
+            "add b/b xmpp:bob@x.example",
+            "add bob xmpp:",
+            "link this to bob",
+            "link bob",
+            "link bob irc:bobby please",
+            "unlink bob now",
+            "unlink irc:bobby",
+            "remove",
+            "remove bob please",
+            "remove \u{e9}",
             "missed keep it",
             "auto reply x",
             "\u{1f600}",
@@ -498,6 +631,12 @@ mod tests {
             "autoreply",
             "missed",
             "allow",
+            "add",
+            "link",
+            "to",
+            "explain",
+            "irc:",
+            "x",
             "yes",
             " ",
             "\"",
@@ -528,6 +667,10 @@ mod tests {
                 Command::Reply(Reply::Set(text)) => {
                     assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
                 }
+                Command::Add { alias, address, .. } | Command::Link { alias, address } => {
+                    assert!(crate::config::alias(alias).is_some() && address.contains(':'), "{text:?}");
+                }
+                Command::Way(whom) => assert!(!whom.is_empty(), "{text:?}"),
                 Command::Allow(Some(who)) | Command::Deny(Some(who)) | Command::Explain(who, _) => {
                     assert!(!who.is_empty() && !who.contains(char::is_whitespace), "{text:?}");
                 }
@@ -538,13 +681,14 @@ mod tests {
 
     #[test]
     fn help_names_words_that_are_understood() {
-        for line in HELP.lines().skip(1) {
+        for line in HELP.lines().skip(1).chain(HELP_BUDDIES.lines().skip(1)) {
             let words = line.split(" - ").next().unwrap_or_default();
             for word in words.split(", ") {
-                let said = word.replace("ADDRESS", "bob@x.example");
+                let said = word.replace("NETWORK:ADDRESS", "irc:bob").replace("ADDRESS", "bob@x.example");
+                let said = said.replace("ALIAS", "bob");
                 assert!(!matches!(Command::parse(&said), Command::Unknown(_)), "{said}");
             }
         }
-        assert!(HELP.len() <= 1000, "it fits a datagram");
+        assert!(HELP.len() <= 1000 && HELP_BUDDIES.len() <= 1000, "each fits a datagram");
     }
 }

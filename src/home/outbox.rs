@@ -167,7 +167,15 @@ impl Outbox {
 
     /// Takes a text back that was kept.
     pub fn restore(&mut self, now: Instant, record: u64, kept: &Kept<'_>) -> Result<(), Full> {
-        if self.texts.iter().any(|(_, text)| text.record == record) {
+        // It was on a disk that was gone for a while, and is here still, or was sent meanwhile.
+        if let Some(handle) = self.texts.iter().find(|(_, text)| text.record == record).map(|(handle, _)| handle) {
+            self.forgotten.retain(|forgotten| *forgotten != record);
+            if let Some(text) = self.texts.get_mut(handle).filter(|text| text.record_step == RecordStep::None) {
+                text.record_step = RecordStep::Stored;
+            }
+            return Ok(());
+        }
+        if self.forgotten.iter().any(|forgotten| *forgotten == record) {
             return Ok(());
         }
         self.last = self.last.max(kept.order);
@@ -230,6 +238,21 @@ impl Outbox {
         self.texts.iter().filter(|(_, text)| text.person == person).count()
     }
 
+    /// The accounts have other numbers now. What was handed to one that is gone is to be handed over anew.
+    pub fn renumber(&mut self, moved: impl Fn(usize) -> Option<usize>) {
+        for index in 0..OUTGOING {
+            let Some(handle) = self.texts.handle_at(index) else { continue };
+            let Some(text) = self.texts.get_mut(handle) else { continue };
+            if let Step::Handed(account) = text.step {
+                let account = moved(account.into());
+                text.step = account.map_or(Step::Waiting { is_paused: false }, |account| Step::Handed(account as u8));
+            }
+            let refused = (0..u32::BITS).filter(|account| text.refused_by & 1 << account != 0);
+            text.refused_by =
+                refused.filter_map(|account| moved(account as usize)).fold(0, |bits, account| bits | 1 << account);
+        }
+    }
+
     /// What was handed to an account is to be handed over anew: its session is gone.
     pub fn hand_back(&mut self, account: usize) {
         self.each_of(account, |text| text.step = Step::Waiting { is_paused: false });
@@ -270,15 +293,17 @@ impl Outbox {
         !self.forgotten.is_empty()
     }
 
-    /// What was kept is out of reach: what has no bytes is told again when a disk comes.
+    /// What was kept is out of reach: what has no bytes is told again when a disk comes. What has is not to be sent again by
+    /// its record then.
     pub fn disk_gone(&mut self) {
         for index in 0..OUTGOING {
             let Some(handle) = self.texts.handle_at(index) else { continue };
             let Some(text) = self.texts.get_mut(handle) else { continue };
             if text.bytes.is_none() {
                 self.texts.remove(handle);
-            } else {
-                text.record_step = RecordStep::None;
+            } else if core::mem::replace(&mut text.record_step, RecordStep::None) != RecordStep::None {
+                let record = text.record;
+                self.forget(record);
             }
         }
     }
@@ -359,4 +384,54 @@ const fn id_of(record: u64) -> u32 {
 /// Whether one number was given before another, across the wrap.
 const fn is_before(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+
+    fn with_texts(count: u64) -> (Box<Outbox>, std::vec::Vec<TextHandle>) {
+        let mut store: Store<8, 0, 0, 0> = Store::new();
+        let mut outbox = Box::new(Outbox::new());
+        let handles = (1..=count).map(|record| {
+            let new = New { record, person: 1, to: "bob@home.example", is_automatic: false, at: 0, context: None };
+            let bytes = store.freeze(b"hello").unwrap();
+            outbox.admit(Instant::ZERO, new, bytes).unwrap()
+        });
+        let handles = handles.collect();
+        (outbox, handles)
+    }
+
+    #[test]
+    fn accounts_with_other_numbers() {
+        let (mut outbox, handles) = with_texts(3);
+        for (handle, account) in handles.iter().zip([0, 1, 2]) {
+            let text = outbox.get_mut(*handle).unwrap();
+            (text.step, text.refused_by) = (Step::Handed(account), 0b1011);
+        }
+        // The first is gone, and another stands between.
+        outbox.renumber(|account| [None, Some(0), Some(2), Some(1)].get(account).copied().flatten());
+        let steps: std::vec::Vec<Step> = handles.iter().map(|handle| outbox.get(*handle).unwrap().step).collect();
+        assert_eq!(steps, [Step::Waiting { is_paused: false }, Step::Handed(0), Step::Handed(2)]);
+        assert!(outbox.iter().all(|(_, text)| text.refused_by == 0b11));
+    }
+
+    #[test]
+    fn a_disk_that_comes_back() {
+        let (mut outbox, handles) = with_texts(2);
+        for handle in &handles {
+            outbox.get_mut(*handle).unwrap().record_step = RecordStep::Stored;
+        }
+        outbox.disk_gone();
+        assert!(outbox.iter().all(|(_, text)| text.record_step == RecordStep::None));
+        // The first is sent meanwhile.
+        let mut sent = outbox.texts.remove(handles[0]).unwrap();
+        let _ = sent.bytes.take();
+        let kept = Kept { id: 1, person: 1, at: 0, to: "bob@home.example", text: "hello" };
+        assert!((1..=2).all(|record| outbox.restore(Instant::ZERO, record, &kept).is_ok()));
+        assert_eq!(outbox.len(), 1, "it is not sent again");
+        assert_eq!(outbox.get(handles[1]).unwrap().record_step, RecordStep::Stored);
+        assert_eq!((outbox.next_forgotten(), outbox.next_forgotten()), (Some(1), None));
+    }
 }

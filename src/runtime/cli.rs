@@ -222,9 +222,13 @@ fn parse_pcsctl(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
         [b"devices"] => (ask(Subject::Devices), true),
         [b"presence"] => (ask(Subject::Presence), true),
         [b"watchers"] => (ask(Subject::Watchers), true),
-        [b"presence" | b"allow" | b"deny" | b"who" | b"explain" | b"busy" | b"missed", ..] => {
+        [b"accounts"] => (ask(Subject::Accounts), true),
+        [b"accounts", b"retry", _] => (ask(Subject::Retry { account: account(&rest[2])? }), false),
+        [b"accounts", b"retry"] => return Err("retry needs an account".into()),
+        [b"presence" | b"allow" | b"deny" | b"who" | b"explain" | b"busy" | b"missed" | b"buddies", ..] => {
             (ask(tell(&rest)?), false)
         }
+        [b"buddy", ..] => (ask(tell_buddy(&rest)?), false),
         [b"inbox", _] => (ask(Subject::Letters { person: person(&rest[1])? }), true),
         [b"inbox", ..] => (parse_inbox(&rest, socket)?, false),
         [b"greeting", ..] => (parse_greeting(&rest, socket)?, false),
@@ -245,6 +249,8 @@ fn parse_pcsctl(words: &mut dyn Iterator<Item = OsString>) -> Parsed {
 fn known_words(words: &[&[u8]]) -> usize {
     let known = match words[0] {
         b"status" | b"devices" | b"watchers" | b"help" => 1,
+        b"accounts" if words.get(1) == Some(&&b"retry"[..]) => 3,
+        b"accounts" => 1,
         b"backup" | b"restore" | b"link" => 2,
         b"spool" if words.get(1) == Some(&&b"check"[..]) => 3,
         b"spool" => 1,
@@ -301,6 +307,45 @@ fn person(word: &OsStr) -> Result<String, String> {
     name.map(String::from).ok_or_else(|| format!("'{}' is no name of a person", word.display()))
 }
 
+/// A name of an account, which may not be that of any.
+fn account(word: &OsStr) -> Result<String, String> {
+    person(word).map_err(|_| format!("'{}' is no name of an account", word.display()))
+}
+
+/// What is said for a person about her list: `buddy add PERSON ALIAS ADDRESS [NAME]` and so on.
+fn tell_buddy(words: &[OsString]) -> Result<Subject, String> {
+    let verb = words.get(1).and_then(|word| word.to_str()).unwrap_or_default();
+    let usage = match verb {
+        "add" => "add needs a person, an alias, an address such as xmpp:bob@jabber.example, and perhaps a name",
+        "link" | "unlink" => "that needs a person, an alias, and an address such as xmpp:bob@jabber.example",
+        "remove" => "remove needs a person and an alias",
+        _ if words.len() < 2 => return Err("buddy needs a command".into()),
+        _ => return Err(unknown(&words[1])),
+    };
+    let [_, _, whom, rest @ ..] = words else { return Err(usage.into()) };
+    let person = person(whom)?;
+    let rest = rest.iter().map(|word| word.to_str().ok_or_else(|| format!("'{}' is not UTF-8", word.display())));
+    let said = rest.collect::<Result<Vec<&str>, String>>()?.join(" ").replace(char::is_control, " ");
+    let text = format!("{verb} {said}");
+    let is_understood = match commands::Command::parse(&text) {
+        commands::Command::Add { .. } => verb == "add",
+        commands::Command::Link { .. } => verb == "link",
+        commands::Command::Unlink { .. } => verb == "unlink",
+        commands::Command::Remove(_) => verb == "remove",
+        _ => false,
+    };
+    if is_understood { line_of(person, text) } else { Err(usage.into()) }
+}
+
+/// What is said, if it fits a line.
+fn line_of(person: String, text: String) -> Result<Subject, String> {
+    let subject = Subject::Tell { person, text };
+    match Request::from(subject.clone()).to_string().len() < REQUEST_BYTES {
+        true => Ok(subject),
+        false => Err("that is too long".into()),
+    }
+}
+
 /// What is said for a person: `presence PERSON STATE [NOTE]`, `allow PERSON ADDRESS` and so on.
 fn tell(words: &[OsString]) -> Result<Subject, String> {
     let words = words.iter().map(|word| word.to_str().ok_or_else(|| format!("'{}' is not UTF-8", word.display())));
@@ -310,9 +355,9 @@ fn tell(words: &[OsString]) -> Result<Subject, String> {
     let text = match (verb, &*said) {
         ("presence", "") => return Err("presence of a person needs a state".into()),
         ("presence", _) => said.clone(),
-        ("who", _) if person.is_empty() => return Err("who needs a person".into()),
-        ("who", "") => "who".into(),
-        ("who", _) => return Err(format!("unknown word '{}'", words[2])),
+        ("who" | "buddies", _) if person.is_empty() => return Err(format!("{verb} needs a person")),
+        ("who" | "buddies", "") => verb.into(),
+        ("who" | "buddies", _) => return Err(format!("unknown word '{}'", words[2])),
         ("busy" | "missed", _) if person.is_empty() => return Err(format!("{verb} needs a person")),
         ("busy", "--default") => "autoreply default".into(),
         ("busy", _) => format!("autoreply {said}"),
@@ -325,9 +370,10 @@ fn tell(words: &[OsString]) -> Result<Subject, String> {
     let is_understood = match commands::Command::parse(&text) {
         commands::Command::Show(_) => verb == "presence",
         commands::Command::Who => verb == "who",
+        commands::Command::Buddies => verb == "buddies",
         commands::Command::Allow(Some(_)) => verb == "allow",
         commands::Command::Deny(Some(_)) => verb == "deny",
-        commands::Command::Explain(..) => verb == "explain",
+        commands::Command::Explain(..) | commands::Command::Way(_) => verb == "explain",
         commands::Command::Reply(_) => verb == "busy",
         commands::Command::Missed(_) => verb == "missed",
         _ => false,
@@ -337,7 +383,9 @@ fn tell(words: &[OsString]) -> Result<Subject, String> {
             "presence" => format!("'{text}' begins with no state: available, away, busy, offline, auto"),
             "missed" => format!("'{said}' is neither keep nor deliver"),
             "explain" => {
-                "explain needs a person, from, an address, and message, call, video, presence or nothing".into()
+                "explain needs a person, from, an address, and message, call, video, presence or nothing; or a person, to, and \
+                 an alias or an address"
+                    .into()
             }
             _ => format!("'{}' is no address", text.trim_start_matches(verb).trim_start()),
         });
@@ -345,11 +393,7 @@ fn tell(words: &[OsString]) -> Result<Subject, String> {
     if person.is_empty() || person.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(format!("'{person}' is no name of a person"));
     }
-    let subject = Subject::Tell { person: person.into(), text };
-    match Request::from(subject.clone()).to_string().len() < REQUEST_BYTES {
-        true => Ok(subject),
-        false => Err("that is too long".into()),
-    }
+    line_of(person.into(), text)
 }
 
 /// The value of option `name` if `word` is that option: the rest of `name=value`, or the next word.
@@ -425,6 +469,18 @@ usage: pcsctl [--socket PATH] status [--json]    how the server is
                                                  whether ADDRESS (bob@x.example) may see the person
        pcsctl [--socket PATH] explain PERSON from ADDRESS [message|call|video|presence]
                                                  what becomes of what ADDRESS asks for, by which rule, and why
+       pcsctl [--socket PATH] explain PERSON to ALIAS|ADDRESS
+                                                 which way a text from the person to that buddy would go now, and why
+       pcsctl [--socket PATH] accounts [--json]  the accounts on other networks, and how they are
+       pcsctl [--socket PATH] accounts retry NAME
+                                                 try account NAME again now
+       pcsctl [--socket PATH] buddies PERSON     who is on the person's list, where, and how they are there
+       pcsctl [--socket PATH] buddy add PERSON ALIAS ADDRESS [NAME]
+                                                 put somebody on it; ADDRESS as in the file: xmpp:bob@jabber.example
+       pcsctl [--socket PATH] buddy link|unlink PERSON ALIAS ADDRESS
+                                                 give a buddy one more address, or take it away again
+       pcsctl [--socket PATH] buddy remove PERSON ALIAS
+                                                 take somebody off it
        pcsctl [--socket PATH] inbox PERSON [--json]
                                                  what is kept for the person
        pcsctl [--socket PATH] inbox PERSON show N
@@ -492,6 +548,9 @@ mod tests {
         assert_eq!(words("pcsctl presence"), Ok(ask("/var/run/pcsd.sock", Subject::Presence, false)));
         assert_eq!(words("pcsctl presence --json"), Ok(ask("/var/run/pcsd.sock", Subject::Presence, true)));
         assert_eq!(words("pcsctl watchers --json --socket s"), Ok(ask("s", Subject::Watchers, true)));
+        assert_eq!(words("pcsctl accounts --json --socket s"), Ok(ask("s", Subject::Accounts, true)));
+        let retry = Subject::Retry { account: "work".into() };
+        assert_eq!(words("pcsctl accounts retry work --socket s"), Ok(ask("s", retry, false)));
     }
 
     /// What `pcsctl` says for a person when it is called with these words.
@@ -514,6 +573,15 @@ mod tests {
             (&["presence", "alice", "busy", "p\u{e5}\nlunch"], "busy p\u{e5} lunch"),
             (&["presence", "alice", "Auto"], "Auto"),
             (&["who", "alice"], "who"),
+            (&["buddies", "alice"], "buddies"),
+            (&["buddy", "add", "alice", "bob", "xmpp:bob@x.test"], "add bob xmpp:bob@x.test"),
+            (&["buddy", "add", "alice", "bob", "irc:bob", "Bob", "S\nx"], "add bob irc:bob Bob S x"),
+            (&["buddy", "link", "alice", "bob", "sip:bob@x"], "link bob sip:bob@x"),
+            (&["buddy", "link", "alice", "bob", "line:+49 1"], "link bob line:+49 1"),
+            (&["buddy", "unlink", "alice", "bob", "irc:bob"], "unlink bob irc:bob"),
+            (&["buddy", "remove", "alice", "bob"], "remove bob"),
+            (&["explain", "alice", "to", "bob"], "explain to bob"),
+            (&["explain", "alice", "to", "irc:bob"], "explain to irc:bob"),
             (&["allow", "alice", "sip:bob@x.test"], "allow sip:bob@x.test"),
             (&["deny", "alice", "carl"], "deny carl"),
             (&["explain", "alice", "from", "sip:bob@x", "message"], "explain from sip:bob@x message"),
@@ -602,10 +670,26 @@ mod tests {
             (&["allow", "alice", "<>"], "'<>' is no address"),
             (&["who"], "who needs a person"),
             (&["who", "alice", "bob"], "unknown word 'bob'"),
+            (&["buddies"], "buddies needs a person"),
+            (&["buddy"], "buddy needs a command"),
+            (&["buddy", "burn", "alice"], "unknown word 'burn'"),
+            (&["buddy", "remove"], "remove needs a person and an alias"),
+            (&["buddy", "remove", "alice", "bob", "carl"], "remove needs a person and an alias"),
+            (
+                &["buddy", "link", "alice", "bob", "bob@x"],
+                "that needs a person, an alias, and an address such as xmpp:bob@jabber.example",
+            ),
+            (
+                &["buddy", "add", "alice", "bob"],
+                "add needs a person, an alias, an address such as xmpp:bob@jabber.example, and perhaps a name",
+            ),
+            (&["buddy", "remove", "al ice", "bob"], "'al ice' is no name of a person"),
+            (&["buddy", "add", "alice", "bob", "irc:bob", &long], "that is too long"),
             (&["explain", "alice"], "explain needs a person and an address"),
             (
                 &["explain", "alice", "from", "bob@x", "everything"],
-                "explain needs a person, from, an address, and message, call, video, presence or nothing",
+                "explain needs a person, from, an address, and message, call, video, presence or nothing; or a person, to, \
+                 and an alias or an address",
             ),
             (&["watchers", "alice"], "unknown word 'alice'"),
             (&["allow", "alice", "bob@x", "--json"], "there is no JSON of that"),
@@ -629,6 +713,10 @@ mod tests {
         assert_eq!(reason("pcsctl backup f g"), "unknown word 'g'");
         assert_eq!(reason("pcsctl backup f --json"), "there is no JSON of that");
         assert_eq!(reason("pcsctl spool"), "spool needs a command");
+        assert_eq!(reason("pcsctl accounts work"), "unknown word 'work'");
+        assert_eq!(reason("pcsctl accounts retry"), "retry needs an account");
+        assert_eq!(reason("pcsctl accounts retry a b"), "unknown word 'b'");
+        assert_eq!(reason("pcsctl accounts retry a --json"), "there is no JSON of that");
         assert_eq!(reason("pcsctl spool init"), "unknown word 'init'");
         assert_eq!(reason("pcsctl spool check f g"), "unknown word 'g'");
         assert_eq!(reason("pcsd spool init"), "no directory");

@@ -1,7 +1,8 @@
 //! The control socket: one line asks, the answer is what comes until the end. And the client for it, `pcsctl`.
 //!
-//! Requests are `status`, `devices`, `presence` and `watchers`, each followed by ` json` for a machine; `tell PERSON TEXT`,
-//! which does what the person of that name would reach by writing TEXT to `sip:pcs@DOMAIN`. `letters PERSON`, with ` json` too,
+//! Requests are `status`, `devices`, `presence`, `watchers` and `accounts`, each followed by ` json` for a machine;
+//! `retry ACCOUNT`, which has an account tried again at once; `tell PERSON TEXT`, which does what the person of that name
+//! would reach by writing TEXT to `sip:pcs@DOMAIN`. `letters PERSON`, with ` json` too,
 //! lists what is kept for her, `mark PERSON NUMBER read` (or `delete`, `restore`) says what she did with it, `link PERSON` makes
 //! a link to it, and `greeting PERSON remove` takes her greeting away. `backup`, `restore`, `check`, `letter PERSON NUMBER` and
 //! `greeting PERSON get` go on as [`super::storage::job`] says; `greeting PERSON set BYTES` is followed by so many bytes of
@@ -69,6 +70,13 @@ pub enum Subject {
     Presence,
     /// Who watches whom.
     Watchers,
+    /// The accounts on other networks.
+    Accounts,
+    /// Not a question: an account is to be tried again.
+    Retry {
+        /// The name of its section.
+        account: String,
+    },
     /// Not a question: something a person says, as she would to `sip:pcs@DOMAIN`.
     Tell {
         /// The name of her section; a word.
@@ -133,6 +141,11 @@ impl Request {
             b"devices" => Subject::Devices,
             b"presence" => Subject::Presence,
             b"watchers" => Subject::Watchers,
+            b"accounts" => Subject::Accounts,
+            b"retry" => {
+                let account = core::str::from_utf8(rest).ok().filter(|it| is_word(it)).map(String::from)?;
+                return Some(Subject::Retry { account }.into());
+            }
             b"tell" => {
                 let (person, text) = first_word(rest);
                 let utf8 = |bytes| core::str::from_utf8(bytes).ok().filter(|it| !it.is_empty()).map(String::from);
@@ -194,6 +207,8 @@ impl fmt::Display for Request {
             Subject::Devices => "devices",
             Subject::Presence => "presence",
             Subject::Watchers => "watchers",
+            Subject::Accounts => "accounts",
+            Subject::Retry { account } => return write!(f, "retry {account}"),
             Subject::Tell { person, text } => return write!(f, "tell {person} {text}"),
             Subject::Spool(Task::Backup) => "backup",
             Subject::Spool(Task::Restore) => "restore",
@@ -213,6 +228,11 @@ impl fmt::Display for Request {
         })?;
         f.write_str(if self.json { " json" } else { "" })
     }
+}
+
+/// Whether a text is one word.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// The first word of a line, and the rest without blanks around it.
@@ -484,6 +504,11 @@ fn answer(driver: &mut Driver, request: &Request) -> Vec<u8> {
         (Subject::Presence, true) => json_array(&mut out, server.presence()),
         (Subject::Watchers, false) => server.watchers(now).for_each(|watcher| text_line(&mut out, watcher)),
         (Subject::Watchers, true) => json_array(&mut out, server.watchers(now)),
+        (Subject::Accounts, false) => server.accounts(now).for_each(|account| text_line(&mut out, account)),
+        (Subject::Accounts, true) => json_array(&mut out, server.accounts(now)),
+        (Subject::Retry { account }, _) => {
+            return said(account, |out| driver.act(|server, now| server.retry(now, account, out)));
+        }
         (Subject::Tell { person, text }, _) => tell(driver, person, text, &mut out),
     }
     out
@@ -615,7 +640,7 @@ mod tests {
 
     #[test]
     fn requests() {
-        for subject in [Subject::Status, Subject::Devices, Subject::Presence, Subject::Watchers] {
+        for subject in [Subject::Status, Subject::Devices, Subject::Presence, Subject::Watchers, Subject::Accounts] {
             for json in [false, true] {
                 let request = Request { subject: subject.clone(), json };
                 assert_eq!(Request::parse(request.to_string().as_bytes()), Some(request));
@@ -632,6 +657,7 @@ mod tests {
             "mark alice 12 read",
             "mark alice 4294967295 restore",
             "link alice",
+            "retry alice_jabber",
             "greeting alice get",
             "greeting alice set 400000",
             "greeting alice remove",
@@ -658,6 +684,10 @@ mod tests {
             b"greeting alice set x",
             b"greeting alice remove now",
             b"link",
+            b"retry",
+            b"retry a b",
+            b"retry \xff",
+            b"accounts alice",
             b"presence alice",
             b"presence alice away",
             b"tell",

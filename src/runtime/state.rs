@@ -190,7 +190,7 @@ impl Remembered {
 
     /// Whether records of this kind are kept here.
     pub const fn takes(kind: Kind) -> bool {
-        matches!(kind, Kind::Authorisation | Kind::Setting)
+        matches!(kind, Kind::Authorisation | Kind::Setting | Kind::Buddy)
     }
 
     /// Keeps a record. One too many is left out: it is on the disk or in memory, but won't survive their loss.

@@ -174,6 +174,8 @@ impl RecordStore {
         } else {
             self.restore_remembered();
         }
+        // As of a disk: who watches a buddy is to find him.
+        self.restored.make_contiguous().sort_by_key(|(key, _)| key.kind != Kind::Buddy);
         if self.is_disk_known() {
             self.patient_until = Some(end);
         } else {

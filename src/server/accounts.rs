@@ -116,6 +116,9 @@ impl Server {
         accounts.slots = slots;
         let moved = |before: usize| old.get(before).copied().flatten();
         core.bridges.renumber(now, accounts.slots.len(), moved);
+        core.outbox.renumber(moved);
+        // Other ways may lead to people now.
+        core.stack.schedule.wake(Task::Outgoing.id());
         for (index, slot) in accounts.slots.iter_mut().enumerate() {
             if matches!(slot.connector, Connector::None)
                 && let Some(bridge) = core.bridges.get_mut(index)
@@ -163,6 +166,10 @@ impl Server {
         }
         self.connect_links(now, index);
         self.pass_time(now, index);
+        // What nobody is told of when it is settled makes room, too.
+        if self.core.bridges.get_mut(index).is_some_and(Bridge::lets_in) {
+            self.wake_links(index);
+        }
         if self.core.bridges.is_online(index) {
             self.give_orders(now, index);
         }
@@ -255,7 +262,8 @@ impl Server {
             let command = Command::Send { to: &due.who, text: body, id: due.id, is_automatic: due.is_automatic };
             match self.tell_connector(now, index, &command) {
                 Some(Outcome::Done) => self.core.text_handed(now, index, due.handle),
-                Some(Outcome::Unable(why)) => self.core.text_failed(now, index, due.id, why, false),
+                // It would stand before all others to him for ever.
+                Some(Outcome::Unable(why)) => self.core.text_failed(now, index, due.id, why, true),
                 Some(Outcome::Later) => return self.core.text_later(now, due.handle),
                 None => return,
             }
@@ -401,8 +409,13 @@ impl Server {
     pub(super) fn read_link(&mut self, now: Instant, stream: Stream) {
         let Some((index, link)) = self.link_of(stream) else { return };
         let task = Task::Stream(usize::from(stream.index)).id();
-        if !self.core.has_room_for(Some(stream)) || !self.core.bridges.get(index).is_some_and(Bridge::has_room) {
-            // Read again when what waits was sent, or settled.
+        // Read again when what waits was sent, or settled.
+        if !self.core.has_room_for(Some(stream)) {
+            return;
+        }
+        let Some(bridge) = self.core.bridges.get_mut(index) else { return };
+        if !bridge.has_room() {
+            bridge.is_held_back = true;
             return;
         }
         let Self { inbound, accounts: Accounts { slots, scratch, out }, core, .. } = self;

@@ -41,6 +41,8 @@ pub(super) struct Bridge {
     orders: Deque<Order, ORDERS>,
     settled: Deque<(u32, bool), UNSETTLED>,
     unsettled: Vec<Unsettled, UNSETTLED>,
+    /// Something came in and was not read, for lack of room.
+    pub is_held_back: bool,
     /// Counts what came in.
     count: u16,
     /// What came in lately, by name; the oldest gives way.
@@ -154,10 +156,12 @@ impl Bridges {
             let _ = list.push(Bridge::new(now));
         }
         for (index, bridge) in self.list.iter_mut().enumerate() {
-            if let Some(place) = moved(index).and_then(|index| list.get_mut(index)) {
+            let number = moved(index);
+            if let Some(place) = number.and_then(|number| list.get_mut(number)) {
                 core::mem::swap(place, bridge);
-                // Replies to what came in before know the former number.
-                place.give_up();
+                if number != Some(index) {
+                    place.let_go();
+                }
                 // There may be other buddies.
                 place.next_watch = Some(0);
             }
@@ -231,6 +235,7 @@ impl Bridge {
             orders: Deque::new(),
             settled: Deque::new(),
             unsettled: Vec::new(),
+            is_held_back: false,
             count: 0,
             seen: Vec::new(),
             next_seen: 0,
@@ -240,21 +245,41 @@ impl Bridge {
     /// Says how it stands.
     pub fn stand(&mut self, now: Instant, standing: Standing) {
         if self.standing != standing {
-            (self.standing, self.since) = (standing, now);
+            // One attempt after the other is one time of being off.
+            let is_off = |it| matches!(it, Standing::Connecting | Standing::Waiting { .. });
+            if !(is_off(self.standing) && is_off(standing)) {
+                self.since = now;
+            }
+            self.standing = standing;
         }
     }
 
-    /// Its session is gone: nobody waits for what was to be told in it.
+    /// Its session is gone: nobody waits for what was to be told in it. What she has decided holds for the next.
     pub fn give_up(&mut self) {
         self.settled.clear();
         self.unsettled.clear();
         self.next_bookmark = None;
-        self.orders.clear();
+        self.orders.retain(|order| !matches!(order, Order::Typing { .. }));
+    }
+
+    /// It has another number, which the outcome of what is under way in the house does not know: that counts as taken. Its
+    /// connection goes on, and waits for a word on each.
+    fn let_go(&mut self) {
+        while !self.unsettled.is_empty() {
+            let Unsettled { token, .. } = self.unsettled.remove(0);
+            self.settle(token, true);
+        }
+        self.turn_page();
     }
 
     /// Whether something new may come in.
     pub fn has_room(&self) -> bool {
         !self.unsettled.is_full() && self.settled.len() + self.unsettled.len() < UNSETTLED
+    }
+
+    /// Whether what was held back may be read now; it counts as read with this.
+    pub fn lets_in(&mut self) -> bool {
+        self.has_room() && core::mem::take(&mut self.is_held_back)
     }
 
     /// Whether this has come in before; it has now.
@@ -355,5 +380,57 @@ impl Bridge {
 
     pub fn order_done(&mut self) {
         self.orders.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_held_back_is_let_in_once_there_is_room() {
+        let mut bridges = Bridges::new();
+        bridges.renumber(Instant::ZERO, 1, |_| None);
+        let bridge = bridges.get_mut(0).unwrap();
+        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, 0, 1)).collect();
+        assert!(!bridge.has_room());
+        bridge.is_held_back = true;
+        assert!(!bridge.lets_in());
+        // Nobody is to be told that it is settled.
+        assert!(bridges.ended(origins[3], true).is_some());
+        let bridge = bridges.get_mut(0).unwrap();
+        assert!(bridge.next_settled().is_none() && bridge.lets_in() && !bridge.lets_in());
+    }
+
+    #[test]
+    fn another_configuration_leaves_nothing_unsettled() {
+        let mut bridges = Bridges::new();
+        bridges.renumber(Instant::ZERO, 2, |_| None);
+        let origins = [0, 1].map(|index| bridges.get_mut(index).unwrap().begin(index, 7, 1));
+        bridges.renumber(Instant::ZERO, 2, Some);
+        assert!(bridges.ended(origins[0], false).is_some(), "it has the same number");
+        assert_eq!(bridges.get(0).unwrap().next_settled(), Some((7, false)));
+        bridges.renumber(Instant::ZERO, 1, |index| (index == 1).then_some(0));
+        assert_eq!(bridges.get(0).unwrap().next_settled(), Some((7, true)));
+        assert!(bridges.is_at_rest() && bridges.ended(origins[1], false).is_none());
+    }
+
+    #[test]
+    fn her_answer_outlasts_a_cut_and_attempts_are_one_time_of_being_off() {
+        let at = Instant::from_millis;
+        let mut bridge = Bridge::new(at(0));
+        bridge.stand(at(10), Standing::Online);
+        let who = Address::try_from("bob@x.example").unwrap();
+        assert!(bridge.order(Order::Typing { to: who.clone(), is_on: true }));
+        assert!(bridge.order(Order::Authorise { who: who.clone(), is_allowed: true }));
+        for attempt in 1..4 {
+            bridge.stand(at(attempt * 1000), Standing::Waiting { until: at(attempt * 1000 + 500), why: "" });
+            bridge.give_up();
+            bridge.stand(at(attempt * 1000 + 500), Standing::Connecting);
+        }
+        assert_eq!(bridge.since, at(1000));
+        assert_eq!(bridge.next_order(), Some(&Order::Authorise { who, is_allowed: true }));
+        bridge.order_done();
+        assert!(bridge.next_order().is_none());
     }
 }

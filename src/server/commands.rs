@@ -5,13 +5,16 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use heapless::Vec;
 
+use super::buddies::write_networks;
 use super::{Core, Server};
 use crate::base::limits::{ADDRESSES_PER_BUDDY, BINDINGS_PER_PERSON, BUDDIES, BUSY_BYTES};
 use crate::base::text::{OneLine, Writer};
 use crate::base::time::Instant;
+use crate::bridge::Show;
 use crate::config::address::canonical;
 use crate::config::model::{BuddyAddress, Missed, Network};
 use crate::home::commands::{self, Command, Reply, Shown};
+use crate::home::people::compose::TUPLES;
 use crate::home::policy::{self, Asker, Assurance, Delegation, Event, Facts, Kind, Snapshot, Stage, State, Target};
 use crate::home::presence::compose::{Manual, state_of};
 use crate::home::presence::verdict::{self, Address, Verdict};
@@ -72,6 +75,14 @@ impl Core {
             Command::Explain(whom, kind) => return self.explain(person, whom, kind, out),
             Command::Reply(reply) => return self.settle_reply(person, reply, out),
             Command::Missed(missed) => self.settle_missed(person, missed, out),
+            Command::HelpBuddies => out.text(commands::HELP_BUDDIES),
+            Command::Accounts => self.tell_accounts(now, person, out),
+            Command::Buddies => self.tell_buddies(person, out),
+            Command::Add { alias, address, name } => return self.add_buddy(now, person, (alias, name), address, out),
+            Command::Link { alias, address } => return self.link_buddy(now, person, alias, address, out),
+            Command::Unlink { alias, address } => return self.unlink_buddy(now, person, alias, address, out),
+            Command::Remove(alias) => return self.remove_buddy(now, person, alias, out),
+            Command::Way(whom) => return self.explain_way(person, whom, out),
             // Who has the page answers it: `Server::tell_inbox`.
             Command::Inbox => {}
             Command::Unknown(_) => return no(commands::NOT_UNDERSTOOD, out),
@@ -165,17 +176,18 @@ impl Core {
         let (presence, around) = self.split_presence();
         let model = &around.people.model;
         let mut is_first = true;
-        let mut line = |name: &str, status: &Status, out: &mut Writer<'_>| {
+        let mut line = |name: &str, status: &Status, networks: &[Network], out: &mut Writer<'_>| {
             out.text(if core::mem::take(&mut is_first) { "" } else { "\n" });
             out.text(name);
             out.text(": ");
             write_status(status, out);
+            write_networks(networks.iter().copied(), out);
         };
         for (index, other) in model.people.iter().enumerate().filter(|(index, _)| *index != person) {
             let asker = Asker { assurance: Assurance::Digest, person: Some(person), address: b"" };
             let seen = presence.would_see(&around, &asker, Ipv4Addr::UNSPECIFIED.into(), index);
             if let Some(seen) = seen {
-                line(if other.name.is_empty() { &other.id } else { &other.name }, &seen, out);
+                line(if other.name.is_empty() { &other.id } else { &other.name }, &seen, &[], out);
             }
         }
         for buddy in around.people.buddies_of(person) {
@@ -184,7 +196,18 @@ impl Core {
             if buddy >= BUDDIES && seen.status.basic != Some(Basic::Open) {
                 continue;
             }
-            line(around.people.buddy_name(buddy), &seen.status, out);
+            let mut networks: Vec<Network, TUPLES> = Vec::new();
+            for tuple in seen.tuples.iter().filter(|tuple| tuple.show != Show::Offline) {
+                if !networks.contains(&tuple.network) {
+                    // There are no more than tuples.
+                    let _ = networks.push(tuple.network);
+                }
+            }
+            // Who is known by SIP alone has no tuples.
+            if seen.tuples.is_empty() && seen.status.basic == Some(Basic::Open) {
+                let _ = networks.push(Network::Sip);
+            }
+            line(around.people.buddy_name(buddy), &seen.status, &networks, out);
         }
         if is_first {
             out.text("You have nobody on your list.");

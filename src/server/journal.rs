@@ -115,6 +115,7 @@ impl Core {
         let has_changed = self.registrar.changed() > 0
             || self.presence.has_changed()
             || !self.settings.changed.is_empty()
+            || self.people.learned.has_changed()
             || !self.absences.changed.is_empty();
         if self.journal.storage == Storage::Absent || !has_changed {
             return Produced::Nothing;
@@ -138,6 +139,11 @@ impl Core {
 
     /// Writes the next record that has changed: bindings first, whose REGISTERs wait for it.
     fn next_record(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Record> {
+        if self.registrar.changed() == 0
+            && let Some((key, owner, len)) = self.next_buddy_record(buffer)
+        {
+            return Some(Record { key, owner, len });
+        }
         let Self { registrar, stack, people, journal, presence, settings, absences, .. } = self;
         if let Some((index, binding)) = registrar.next_changed() {
             let key = Key { kind: Kind::Binding, id: index as u64 };
@@ -213,6 +219,7 @@ impl Core {
         self.registrar.mark_all(&mut self.stack);
         self.presence.mark_all(&mut self.stack);
         self.settings.mark_all();
+        self.people.learned.mark_all();
         self.absences.mark_live();
         self.inbox_changed();
         // An answer that waited for the former place waits for this one.
@@ -252,6 +259,7 @@ impl Core {
             },
             Kind::Text | Kind::Voice | Kind::Call => self.restore_letter(now, key, bytes, blob_bytes),
             Kind::Greeting => self.restore_greeting(key.id, bytes, blob_bytes),
+            Kind::Buddy => self.restore_buddy(now, bytes),
             Kind::Outgoing => self.restore_outgoing(now, key.id, bytes),
             Kind::Setting => match postcard::from_bytes::<KeptWord>(bytes) {
                 Ok(kept) => {

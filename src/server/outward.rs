@@ -3,7 +3,6 @@
 
 use core::fmt::Write as _;
 
-use heapless::String;
 
 use super::bridges::{Address, Order, Standing};
 use super::contract::{BlobStep, Output, StoreError};
@@ -12,16 +11,13 @@ use super::tickets::Waiter;
 use super::{Core, agent::refused};
 use crate::base::text::Writer;
 use crate::base::time::{Instant, earliest};
-use crate::bridge::{Show, TEXT_BYTES};
-use crate::config::model::{Account, Language, Network, State};
+use crate::bridge::TEXT_BYTES;
+use crate::config::model::Language;
 use crate::home::outbox::{self, Full, Kept, New, RecordStep, Step, TextHandle};
 use crate::home::people::reach::{Facts, Reach, Route};
 use crate::home::people::ways::AccountState;
 use crate::home::phrases;
-use crate::home::policy::{
-    self, Asker, Assurance, Decision, Delegation as Possible, Event, Kind as Wish, Snapshot, Stage, Target as Goal,
-};
-use crate::home::presence::compose;
+use crate::home::policy::{Asker, Kind as Wish};
 use crate::home::presence::list::URI_BYTES;
 use crate::home::presence::watched::Watched;
 use crate::home::proxy::context::{Delegation, Passage, Retarget};
@@ -30,7 +26,6 @@ use crate::home::proxy::{ContextHandle, Job};
 use crate::home::word::WORD_BYTES;
 use crate::sip::stack::{Produced, Task};
 use crate::spool::{Key, Kind};
-use crate::wire::pidf::NOTE_BYTES;
 use crate::wire::sip::{Fault, MediaType, Message, Method, Name, SipUri};
 use crate::wire::{cpim, html, sign};
 
@@ -65,8 +60,6 @@ enum Way {
 const OVER_SIP: u32 = outbox::IDS;
 /// Without a disk, who waits for an answer is told after so long that it is on its way, if it was handed over.
 const UNCONFIRMED_MS: u64 = 20_000;
-/// After a start people whose phones are not there yet are not shown as gone for so long.
-const SETTLING_MS: u64 = 45_000;
 
 /// Texts from devices and the page.
 impl Core {
@@ -113,7 +106,9 @@ impl Core {
             self.answer_for_good(now, incoming, &refused(200, "OK", ""));
             return true;
         }
-        let Some(to) = address_text(uri) else { return false };
+        let lasting = self.people.lasting_uri(&reach);
+        let lasting = lasting.as_deref().and_then(|it| it.strip_prefix("sip:")).filter(|it| it.len() <= outbox::TO_BYTES);
+        let Some(to) = lasting.or_else(|| address_text(uri)) else { return false };
         if !self.outbox_has_room(text) {
             self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 30\r\n");
             return true;
@@ -219,6 +214,16 @@ impl Core {
 
     /// Where a text to somebody goes now. Accounts with a bit in `refused_by` are left out.
     fn way_to(&self, person: usize, reach: &Reach, refused_by: u32) -> Way {
+        match self.with_facts(person, refused_by, |facts| self.people.route(person, reach, facts)) {
+            Route::Account { account, address } => Way::Account(account, address),
+            Route::Sip => Way::Sip,
+            Route::Keep => Way::Keep,
+            Route::Nowhere => Way::Nowhere,
+        }
+    }
+
+    /// Asks something about the ways of a person's texts now. Accounts with a bit in `refused_by` are off.
+    pub(super) fn with_facts<R>(&self, person: usize, refused_by: u32, ask: impl FnOnce(&Facts<'_>) -> R) -> R {
         let facts = |account: usize| AccountState {
             is_online: self.bridges.is_online(account) && refused_by & 1 << account == 0,
             keeps: self.bridges.get(account).is_some_and(|bridge| bridge.abilities.keeps),
@@ -228,12 +233,7 @@ impl Core {
             let is_it = |it: &Watched| usize::from(it.person) == person && it.uri == uri;
             self.presence.watched.iter().find(|(_, it)| is_it(it))?.1.status.as_ref()
         };
-        match self.people.route(person, reach, &Facts { account: &facts, sip: &sip }) {
-            Route::Account { account, address } => Way::Account(account, address),
-            Route::Sip => Way::Sip,
-            Route::Keep => Way::Keep,
-            Route::Nowhere => Way::Nowhere,
-        }
+        ask(&Facts { account: &facts, sip: &sip })
     }
 
     /// Where a text that waits goes now.
@@ -264,7 +264,8 @@ impl Core {
             }
             let text = self.outbox.get(handle)?;
             let bytes = self.stack.store.get(text.bytes.as_ref()?);
-            let place = room.get_mut(..bytes.len())?;
+            // None is longer, but for a record of another build.
+            let Some(place) = room.get_mut(..bytes.len()) else { continue };
             place.copy_from_slice(bytes);
             return Some(Due { handle, id: text.id, who, is_automatic: text.is_automatic, len: bytes.len() });
         }
@@ -298,11 +299,21 @@ impl Core {
         let Some(handle) = self.outbox.by_id(id) else { return };
         let Some(text) = self.outbox.get_mut(handle) else { return };
         log::debug!("a text was not taken by its network: {why}");
-        let is_cut = !self.bridges.is_online(account);
-        text.step = Step::Waiting { is_paused: !is_final && !is_cut };
         if is_final {
             text.refused_by |= 1 << account;
-        } else {
+        }
+        // It was silent for so long that the text went another way meanwhile.
+        let is_elsewhere = match text.step {
+            Step::Handed(other) => usize::from(other) != account,
+            Step::OverSip | Step::Loading => true,
+            Step::Waiting { .. } => false,
+        };
+        if is_elsewhere {
+            return;
+        }
+        let is_cut = !self.bridges.is_online(account);
+        text.step = Step::Waiting { is_paused: !is_final && !is_cut };
+        if !is_final {
             text.deadline = now.plus(outbox::AGAIN_MS);
         }
         // Another address of his may do.
@@ -369,7 +380,10 @@ impl Core {
         self.send_what_can_go(now);
         let output = match self.outbox_has_work() || !self.bridges.changed.is_empty() {
             true if !self.has_disk() => None,
-            true if !self.can_store(has_credit) => return Produced::Blocked,
+            true if !self.can_store(has_credit) => {
+                self.reschedule_outgoing();
+                return Produced::Blocked;
+            }
             true => self.next_of_outbox(buffer),
             false => None,
         };
@@ -618,90 +632,6 @@ impl Core {
             }
             Err(_) => log::warn!("a text to another network can't be read and is left out"),
         }
-    }
-}
-
-/// How people are shown.
-impl Core {
-    /// How the person of an account is to be shown there, if that is not how she is: a hash of it, and what it is.
-    pub(super) fn showing(&mut self, now: Instant, index: usize) -> Option<(u64, Show, String<NOTE_BYTES>)> {
-        let (person, network) = {
-            let account = self.people.model.accounts.get(index)?;
-            (usize::from(account.person), account.network)
-        };
-        let bridge = self.bridges.get(index)?;
-        let (show, text) = self.shown_on(person, network);
-        let mut hash = self.stack.random.hash(crate::base::random::Purpose::Table);
-        hash.put(super::inward::word_of(show).as_bytes());
-        hash.put(text.as_bytes());
-        let hash = hash.finish().max(1);
-        if bridge.shown == hash {
-            return None;
-        }
-        // Her phones may be on their way: who was there before a restart does not go and come back by it.
-        let may_be_back = bridge.shown == 0 && show <= Show::ExtendedAway && self.presence.manual(person).is_none();
-        if may_be_back && now < self.settled_at() {
-            return None;
-        }
-        Some((hash, show, text))
-    }
-
-    /// When all phones had time to come back after the start.
-    pub(super) fn settled_at(&self) -> Instant {
-        self.started.plus(SETTLING_MS)
-    }
-
-    /// How a person is shown on a network now.
-    pub(super) fn shown_on(&self, person: usize, network: Network) -> (Show, String<NOTE_BYTES>) {
-        let asker = Asker { assurance: Assurance::Account(network), person: None, address: b"" };
-        let snapshot = Snapshot {
-            model: &self.people.model,
-            person: Some(person),
-            state: self.presence.state(person),
-            by_hand: None,
-            devices: &[],
-            kept: Possible::NONE,
-        };
-        let event = Event { asker, kind: Wish::Presence, target: Goal::Person, stage: Stage::Arrived };
-        let Decision::Show(view) = policy::decide(&event, &snapshot) else { return (Show::Offline, String::new()) };
-        let status = self.presence.status(person);
-        let seen = compose::seen(status, &view, &self.people.model);
-        let is_hidden = matches!(view.presence, crate::home::policy::PresenceView::Hidden)
-            || self.presence.manual(person).is_some_and(|manual| manual.is_offline);
-        let show = match compose::state_of(&seen) {
-            _ if is_hidden => Show::Offline,
-            State::Available => Show::Available,
-            State::Away => Show::Away,
-            State::Busy => Show::Busy,
-            // No device of hers is there; but the house is, and takes what comes.
-            State::Offline => Show::ExtendedAway,
-        };
-        let mut text = seen.note.clone();
-        if let Some(place) = seen.place.as_ref().filter(|place| place.name == text.as_str() && !text.is_empty())
-            && let Some(since) = self.presence.place_since(person)
-        {
-            // At Home (17:05): since when she is there.
-            let _ = place;
-            let local = self.people.model.main.timezone.local(since).0;
-            let minute = local / 60 % (24 * 60);
-            let _ = write!(text, " ({:02}:{:02})", minute / 60, minute % 60);
-        }
-        (show, if show == Show::Offline { String::new() } else { text })
-    }
-
-    /// Of a network without a list of its own: the next buddy that an account is to look out for.
-    pub(super) fn next_to_watch(&self, index: usize) -> Option<(u16, Address, String<48, u8>)> {
-        let bridge = self.bridges.get(index)?;
-        if bridge.abilities.has_list {
-            return None;
-        }
-        let account: &Account = self.people.model.accounts.get(index)?;
-        let person = usize::from(account.person);
-        let buddies = self.people.model.buddies.iter().enumerate().skip(usize::from(bridge.next_watch?));
-        buddies.filter(|(_, buddy)| buddy.is_seen_by(person)).find_map(|(number, buddy)| {
-            let address = buddy.addresses.iter().find(|it| it.network == account.network)?;
-            Some((number as u16, address.text.clone(), buddy.name.chars().take(12).collect()))
-        })
     }
 }
 

@@ -6,8 +6,9 @@ use core::net::{IpAddr, SocketAddr};
 use serde::{Serialize, Serializer};
 
 use super::commands::word_of;
+use super::standing::AccountStatus;
 use super::{Core, Server};
-use crate::base::limits::{PEERS, PORTS, RECORDINGS};
+use crate::base::limits::{ACCOUNTS, PEERS, PORTS, RECORDINGS};
 use crate::base::net::Transport;
 use crate::base::text::{OneLine, Printable};
 use crate::base::time::Instant;
@@ -65,6 +66,8 @@ pub struct Status<'s> {
     pub blocks: [(usize, usize, usize); 4],
     /// Sockets.
     pub listening: heapless::Vec<Listening, PORTS>,
+    /// The accounts on other networks.
+    pub accounts: heapless::Vec<AccountStatus<'s>, ACCOUNTS>,
     /// Connections with peers that have proven who they are.
     pub proven: heapless::Vec<Proven<'s>, PEERS>,
     /// Names being looked up, and outcomes that are known.
@@ -220,6 +223,7 @@ impl Server {
             listening: listening
                 .map(|(_, port)| Listening { transport: port.transport, address: port.address, is_web: port.is_web })
                 .collect(),
+            accounts: self.accounts(now).collect(),
             proven: stack
                 .network
                 .proven()
@@ -358,6 +362,9 @@ impl fmt::Display for Status<'_> {
         }
         for port in &self.listening {
             writeln!(f, "{}  {port}", if port.is_web { "page        " } else { "listening   " })?;
+        }
+        for account in &self.accounts {
+            writeln!(f, "account       {account}")?;
         }
         for peer in &self.proven {
             writeln!(f, "peer          {} at {}", peer.domain, peer.address.0)?;

@@ -112,7 +112,7 @@ fn share_a_list(one: &Buddy, other: &Buddy) -> bool {
 }
 
 /// An address with the name of its network before it.
-fn address(value: &str) -> Result<BuddyAddress, Problem<'_>> {
+pub(in crate::config) fn address(value: &str) -> Result<BuddyAddress, Problem<'_>> {
     let wrong = Problem::Value { value, expected: ADDRESS };
     let (scheme, rest) = value.split_once(':').ok_or(wrong)?;
     let network = network(scheme, wrong)?;

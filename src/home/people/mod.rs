@@ -1,12 +1,14 @@
 //! The people of the home: who a URI or a login means. A person is `sip:ID@DOMAIN`.
 //!
 //! Buddies are found here as well: `sip:ALIAS@DOMAIN`, for whose list they are on. Each has a *buddy number*: that of a
-//! configured one is its index in [`Model::buddies`]; a contact of a network ([`contacts`]) that is no address of a
-//! configured one is a buddy, too, and its number is [`BUDDIES`] and its slot.
+//! configured one is its index in [`Model::buddies`], where those stand that people have put on their lists themselves
+//! ([`learned`]), too; a contact of a network ([`contacts`]) that is no address of one of these is a buddy of its own, and its
+//! number is [`BUDDIES`] and its slot.
 
 pub mod alias;
 pub mod compose;
 pub mod contacts;
+pub mod learned;
 pub mod reach;
 pub mod route;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use crate::config::model::{Account, Buddy, BuddyAddress, Model, Name, Network as
 use crate::sip::transport::Network;
 use crate::wire::sip::{SipUri, same_name, unescape};
 use contacts::{Contact, Contacts};
+use learned::Learned;
 pub use reach::Reach;
 
 /// The configuration with an index over its names, and who is known from networks.
@@ -30,6 +33,8 @@ pub struct People {
     pub model: Model,
     /// Contacts on networks.
     pub contacts: Contacts,
+    /// Buddies that people have put on their lists themselves.
+    pub learned: Learned,
     /// People by id and devices by login; a device's entry is its number after the people's.
     names: Index<{ 2 * (PEOPLE + DEVICES) }>,
 }
@@ -53,7 +58,7 @@ const NAME_BYTES: usize = crate::base::limits::NAME_BYTES;
 impl People {
     /// Nobody.
     pub const fn new() -> Self {
-        Self { model: Model::new(), contacts: Contacts::new(), names: Index::new() }
+        Self { model: Model::new(), contacts: Contacts::new(), learned: Learned::new(), names: Index::new() }
     }
 
     /// Takes a configuration. Contacts stay with their accounts, as [`account_in`] finds them.
@@ -62,7 +67,9 @@ impl People {
         for (place, account) in accounts.iter_mut().zip(&self.model.accounts) {
             *place = account_in(model, account, &self.model);
         }
+        self.learned.renumber(&self.model, model);
         self.model.clone_from(model);
+        self.learned.place_all(&mut self.model);
         self.contacts.seed(random);
         if !self.contacts.is_empty() {
             self.contacts.renumber(|account| accounts.get(account).copied().flatten());
@@ -138,7 +145,8 @@ impl People {
     /// All buddies, as buddy numbers.
     pub fn buddies(&self) -> impl Iterator<Item = usize> {
         let contacts = self.contacts.iter().filter(|(_, it)| it.buddy.is_none());
-        (0..self.model.buddies.len()).chain(contacts.map(|(handle, _)| BUDDIES + handle.index()))
+        let configured = (0..self.model.buddies.len()).filter(|index| self.configured(*index).is_some());
+        configured.chain(contacts.map(|(handle, _)| BUDDIES + handle.index()))
     }
 
     /// Whether a buddy number means somebody.
@@ -193,9 +201,25 @@ impl People {
         (hash.finish() as u32).max(1)
     }
 
-    /// The configured buddy with a number.
+    /// The buddy of the model with a number: configured or learned.
     pub fn configured(&self, buddy: usize) -> Option<&Buddy> {
-        self.model.buddies.get(buddy)
+        self.model.buddies.get(buddy).filter(|buddy| !learned::is_vacant(buddy))
+    }
+
+    /// What names a buddy with all he has, for as long as nothing of that changes: whose he is, alias and addresses. 0 for
+    /// nobody, and for contacts.
+    pub fn buddy_mark(&self, random: &Random, buddy: usize) -> u64 {
+        let Some(configured) = self.configured(buddy) else { return 0 };
+        let mut hash = random.hash(Purpose::Table);
+        let owner = configured.person.and_then(|person| self.model.people.get(usize::from(person)));
+        hash.put(owner.map_or(b"", |person| person.id.as_bytes()));
+        hash.put(configured.alias.as_bytes());
+        for BuddyAddress { network, text, port } in &configured.addresses {
+            hash.put(network.name().as_bytes());
+            hash.put(text.as_bytes());
+            hash.put(&port.map_or(0, |port| port.get()).to_le_bytes());
+        }
+        hash.finish().max(1)
     }
 
     /// The contact that a buddy number means by itself.

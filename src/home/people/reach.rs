@@ -103,12 +103,24 @@ impl People {
 
     /// What the devices of a person know somebody on a network by, as a URI: a buddy by his alias.
     pub fn uri_of(&self, person: usize, network: Network, who: &str) -> Option<OwnUri> {
+        let Some(buddy) = self.buddy_at(person, network, who) else { return self.uri_there(network, who) };
         let mut uri = String::new();
+        write!(uri, "sip:{}@{}", self.buddy_alias(buddy), self.model.main.domain).ok()?;
+        Some(uri)
+    }
+
+    /// The URI by which somebody who is only on a network's list is known for good: before that list comes anew after a
+    /// restart his alias means nobody, and then perhaps another. `None`: he has an alias that stays, or none.
+    pub fn lasting_uri(&self, reach: &Reach) -> Option<OwnUri> {
+        let Reach::Buddy(buddy) = reach else { return None };
+        let contact = self.own_contact(*buddy)?;
+        self.uri_there(contact.network, &contact.address)
+    }
+
+    /// The URI of an address on a network.
+    fn uri_there(&self, network: Network, who: &str) -> Option<OwnUri> {
         let domain = self.model.main.domain.as_str();
-        if let Some(buddy) = self.buddy_at(person, network, who) {
-            write!(uri, "sip:{}@{domain}", self.buddy_alias(buddy)).ok()?;
-            return Some(uri);
-        }
+        let mut uri = OwnUri::new();
         uri.push_str("sip:").ok()?;
         for byte in who.bytes() {
             match byte {
@@ -194,4 +206,33 @@ impl People {
 enum Found<'p> {
     Configured(&'p BuddyAddress),
     Contact(Network, &'p Address),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Instant;
+    use crate::bridge::Contact;
+    use crate::home::people::testing::people;
+
+    #[test]
+    fn who_is_only_on_a_list_is_known_for_good_by_his_address() {
+        let mut home = people();
+        let told = Contact { who: "carol@x.example", name: "", is_watched: true, is_asked: false };
+        let People { contacts, model, .. } = &mut *home;
+        contacts.upsert(Instant::ZERO, model, 0, &told).unwrap();
+        let carol = home.reach_text(0, "carol@home.example").unwrap();
+        let lasting = home.lasting_uri(&carol).unwrap();
+        assert_eq!(lasting, "sip:carol%40x.example@xmpp.home.example");
+        let lasting = lasting.strip_prefix("sip:").unwrap();
+        assert_eq!(home.reach_text(0, lasting), Some(carol));
+        // After a restart, before her list has come.
+        let fresh = people();
+        assert_eq!(fresh.reach_text(0, "carol@home.example"), None);
+        let there = fresh.reach_text(0, lasting).unwrap();
+        assert_eq!(there, Reach::Address(Network::Xmpp, "carol@x.example".try_into().unwrap()));
+        assert!(fresh.is_on_networks(&there) && fresh.lasting_uri(&there).is_none());
+        let smith = fresh.reach_text(0, "smith@home.example").unwrap();
+        assert!(fresh.lasting_uri(&smith).is_none(), "his alias is configured");
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::list;
 use super::watch::Subject;
+use super::watched::Role;
 use super::{Presence, buddy_uri};
 use crate::base::limits::{BUDDIES, WATCHES};
 use crate::base::time::Instant;
@@ -63,6 +64,22 @@ impl Presence {
             if self.watches.get(handle).is_some_and(|watch| is_about(watch.subject)) {
                 self.end(now, stack, handle, "noresource");
             }
+        }
+    }
+
+    /// A buddy has other addresses: who watches him watches him there.
+    pub fn buddy_moved(&mut self, now: Instant, around: &mut Around<'_>, buddy: usize) {
+        let uri = buddy_uri(around, buddy);
+        for index in 0..WATCHES {
+            let Some(handle) = self.watches.handle_at(index) else { continue };
+            let Some(watch) = self.watches.get(handle).filter(|watch| !watch.is_ending()) else { continue };
+            if !matches!(watch.subject, Subject::Buddy(it) if usize::from(it) == buddy) {
+                continue;
+            }
+            if let (Some(watcher), Some(uri)) = (watch.watcher, &uri) {
+                self.watched.want(around.stack, usize::from(watcher), Role::Elsewhere, uri.as_bytes());
+            }
+            self.watches.touch(now, around.stack, handle);
         }
     }
 

@@ -506,10 +506,19 @@ pub fn segment_bytes(spool_bytes: u64) -> u32 {
 }
 
 /// The kinds that are told when a disk comes, before the first packet is read at a start.
-const JOURNAL: [Kind; 6] =
-    [Kind::Setting, Kind::Absence, Kind::Authorisation, Kind::Place, Kind::Subscription, Kind::Binding];
+const JOURNAL: [Kind; 8] = [
+    // Who watches one of these is to find him.
+    Kind::Buddy,
+    Kind::Setting,
+    Kind::Account,
+    Kind::Absence,
+    Kind::Authorisation,
+    Kind::Place,
+    Kind::Subscription,
+    Kind::Binding,
+];
 /// Those that are told after the journal.
-const MESSAGES: [Kind; 5] = [Kind::Session, Kind::Greeting, Kind::Text, Kind::Voice, Kind::Call];
+const MESSAGES: [Kind; 6] = [Kind::Session, Kind::Outgoing, Kind::Greeting, Kind::Text, Kind::Voice, Kind::Call];
 
 /// A disk is looked for, and looked after, this often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
