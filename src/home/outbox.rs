@@ -168,7 +168,8 @@ impl Outbox {
     /// Takes a text back that was kept.
     pub fn restore(&mut self, now: Instant, record: u64, kept: &Kept<'_>) -> Result<(), Full> {
         // It was on a disk that was gone for a while, and is here still, or was sent meanwhile.
-        if let Some(handle) = self.texts.iter().find(|(_, text)| text.record == record).map(|(handle, _)| handle) {
+        let known = self.texts.iter().find(|(_, text)| text.record == record).map(|(handle, _)| handle);
+        if let Some(handle) = known {
             self.forgotten.retain(|forgotten| *forgotten != record);
             if let Some(text) = self.texts.get_mut(handle).filter(|text| text.record_step == RecordStep::None) {
                 text.record_step = RecordStep::Stored;

@@ -3,7 +3,6 @@
 
 use core::fmt::Write as _;
 
-
 use super::bridges::{Address, Order, Standing};
 use super::contract::{BlobStep, Output, StoreError};
 use super::requests::Incoming;
@@ -107,7 +106,8 @@ impl Core {
             return true;
         }
         let lasting = self.people.lasting_uri(&reach);
-        let lasting = lasting.as_deref().and_then(|it| it.strip_prefix("sip:")).filter(|it| it.len() <= outbox::TO_BYTES);
+        let lasting =
+            lasting.as_deref().and_then(|it| it.strip_prefix("sip:")).filter(|it| it.len() <= outbox::TO_BYTES);
         let Some(to) = lasting.or_else(|| address_text(uri)) else { return false };
         if !self.outbox_has_room(text) {
             self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 30\r\n");
