@@ -120,7 +120,12 @@ fn who_is_not_wanted_is_refused() {
     nets.run(2_000);
     let got = nets.xmpp.on(&nets.world).inbox("nurse");
     assert!(got.contains(&Got::Subscription { from: ALICE_XMPP.into(), kind: "unsubscribed".into() }), "{got:?}");
-    assert!(!got.iter().any(|got| matches!(got, Got::Presence { from, show, .. } if from.starts_with(ALICE_XMPP) && show.is_empty())), "{got:?}");
+    assert!(
+        !got.iter().any(
+            |got| matches!(got, Got::Presence { from, show, .. } if from.starts_with(ALICE_XMPP) && show.is_empty())
+        ),
+        "{got:?}"
+    );
     nets.finish();
 }
 
