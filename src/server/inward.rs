@@ -104,6 +104,7 @@ impl Core {
         let Some(bridge) = self.bridges.get_mut(index) else { return };
         bridge.stand(now, Standing::Online);
         let was_told = core::mem::take(&mut bridge.is_told_down);
+        bridge.down_since = None;
         if !is_resumed {
             bridge.shown = 0;
             bridge.next_watch = Some(0);
@@ -127,6 +128,10 @@ impl Core {
         bridge.give_up();
         let account = self.people.model.accounts.get(index).map_or("", |account| account.id.as_str());
         match standing {
+            Standing::Waiting { .. } if bridge.down_since.is_none() => bridge.down_since = Some(now),
+            _ => {}
+        }
+        match standing {
             Standing::Waiting { why, .. } if was_online => log::info!("account {account} is down: {why}"),
             Standing::Waiting { why, .. } => log::debug!("account {account}: {why}"),
             Standing::Stopped(stop) => {
@@ -147,8 +152,8 @@ impl Core {
         let mut next = None;
         for index in 0..self.bridges.len() {
             let Some(bridge) = self.bridges.get_mut(index) else { continue };
-            let Standing::Waiting { .. } = bridge.standing else { continue };
-            let due_at = bridge.since.plus(DOWN_MS);
+            // However often it was tried meanwhile.
+            let Some(due_at) = bridge.down_since.map(|since| since.plus(DOWN_MS)) else { continue };
             if bridge.is_told_down {
                 continue;
             }
@@ -220,7 +225,13 @@ impl Core {
 
     /// The next account whose record in the journal is to be written.
     pub(super) fn produce_bookmark(&mut self, buffer: &mut [u8]) -> Option<Output> {
-        let index = self.bridges.changed.pop()?;
+        // All were marked when the configuration was read, also those that there are not.
+        let index = loop {
+            let index = self.bridges.changed.pop()?;
+            if self.bridges.get(index).is_some_and(|bridge| !bridge.bookmark.is_empty()) {
+                break index;
+            }
+        };
         let (seal, bookmark) = (self.account_seal(index), &self.bridges.get(index)?.bookmark);
         let person = usize::from(self.people.model.accounts.get(index)?.person);
         let len = postcard::to_slice(&Kept { account: seal, bookmark }, buffer).ok()?.len();
@@ -244,7 +255,14 @@ impl Core {
         let (person, network) = (usize::from(account.person), account.network);
         if !incoming.is_own {
             let People { contacts, model, .. } = &mut self.people;
-            contacts.heard(now, model, index, who, Heard::Wrote);
+            let handle = contacts.heard(now, model, index, who, Heard::Wrote);
+            let is_configured = handle.and_then(|it| contacts.get(it)).is_some_and(|it| it.buddy.is_some());
+            if let Some(bridge) = self.bridges.get_mut(index).filter(|it| !it.abilities.has_list && !is_configured)
+                && let Ok(who) = Address::try_from(who)
+            {
+                // Nobody told the network to look out for him, and he can only be answered while he is known to be there.
+                bridge.order(Order::Add { who, name: String::new() });
+            }
             self.contacts_changed(now, index);
         }
         if incoming.is_own {
