@@ -18,6 +18,8 @@ pub(super) struct Bridges {
     list: Vec<Bridge, ACCOUNTS>,
     /// Who wants to have somebody of the home on his list, and has no answer.
     pub requests: Vec<Request, REQUESTS>,
+    /// When the next of them may be asked for: who has been asked for one is not to be asked for all at once.
+    pub ask_at: Instant,
     /// Accounts whose record in the journal is not what is known.
     pub changed: Changed<ACCOUNTS>,
 }
@@ -32,6 +34,8 @@ pub(super) struct Bridge {
     pub shown: u64,
     /// Whether she was told that it is down.
     pub is_told_down: bool,
+    /// Since when it has not been on, in however many attempts.
+    pub down_since: Option<Instant>,
     /// The next address of a buddy that it may have to look out for, by its number.
     pub next_watch: Option<u16>,
     /// Whether the network's own list was told in this session.
@@ -157,7 +161,7 @@ const BOOKMARK_BYTES: usize = 96;
 
 impl Bridges {
     pub const fn new() -> Self {
-        Self { list: Vec::new(), requests: Vec::new(), changed: Changed::new() }
+        Self { list: Vec::new(), requests: Vec::new(), ask_at: Instant::ZERO, changed: Changed::new() }
     }
 
     pub fn get(&self, account: usize) -> Option<&Bridge> {
@@ -267,6 +271,7 @@ impl Bridge {
             abilities: Abilities { keeps: false, has_list: false, hides: false },
             shown: 0,
             is_told_down: false,
+            down_since: None,
             next_watch: None,
             is_list_told: false,
             bookmark: Bookmark::new(),

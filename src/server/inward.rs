@@ -108,6 +108,7 @@ impl Core {
         let Some(bridge) = self.bridges.get_mut(index) else { return };
         bridge.stand(now, Standing::Online);
         let was_told = core::mem::take(&mut bridge.is_told_down);
+        bridge.down_since = None;
         if !is_resumed {
             bridge.begin_session();
             self.outbox.hand_back(index);
@@ -132,6 +133,10 @@ impl Core {
         bridge.give_up();
         let account = self.people.model.accounts.get(index).map_or("", |account| account.id.as_str());
         match standing {
+            Standing::Waiting { .. } if bridge.down_since.is_none() => bridge.down_since = Some(now),
+            _ => {}
+        }
+        match standing {
             Standing::Waiting { why, .. } if was_online => log::info!("account {account} is down: {why}"),
             Standing::Waiting { why, .. } => log::debug!("account {account}: {why}"),
             Standing::Stopped(stop) => {
@@ -152,8 +157,8 @@ impl Core {
         let mut next = None;
         for index in 0..self.bridges.len() {
             let Some(bridge) = self.bridges.get_mut(index) else { continue };
-            let Standing::Waiting { .. } = bridge.standing else { continue };
-            let due_at = bridge.since.plus(DOWN_MS);
+            // However often it was tried meanwhile.
+            let Some(due_at) = bridge.down_since.map(|since| since.plus(DOWN_MS)) else { continue };
             if bridge.is_told_down {
                 continue;
             }
@@ -280,7 +285,14 @@ impl Core {
         let (person, network) = (usize::from(account.person), account.network);
         if !incoming.is_own {
             let People { contacts, model, .. } = &mut self.people;
-            contacts.heard(now, model, index, who, Heard::Wrote);
+            let handle = contacts.heard(now, model, index, who, Heard::Wrote);
+            let is_configured = handle.and_then(|it| contacts.get(it)).is_some_and(|it| it.buddy.is_some());
+            if let Some(bridge) = self.bridges.get_mut(index).filter(|it| !it.abilities.has_list && !is_configured)
+                && let Ok(who) = Address::try_from(who)
+            {
+                // Nobody told the network to look out for him, and he can only be answered while he is known to be there.
+                bridge.order(Order::Add { who, name: String::new() });
+            }
             self.contacts_changed(now, index);
         }
         if incoming.is_own {

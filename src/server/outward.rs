@@ -4,7 +4,7 @@
 use core::fmt::Write as _;
 
 use super::bridges::{Address, Order, Standing};
-use super::contract::{BlobStep, Output, StoreError};
+use super::contract::{BlobStep, Output, Storage, StoreError};
 use super::requests::Incoming;
 use super::tickets::Waiter;
 use super::{Core, agent::refused};
@@ -59,6 +59,10 @@ enum Way {
 const OVER_SIP: u32 = outbox::IDS;
 /// Without a disk, who waits for an answer is told after so long that it is on its way, if it was handed over.
 const UNCONFIRMED_MS: u64 = 20_000;
+/// What a network has not taken within so long of being on was cut off with the connection before.
+const CUT_MS: u64 = 5_000;
+/// Such a text goes again after so long.
+const CUT_AGAIN_MS: u64 = 1_000;
 
 /// Texts from devices and the page.
 impl Core {
@@ -333,10 +337,21 @@ impl Core {
         if is_elsewhere {
             return;
         }
-        let is_cut = !self.bridges.is_online(account);
-        text.step = Step::Waiting { is_paused: !is_final && !is_cut };
+        let has_disk = self.journal.storage() == Storage::Disk;
+        // What was cut off is told when the account is on again; it goes at once, or nearly so.
+        let bridge = self.bridges.get(account);
+        let online_ms = bridge.filter(|it| it.standing == Standing::Online).map(|it| now.since(it.since));
+        let pause_ms = match online_ms {
+            Some(..CUT_MS) => CUT_AGAIN_MS,
+            _ => outbox::AGAIN_MS,
+        };
+        text.step = Step::Waiting { is_paused: !is_final && online_ms.is_some() };
         if !is_final {
-            text.deadline = now.plus(outbox::AGAIN_MS);
+            text.deadline = now.plus(pause_ms);
+        }
+        if !is_final && text.record_step == RecordStep::None && !text.is_automatic && has_disk {
+            // Its sender does not wait for as long as that may take.
+            text.record_step = RecordStep::Wanted;
         }
         // Another address of his may do.
         let has_other = matches!(self.way_of_text(handle), Some((_, Way::Account(..) | Way::Sip)));
