@@ -25,6 +25,7 @@
 use heapless::{String, Vec};
 
 use super::{Abilities, End, Env, Event, Link, Step, Target};
+use crate::base::random::Purpose;
 use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
 use crate::config::model::{Account, Security};
@@ -212,8 +213,13 @@ impl Xmpp {
         self.online = None;
         if self.salt == 0 {
             self.salt = env.random.number() as u32 | 1;
-            self.resource = env.random.number() as u32;
         }
+        // The same after a restart: what is left of the session before gives way (RFC 6120 §7.7.2.2), where it would else be
+        // shown, and get her texts, until the server gives it up.
+        let mut hash = env.random.hash(Purpose::Journal);
+        hash.put(b"resource");
+        hash.put(env.account.id.as_bytes());
+        self.resource = hash.finish() as u32;
     }
 
     /// The link is up, or TLS has begun on it: a stream is opened.

@@ -115,3 +115,21 @@ fn nothing_is_read_while_too_much_waits() {
     let taken = (1..100).take_while(|id| send(&mut driver, *id) == Outcome::Done).count();
     assert_eq!(taken, acks::TEXTS);
 }
+
+#[test]
+fn what_is_left_of_a_session_before_a_restart_gives_way() {
+    let resource = |start: u8, home: u8, id: &str| {
+        let mut driver = Driver::new();
+        driver.random.seed([start; 16], [home; 16]);
+        driver.account.id = heapless::String::try_from(id).unwrap();
+        driver.log_in("");
+        let sent = driver.sent();
+        let bound = sent.split("<resource>").nth(1).and_then(|it| it.split("</resource>").next());
+        bound.expect("it asks for one").to_owned()
+    };
+    let first = resource(1, 1, "home");
+    assert!(first.starts_with("pcs.") && first.len() == 12, "{first}");
+    assert_eq!(resource(2, 1, "home"), first);
+    assert_ne!(resource(1, 1, "work"), first, "another account");
+    assert_ne!(resource(1, 2, "home"), first, "the same account in another home");
+}
