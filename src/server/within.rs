@@ -138,7 +138,9 @@ impl Core {
 
     /// Keeps the answers of a request of the house's own within the house.
     fn silence(&mut self, incoming: &Incoming<'_, '_>, origin: u32) -> Begun {
-        let Some(server) = self.stack.find_server(incoming.keys.transaction) else { return Begun::Refused(self.refused) };
+        let Some(server) = self.stack.find_server(incoming.keys.transaction) else {
+            return Begun::Refused(self.refused);
+        };
         self.stack.mute(server, origin);
         match self.stack.final_status(server) {
             Some(200..=299) => {
