@@ -148,6 +148,13 @@ impl Outbox {
         Self { texts: Table::new(), forgotten: Deque::new(), sent: heapless::Vec::new(), last: 0 }
     }
 
+    /// Whether there is room for so many texts to an address.
+    pub fn has_room(&self, person: u32, to: &str, count: usize) -> bool {
+        let waiting =
+            self.texts.iter().filter(|(_, text)| text.person == person && text.to.eq_ignore_ascii_case(to)).count();
+        self.texts.len() + count <= OUTGOING && waiting + count <= OUTGOING_PER_PERSON && to.len() <= TO_BYTES
+    }
+
     /// Takes a text. The bytes stay the caller's when there is no room.
     pub fn admit(&mut self, now: Instant, new: New<'_>, bytes: Bytes) -> Result<TextHandle, (Full, Bytes)> {
         let to = match To::try_from(new.to) {

@@ -4,7 +4,7 @@
 use core::fmt::Write as _;
 
 use super::bridges::{Address, Order, Standing};
-use super::contract::{BlobStep, Output, StoreError};
+use super::contract::{BlobStep, Output, Storage, StoreError};
 use super::requests::Incoming;
 use super::tickets::Waiter;
 use super::{Core, agent::refused};
@@ -59,6 +59,10 @@ enum Way {
 const OVER_SIP: u32 = outbox::IDS;
 /// Without a disk, who waits for an answer is told after so long that it is on its way, if it was handed over.
 const UNCONFIRMED_MS: u64 = 20_000;
+/// What a network has not taken within so long of being on was cut off with the connection before.
+const CUT_MS: u64 = 5_000;
+/// Such a text goes again after so long.
+const CUT_AGAIN_MS: u64 = 1_000;
 
 /// Texts from devices and the page.
 impl Core {
@@ -113,7 +117,8 @@ impl Core {
         let lasting =
             lasting.as_deref().and_then(|it| it.strip_prefix("sip:")).filter(|it| it.len() <= outbox::TO_BYTES);
         let Some(to) = lasting.or_else(|| address_text(uri)) else { return false };
-        if !self.outbox_has_room(text) {
+        let seal = self.people.seal(&self.stack.random, person);
+        if !self.outbox_has_room(seal, to, text) {
             self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 30\r\n");
             return true;
         }
@@ -121,8 +126,9 @@ impl Core {
         true
     }
 
-    fn outbox_has_room(&self, text: &str) -> bool {
-        self.outbox.len() + text.len().div_ceil(TEXT_BYTES) <= crate::base::limits::OUTGOING
+    /// Whether there is room for all parts of a text: one that is taken in part would be doubled when it is sent again.
+    fn outbox_has_room(&self, person: u32, to: &str, text: &str) -> bool {
+        self.outbox.has_room(person, to, super::inward::parts_of(text, TEXT_BYTES).count())
     }
 
     /// Begins a response context that waits for a network, and takes the text.
@@ -168,17 +174,26 @@ impl Core {
         let server = self.stack.find_server(incoming.keys.transaction);
         let context = server.and_then(|server| self.stack.server(server)?.context);
         let parts = super::inward::parts_of(text, TEXT_BYTES).count();
+        let mut taken: heapless::Vec<TextHandle, { MESSAGE_TEXT_BYTES / TEXT_BYTES * 2 }> = heapless::Vec::new();
         for (number, part) in super::inward::parts_of(text, TEXT_BYTES).enumerate() {
             // Who waits is answered by what becomes of the last.
             let context = context.filter(|_| number + 1 == parts);
-            if let Err(full) = self.take_text(now, (seal, to), part, false, context) {
-                log::warn!("a text to another network is refused: {full:?}");
-                let fault = Fault { status: 480, reason: "Too Many Messages Wait for Him" };
-                if let Some(context) = server.and_then(|server| self.stack.server(server)?.context) {
-                    self.nobody_takes_because(now, ContextHandle::from_bits(context), fault);
-                }
-                return;
+            let outcome = self.take_text(now, (seal, to), part, false, context);
+            if let Ok(handle) = outcome
+                && taken.push(handle).is_ok()
+            {
+                continue;
             }
+            log::warn!("a text to another network is refused: {:?}", outcome.err());
+            // None of it goes: it will be sent again as a whole.
+            for handle in taken {
+                self.outbox.remove(handle, &mut self.stack.store);
+            }
+            let fault = Fault { status: 480, reason: "Too Many Messages Wait for Him" };
+            if let Some(context) = server.and_then(|server| self.stack.server(server)?.context) {
+                self.nobody_takes_because(now, ContextHandle::from_bits(context), fault);
+            }
+            return;
         }
         self.stack.schedule.wake(Task::Outgoing.id());
     }
@@ -191,14 +206,14 @@ impl Core {
         text: &str,
         is_automatic: bool,
         context: Option<u32>,
-    ) -> Result<(), Full> {
+    ) -> Result<TextHandle, Full> {
         let bytes = self.stack.store.freeze(text.as_bytes()).ok_or(Full::Texts)?;
         let (record, at) = (self.stack.random.number(), self.unix_time(now));
         let new = New { record, person, to, is_automatic, at, context };
         match self.outbox.admit(now, new, bytes) {
-            Ok(_) => {
+            Ok(handle) => {
                 self.stack.schedule.wake(Task::Outgoing.id());
-                Ok(())
+                Ok(handle)
             }
             Err((full, bytes)) => {
                 self.stack.store.release(bytes);
@@ -316,15 +331,27 @@ impl Core {
         let is_elsewhere = match text.step {
             Step::Handed(other) => usize::from(other) != account,
             Step::OverSip | Step::Loading => true,
-            Step::Waiting { .. } => false,
+            // It was handed back when its session ended, and goes again with the next.
+            Step::Waiting { .. } => !is_final,
         };
         if is_elsewhere {
             return;
         }
-        let is_cut = !self.bridges.is_online(account);
-        text.step = Step::Waiting { is_paused: !is_final && !is_cut };
+        let has_disk = self.journal.storage() == Storage::Disk;
+        // What was cut off is told when the account is on again; it goes at once, or nearly so.
+        let bridge = self.bridges.get(account);
+        let online_ms = bridge.filter(|it| it.standing == Standing::Online).map(|it| now.since(it.since));
+        let pause_ms = match online_ms {
+            Some(..CUT_MS) => CUT_AGAIN_MS,
+            _ => outbox::AGAIN_MS,
+        };
+        text.step = Step::Waiting { is_paused: !is_final && online_ms.is_some() };
         if !is_final {
-            text.deadline = now.plus(outbox::AGAIN_MS);
+            text.deadline = now.plus(pause_ms);
+        }
+        if !is_final && text.record_step == RecordStep::None && !text.is_automatic && has_disk {
+            // Its sender does not wait for as long as that may take.
+            text.record_step = RecordStep::Wanted;
         }
         // Another address of his may do.
         let has_other = matches!(self.way_of_text(handle), Some((_, Way::Account(..) | Way::Sip)));

@@ -19,6 +19,8 @@ use crate::wire::pidf::NOTE_BYTES;
 
 /// After a start people whose phones are not there yet are not shown as gone for so long.
 const SETTLING_MS: u64 = 45_000;
+/// A disk that has not said by then what it holds is not waited for.
+const STORAGE_MS: u64 = 15_000;
 
 impl Core {
     /// How the person of an account is to be shown there, if that is not how she is: a hash of it, and what it is.
@@ -42,6 +44,11 @@ impl Core {
             return None;
         }
         Some((hash, show, text))
+    }
+
+    /// What was kept has been told by then, or nobody waits for it.
+    pub(super) fn storage_due_at(&self) -> Instant {
+        self.started.plus(STORAGE_MS)
     }
 
     /// When all phones had time to come back after the start.
