@@ -134,6 +134,11 @@ impl Splitter {
         self.open.len()
     }
 
+    /// Whether an element was begun that is not known to be whole yet.
+    pub fn is_within(&self) -> bool {
+        self.looked > 0 || self.is_skipping || self.open.len() > 1
+    }
+
     /// What lies at the front of the window; `None`: more bytes are needed. `is_full` says that there is no room for more:
     /// something is handed out then. What was handed out has to be taken from the front before the next call. After a
     /// fault nothing more can be read.
