@@ -21,7 +21,7 @@ use heapless::String;
 
 use super::{Abilities, Command, End, Env, Event, Link, Outcome, Show, Step, Stop, Target};
 use crate::base::random::Purpose;
-use crate::base::text::{Printable, Writer, base64url_encode};
+use crate::base::text::{Printable, Writer, base64_encode};
 use crate::base::time::{Instant, earliest};
 use crate::config::model::{Account, Security};
 use crate::wire::irc::{self, CaseMapping, Frame, Line, is_nick};

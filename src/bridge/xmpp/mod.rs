@@ -107,7 +107,7 @@ pub struct Xmpp {
     /// [`Event::Online`] is to be told, and what it says.
     online: Option<bool>,
     /// Where the server has asked to go.
-    moved: Option<(Name, u16)>,
+    moved: Option<(jid::Place, u16)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -196,8 +196,9 @@ impl Xmpp {
         let domain = Name::try_from(jid::domain(&account.address)).ok().filter(|domain| !domain.is_empty())?;
         let is_tls = account.security == Security::Direct;
         let usual = if is_tls { DIRECT_PORT } else { PORT };
-        if let Some((host, port)) = self.moved.clone() {
-            return Some(Target::Host { host, port, is_tls, domain });
+        if let Some((host, port)) = &self.moved {
+            let host = Name::try_from(host.as_str()).ok()?;
+            return Some(Target::Host { host, port: *port, is_tls, domain });
         }
         let port = account.port.map(core::num::NonZeroU16::get);
         if account.host.is_empty() && port.is_none() {
