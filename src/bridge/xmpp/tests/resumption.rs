@@ -162,7 +162,7 @@ fn what_is_lost_is_asked_for_again() {
     assert!(!sent.contains("pcs-roster"));
     reconnect(&mut driver);
     driver.sent();
-    driver.server("<resumed xmlns='urn:xmpp:sm:3' previd='s1' h='2'/>");
+    driver.server("<resumed xmlns='urn:xmpp:sm:3' previd='s1' h='3'/>");
     let sent = driver.sent();
     assert!(!sent.contains("pcs-roster") && sent.contains("<status>At Home (17:05)</status>"), "{sent}");
     let mut driver = Driver::online(COUNTED);
