@@ -18,14 +18,14 @@
 //! | `stanza` | what comes in, by kind; requests of others; lists that are read in pieces |
 //! | `message`, `presence`, `archive` | these |
 //! | `command` | what goes out |
+//! | `own_id` | the names that this installation gives |
 //!
 //! Left out: rooms, roster versions (XEP-0237), encryption between clients, avatars, files, blocking, and pages of HTML in
 //! messages (XEP-0071): the plain text that comes with them is taken.
 
 use heapless::{String, Vec};
 
-use super::{Abilities, End, Env, Event, Link, Step, Target};
-use crate::base::random::Purpose;
+use super::{Abilities, End, Env, Event, Link, Show, Step, Target};
 use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
 use crate::config::model::{Account, Security};
@@ -48,6 +48,7 @@ mod jid;
 mod login;
 mod message;
 mod names;
+mod own_id;
 mod presence;
 mod room;
 pub mod sasl;
@@ -70,6 +71,8 @@ pub const GOODBYE_MS: u64 = 5_000;
 /// Milliseconds from one look into the archive to the next while the person hides: messages do not come in then.
 pub const HIDDEN_MS: u64 = 60_000;
 
+/// Bytes of a status text that is shown again when the server did not get it. A longer one is cut then.
+const STATUS_BYTES: usize = 160;
 /// The port where none is said (RFC 6120 §14.7).
 const PORT: u16 = 5222;
 /// The port with TLS from the first byte.
@@ -95,24 +98,24 @@ pub struct Xmpp {
     inside: Inside,
     defaults: Vec<names::Default, DEPTH, u8>,
     large: Large,
-    /// When the last bytes came in; before the account is on, when the connection came up.
+    /// How the person is shown in this session, once she is.
+    shown: Option<(Show, String<STATUS_BYTES, u8>)>,
+    /// When something was read last; before the account is on, when the connection came up.
     heard: Instant,
     /// The server was asked whether it is there.
     is_asked: bool,
     /// [`Event::Online`] is to be told, and what it says.
     online: Option<bool>,
-    /// Tells the ids of this start from those of others; 0: not chosen yet.
-    salt: u32,
-    /// What our resource ends in.
-    resource: u32,
     /// Where the server has asked to go.
-    moved: Option<(Name, u16)>,
+    moved: Option<(jid::Place, u16)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Phase {
     /// There is no connection, or it is being closed.
     Down,
+    /// There is one, and it has not the TLS that it was to have.
+    Bare,
     /// A stream was opened: its features are waited for.
     Features,
     /// TLS was asked for.
@@ -166,11 +169,10 @@ impl Xmpp {
             inside: Inside::Nothing,
             defaults: Vec::new(),
             large: Large::NONE,
+            shown: None,
             heard: Instant::ZERO,
             is_asked: false,
             online: None,
-            salt: 0,
-            resource: 0,
             moved: None,
         }
     }
@@ -194,8 +196,9 @@ impl Xmpp {
         let domain = Name::try_from(jid::domain(&account.address)).ok().filter(|domain| !domain.is_empty())?;
         let is_tls = account.security == Security::Direct;
         let usual = if is_tls { DIRECT_PORT } else { PORT };
-        if let Some((host, port)) = self.moved.clone() {
-            return Some(Target::Host { host, port, is_tls, domain });
+        if let Some((host, port)) = &self.moved {
+            let host = Name::try_from(host.as_str()).ok()?;
+            return Some(Target::Host { host, port: *port, is_tls, domain });
         }
         let port = account.port.map(core::num::NonZeroU16::get);
         if account.host.is_empty() && port.is_none() {
@@ -206,27 +209,23 @@ impl Xmpp {
     }
 
     /// A new attempt begins.
-    pub fn begin(&mut self, env: &mut Env<'_, '_>) {
+    pub fn begin(&mut self, _env: &mut Env<'_, '_>) {
         self.acks.lost();
         self.phase = Phase::Down;
         (self.is_secure, self.is_authenticated, self.is_asked) = (false, false, false);
         self.online = None;
-        if self.salt == 0 {
-            self.salt = env.random.number() as u32 | 1;
-        }
-        // The same after a restart: what is left of the session before gives way (RFC 6120 §7.7.2.2), where it would else be
-        // shown, and get her texts, until the server gives it up.
-        let mut hash = env.random.hash(Purpose::Journal);
-        hash.put(b"resource");
-        hash.put(env.account.id.as_bytes());
-        self.resource = hash.finish() as u32;
     }
 
     /// The link is up, or TLS has begun on it: a stream is opened.
     pub fn connected(&mut self, env: &mut Env<'_, '_>, link: Link, is_tls: bool) {
-        if link == Link(0) {
-            self.is_secure = is_tls;
-            self.heard = env.now;
+        if link != Link(0) {
+            return;
+        }
+        let wants_tls = self.phase == Phase::Tls || env.account.security == Security::Direct;
+        (self.is_secure, self.heard) = (is_tls, env.now);
+        if wants_tls && !is_tls {
+            self.phase = Phase::Bare;
+        } else {
             self.open_stream(env);
         }
     }
@@ -239,8 +238,11 @@ impl Xmpp {
         (bytes, is_full): (&[u8], bool),
         scratch: &'s mut [u8],
     ) -> (usize, Step<'s>) {
-        if link != Link(0) || matches!(self.phase, Phase::Down) {
+        if link != Link(0) || self.phase == Phase::Down {
             return (bytes.len(), Step::Nothing);
+        }
+        if self.phase == Phase::Bare {
+            return (bytes.len(), self.end(env, NO_TLS));
         }
         if self.has_pending() {
             return (0, self.pending(env, scratch));
@@ -251,8 +253,7 @@ impl Xmpp {
         match self.splitter.next(bytes, is_full) {
             Ok(None) => (0, Step::Nothing),
             Ok(Some(piece)) => {
-                // Bytes alone are no sign of life: what never ends can't be read.
-                if self.phase >= Phase::On {
+                if self.phase == Phase::On {
                     (self.heard, self.is_asked) = (env.now, false);
                 }
                 self.piece(env, piece, bytes, Room::new(scratch))
@@ -297,10 +298,27 @@ impl Xmpp {
         }
         match self.phase {
             Phase::Down => Step::Nothing,
+            Phase::Bare => self.end(env, NO_TLS),
             Phase::Leaving => self.end(env, End::Done),
-            Phase::On if self.is_asked => self.end(env, End::Retry("the server does not answer")),
+            // It is not the server that is silent: nothing is read.
+            Phase::On if self.acks.is_full() && self.silent_until() <= env.now => {
+                (self.heard, self.is_asked) = (env.now, false);
+                Step::Quiet
+            }
+            Phase::On if self.is_asked && self.silent_until() <= env.now => {
+                if self.splitter.is_within() {
+                    // What can't be read to its end would come again with the session.
+                    self.acks.forget();
+                }
+                self.end(env, End::Retry("the server does not answer"))
+            }
             Phase::On if self.archive.is_due(env.now) => {
-                self.ask_archive(env);
+                if self.archive.is_holding() {
+                    log::info!("XMPP {}: the archive takes long: texts go out", env.account.id);
+                    self.archive.release();
+                } else {
+                    self.ask_archive(env);
+                }
                 Step::Quiet
             }
             Phase::On => {
@@ -318,11 +336,16 @@ impl Xmpp {
         }
         match self.phase {
             Phase::Down => None,
+            Phase::Bare => Some(Instant::ZERO),
             Phase::Leaving => Some(self.heard.plus(GOODBYE_MS)),
-            Phase::On if self.is_asked => Some(self.heard.plus(SILENCE_MS + ANSWER_MS)),
-            Phase::On => earliest(Some(self.heard.plus(SILENCE_MS)), self.archive.next()),
+            Phase::On => earliest(Some(self.silent_until()), self.archive.next()),
             _ => Some(self.heard.plus(LOGIN_MS)),
         }
+    }
+
+    /// When the server has been silent for too long.
+    fn silent_until(&self) -> Instant {
+        self.heard.plus(if self.is_asked { SILENCE_MS + ANSWER_MS } else { SILENCE_MS })
     }
 
     /// Its only link.
@@ -337,10 +360,7 @@ impl Xmpp {
 
     /// Tells it.
     fn pending<'s>(&mut self, env: &mut Env<'_, '_>, scratch: &'s mut [u8]) -> Step<'s> {
-        if let Some(is_resumed) = self.online.take() {
-            log::debug!("XMPP {}: on as {}", env.account.id, self.own);
-            return Step::Event(Event::Online { is_resumed });
-        }
+        // What became of texts is told first: those that were cut off go out again at once when the account is on.
         match self.acks.told() {
             Some(Told::Sent(id)) => return Step::Event(Event::Sent { id }),
             Some(Told::Cut(id)) => {
@@ -348,7 +368,15 @@ impl Xmpp {
             }
             None => (),
         }
-        match self.archive.news() {
+        if let Some(is_resumed) = self.online.take() {
+            log::debug!("XMPP {}: on as {}", env.account.id, self.own);
+            return Step::Event(Event::Online { is_resumed });
+        }
+        if self.archive.was_released() {
+            return Step::Quiet;
+        }
+        let mut room = [0; archive::ID_BYTES];
+        match self.archive.news(&mut room) {
             Some(bookmark) => Step::Event(Event::Bookmark(Room::new(scratch).text(bookmark.chars()))),
             None => Step::Quiet,
         }
@@ -356,7 +384,7 @@ impl Xmpp {
 
     /// Closes the stream.
     fn end<'s>(&mut self, env: &mut Env<'_, '_>, end: End) -> Step<'s> {
-        if self.phase > Phase::Down && self.phase != Phase::Leaving {
+        if self.phase > Phase::Bare && self.phase != Phase::Leaving {
             env.out.text("</stream:stream>");
         }
         self.phase = Phase::Down;
@@ -366,6 +394,8 @@ impl Xmpp {
         Step::End(end)
     }
 }
+
+const NO_TLS: End = End::Retry("TLS did not begin");
 
 impl Default for Xmpp {
     fn default() -> Self {
