@@ -245,8 +245,10 @@ impl Xmpp {
         match self.splitter.next(bytes, is_full) {
             Ok(None) => (0, Step::Nothing),
             Ok(Some(piece)) => {
-                // Bytes alone are no sign of life: what never ends can't be read.
-                if self.phase >= Phase::On {
+                let is_inside = self.splitter.depth() > 1
+                    || matches!(piece, Piece::Opened { .. } | Piece::Skipped { is_last: false, .. });
+                // Something that never ends has no answers in it.
+                if self.phase >= Phase::On && !(is_inside && self.is_asked) {
                     (self.heard, self.is_asked) = (env.now, false);
                 }
                 self.piece(env, piece, bytes, Room::new(scratch))

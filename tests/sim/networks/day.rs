@@ -34,7 +34,7 @@ struct Day {
 impl Day {
     fn new(seed: u64) -> Self {
         let mut world = World::new(seed);
-        world.link = Link { delay: (2, 60), piece: 700, ..Link::GOOD };
+        world.link = Link { delay: (20, 20), piece: 700, ..Link::GOOD };
         let mut nets = Nets::with(world, &[ON_XMPP, ON_IRC, BUDDY].concat());
         nets.irc.on().capabilities = "echo-message message-tags".into();
         nets.log_in();
