@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 
 use heapless::String;
 
-use super::bridges::{Address, Ended, Kept, Order, Standing};
+use super::bridges::{Address, Came, Ended, Kept, Order, Standing};
 use super::tickets::Waiter;
 use super::within::{Begun, Within};
 use super::{Core, contract::BlobStep, contract::Output};
@@ -19,12 +19,12 @@ use crate::home::outbox::TO_BYTES;
 use crate::home::people::People;
 use crate::home::people::contacts::{Heard, Seen};
 use crate::home::phrases;
-use crate::home::policy::{Asker, Assurance};
+use crate::home::policy::{self, Asker, Assurance, Decision, Delegation, Kind, Snapshot, Stage, Target};
 use crate::home::proxy::context::Context;
 use crate::home::word::{self, WORD_BYTES, Word};
 use crate::sip::stack::Task;
 use crate::sip::transaction::client::Owner;
-use crate::spool::{Key, Kind};
+use crate::spool::{self, Key};
 use crate::wire::sip::Message;
 
 /// A text from a network is handed on in parts of so many bytes: what a datagram on most home networks still carries whole
@@ -49,6 +49,9 @@ impl Core {
             }
             Event::ContactsEnd => {
                 self.people.contacts.end_list(index);
+                if let Some(bridge) = self.bridges.get_mut(index) {
+                    (bridge.is_list_told, bridge.next_watch) = (true, Some(0));
+                }
                 self.contacts_changed(now, index);
             }
             Event::ContactGone { who } => {
@@ -65,10 +68,7 @@ impl Core {
             Event::Sent { id } => self.text_taken(now, id),
             Event::Failed { id, why, is_final } => self.text_failed(now, index, id, why, is_final),
             Event::Received { .. } => {}
-            Event::Request { who, text } => {
-                self.bridges.ask(index, who, text);
-                self.stack.schedule.wake(Task::People.id());
-            }
+            Event::Request { who, text } => self.asked_to_be_seen(index, who, text),
             Event::Notice(text) => self.tell_notice(now, index, text),
             Event::Bookmark(bookmark) => {
                 if self.bridges.get_mut(index).is_some_and(|bridge| bridge.mark(bookmark)) {
@@ -83,6 +83,10 @@ impl Core {
     pub(super) fn contacts_changed(&mut self, now: Instant, index: usize) {
         self.show_contacts(now);
         self.stack.schedule.wake(Task::Account(index).id());
+        // What waits on the disk is read before it can go, whether anybody watches its reader or not.
+        if !self.outbox.is_empty() {
+            self.stack.schedule.wake(Task::Outgoing.id());
+        }
     }
 
     /// Has those told who watch buddies that look different now.
@@ -106,9 +110,10 @@ impl Core {
         let was_told = core::mem::take(&mut bridge.is_told_down);
         bridge.down_since = None;
         if !is_resumed {
-            bridge.shown = 0;
-            bridge.next_watch = Some(0);
+            bridge.begin_session();
             self.outbox.hand_back(index);
+            // Who still waits is told anew by the network.
+            self.bridges.requests.retain(|request| usize::from(request.account) != index);
         }
         self.people.contacts.online(now, index, is_resumed);
         if let Some(account) = self.people.model.accounts.get(index) {
@@ -225,7 +230,7 @@ impl Core {
 
     /// The next account whose record in the journal is to be written.
     pub(super) fn produce_bookmark(&mut self, buffer: &mut [u8]) -> Option<Output> {
-        // All were marked when the configuration was read, also those that there are not.
+        // All slots are marked when there is a new disk, whether there are accounts in them or not.
         let index = loop {
             let index = self.bridges.changed.pop()?;
             if self.bridges.get(index).is_some_and(|bridge| !bridge.bookmark.is_empty()) {
@@ -237,13 +242,38 @@ impl Core {
         let len = postcard::to_slice(&Kept { account: seal, bookmark }, buffer).ok()?.len();
         let owner = self.people.seal(&self.stack.random, person);
         let ticket = self.tickets.issue(Waiter::Journal);
-        let key = Key { kind: Kind::Account, id: seal.into() };
+        let key = Key { kind: spool::Kind::Account, id: seal.into() };
         Some(Output::Store { ticket, key, owner, len, blob: BlobStep::None })
     }
 }
 
 /// Texts.
 impl Core {
+    /// Somebody wants to have a person on his list: she is asked, but for whom she wants to hear nothing from.
+    fn asked_to_be_seen(&mut self, index: usize, who: &str, text: &str) {
+        let Some(account) = self.people.model.accounts.get(index) else { return };
+        let (person, network) = (usize::from(account.person), account.network);
+        let asker = Asker { assurance: Assurance::Account(network), person: None, address: who.as_bytes() };
+        let snapshot = Snapshot {
+            model: &self.people.model,
+            person: Some(person),
+            state: self.presence.state(person),
+            by_hand: None,
+            devices: &[],
+            kept: Delegation { texts: true, voice: false },
+        };
+        let event = policy::Event { asker, kind: Kind::Message, target: Target::Person, stage: Stage::Arrived };
+        if let Decision::Refuse(600..=699, _) = policy::decide(&event, &snapshot) {
+            log::info!("a wish to see somebody of the home is refused by a rule");
+            if let (Some(bridge), Ok(who)) = (self.bridges.get_mut(index), Address::try_from(who)) {
+                bridge.order(Order::Authorise { who, is_allowed: false });
+            }
+            return self.stack.schedule.wake(Task::Account(index).id());
+        }
+        self.bridges.ask(index, who, text);
+        self.stack.schedule.wake(Task::People.id());
+    }
+
     /// A text has come in on an account.
     fn text_came(&mut self, now: Instant, index: usize, incoming: &Incoming<'_>) {
         let Incoming { who, text, name, token, .. } = *incoming;
@@ -273,8 +303,12 @@ impl Core {
             return;
         }
         let parts = parts_of(text, PART_BYTES).count().min(255) as u8;
+        // A program is told nothing: two of them would go on for ever.
+        let writer = if incoming.may_answer { who } else { "" };
         let origin = match self.bridges.get_mut(index) {
-            Some(bridge) => bridge.begin(index, token, who, parts),
+            Some(bridge) => {
+                bridge.begin(index, &Came { token, name, is_late: incoming.at.is_some(), who: writer }, parts)
+            }
             None => return,
         };
         let mut prefix = [0; 64];
@@ -289,12 +323,8 @@ impl Core {
             }
             body.text(part);
             let begun = self.bring_in(now, (person, network), who, (word::PLAIN, fields, body.written()), origin);
-            if begun == Begun::Refused {
-                if let Some(bridge) = self.bridges.get_mut(index) {
-                    // It may be sent again, and is to be looked at again then.
-                    bridge.forget(name);
-                }
-                self.came_to(now, origin, 480);
+            if let Begun::Refused(status) = begun {
+                self.came_to(now, origin, status);
             }
         }
         self.stack.schedule.wake(Task::Account(index).id());
@@ -343,8 +373,8 @@ impl Core {
         (content_type, fields, body): (&str, &str, &[u8]),
         origin: u32,
     ) -> Begun {
-        let Some(from) = self.people.uri_of(person, network, who) else { return Begun::Refused };
-        let Some(to) = word::address(&self.people, person) else { return Begun::Refused };
+        let Some(from) = self.people.uri_of(person, network, who) else { return Begun::Refused(500) };
+        let Some(to) = word::address(&self.people, person) else { return Begun::Refused(500) };
         let name: String<64> = self
             .people
             .buddy_at(person, network, who)
@@ -368,6 +398,9 @@ impl Core {
     fn typing_came(&mut self, now: Instant, index: usize, who: &str, is_on: bool) {
         let Some(account) = self.people.model.accounts.get(index) else { return };
         let (person, network) = (usize::from(account.person), account.network);
+        if !self.bridges.get_mut(index).is_some_and(|bridge| bridge.admits_typing(now)) {
+            return;
+        }
         let mut room = [0; 256];
         let mut body = Writer::new(&mut room);
         crate::wire::sign::write_composing(is_on, &mut body);
@@ -436,13 +469,15 @@ impl Core {
         if whom.is_none() && fitting.next().is_some() {
             return None;
         }
+        let request = self.bridges.requests.get(index)?;
+        let (account, who) = (usize::from(request.account), request.who.clone());
+        // Her answer is not taken before there is room for it.
+        if !self.bridges.get_mut(account)?.order(Order::Authorise { who: who.clone(), is_allowed }) {
+            return None;
+        }
         let request = self.bridges.requests.remove(index);
-        let account = usize::from(request.account);
-        if let Some(bridge) = self.bridges.get_mut(account) {
-            bridge.order(Order::Authorise { who: request.who.clone(), is_allowed });
-            if is_allowed {
-                bridge.order(Order::Add { who: request.who.clone(), name: String::new() });
-            }
+        if let Some(bridge) = self.bridges.get_mut(account).filter(|_| is_allowed) {
+            bridge.order(Order::Add { who, name: String::new() });
         }
         self.stack.schedule.wake(Task::Account(account).id());
         Some(request.who)

@@ -12,7 +12,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `login` | from the first byte to [`Event::Online`](super::Event::Online) |
+//! | `login` | from the first byte to [`Event::Online`] |
 //! | [`sasl`] | proving who one is |
 //! | [`acks`] | what was sent and is not acknowledged, what came in and is not dealt with |
 //! | `stanza` | what comes in, by kind; requests of others; lists that are read in pieces |
