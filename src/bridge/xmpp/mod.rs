@@ -29,7 +29,7 @@ use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
 use crate::config::model::{Account, Security};
 use crate::wire::xml::DEPTH;
-use crate::wire::xml::stream::Splitter;
+use crate::wire::xml::stream::{Piece, Splitter};
 use acks::{Acks, Told};
 use archive::Archive;
 use jid::Bare;
