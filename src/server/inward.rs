@@ -12,7 +12,7 @@ use super::{Core, contract::BlobStep, contract::Output};
 use crate::base::limits::ADDRESS_BYTES;
 use crate::base::random::Purpose;
 use crate::base::text::Writer;
-use crate::base::time::{Instant, UnixTime};
+use crate::base::time::{Instant, UnixTime, earliest};
 use crate::bridge::{Event, Incoming, Show, Stop};
 use crate::config::model::Network;
 use crate::home::outbox::TO_BYTES;
@@ -120,7 +120,7 @@ impl Core {
             log::info!("account {} is on", account.id);
         }
         if was_told {
-            self.tell_standing(now, index, None);
+            self.tell_standing(now, index, State::On);
         }
         self.contacts_changed(now, index);
     }
@@ -133,74 +133,66 @@ impl Core {
         bridge.give_up();
         let account = self.people.model.accounts.get(index).map_or("", |account| account.id.as_str());
         match standing {
-            Standing::Waiting { .. } if bridge.down_since.is_none() => bridge.down_since = Some(now),
-            _ => {}
-        }
-        match standing {
             Standing::Waiting { why, .. } if was_online => log::info!("account {account} is down: {why}"),
             Standing::Waiting { why, .. } => log::debug!("account {account}: {why}"),
             Standing::Stopped(stop) => {
                 log::warn!("account {account} is stopped: {}", reason_of(stop));
-                bridge.is_told_down = true;
-                self.tell_standing(now, index, Some(stop));
+                bridge.is_told_down = false;
             }
             _ => {}
         }
-        // When it stays so, she is told.
+        if matches!(standing, Standing::Waiting { .. } | Standing::Stopped(_)) {
+            bridge.down_since.get_or_insert(now);
+        }
+        // She is told, of what may pass when it has not passed for long.
         self.stack.schedule.wake(Task::People.id());
         self.people.contacts.offline(now, index);
         self.contacts_changed(now, index);
     }
 
-    /// Tells people whose account is down for long; when there is more to tell.
+    /// Tells people whose account is off, or down for long, as soon as they have a device; when there is more to tell.
     pub(super) fn watch_accounts(&mut self, now: Instant) -> Option<Instant> {
         let mut next = None;
         for index in 0..self.bridges.len() {
-            let Some(bridge) = self.bridges.get_mut(index) else { continue };
+            let Some(bridge) = self.bridges.get(index).filter(|bridge| !bridge.is_told_down) else { continue };
             // However often it was tried meanwhile.
-            let Some(due_at) = bridge.down_since.map(|since| since.plus(DOWN_MS)) else { continue };
-            if bridge.is_told_down {
-                continue;
-            }
-            if due_at <= now {
-                bridge.is_told_down = true;
-                self.tell_down(now, index);
-            } else {
-                next = crate::base::time::earliest(next, Some(due_at));
+            let Some(since) = bridge.down_since else { continue };
+            let state = match bridge.standing {
+                Standing::Stopped(stop) => State::Off(stop),
+                _ if since.plus(DOWN_MS) <= now => State::Down,
+                _ => {
+                    next = earliest(next, Some(since.plus(DOWN_MS)));
+                    continue;
+                }
+            };
+            let is_told = self.tell_standing(now, index, state);
+            if let Some(bridge) = self.bridges.get_mut(index) {
+                bridge.is_told_down = is_told;
             }
         }
         next
     }
 
-    fn tell_down(&mut self, now: Instant, index: usize) {
+    /// Tells a person how her account is. Whether she has a device that it goes to.
+    fn tell_standing(&mut self, now: Instant, index: usize, state: State) -> bool {
         let mut room = [0; WORD_BYTES];
         let mut out = Writer::new(&mut room);
-        let Some(account) = self.people.model.accounts.get(index) else { return };
+        let Some(account) = self.people.model.accounts.get(index) else { return false };
         let person = usize::from(account.person);
-        let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
+        let language = self.language(person);
         let account = phrases::Account { network: account.network.name(), address: &account.address };
-        phrases::account_down(language, account, &mut out);
-        self.tell_person(now, person, &out);
-    }
-
-    /// Tells a person that her account is on again, or stopped.
-    fn tell_standing(&mut self, now: Instant, index: usize, stop: Option<Stop>) {
-        let mut room = [0; WORD_BYTES];
-        let mut out = Writer::new(&mut room);
-        let Some(account) = self.people.model.accounts.get(index) else { return };
-        let person = usize::from(account.person);
-        let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
-        let account = phrases::Account { network: account.network.name(), address: &account.address };
-        match stop {
-            None => phrases::account_on(language, account, &mut out),
-            Some(stop) => phrases::account_stopped(language, account, stop, &mut out),
+        match state {
+            State::On => phrases::account_on(language, account, &mut out),
+            State::Down => phrases::account_down(language, account, &mut out),
+            State::Off(stop) => phrases::account_stopped(language, account, stop, &mut out),
         }
-        self.tell_person(now, person, &out);
+        self.tell_person(now, person, &out)
     }
 
-    pub(super) fn tell_person(&mut self, now: Instant, person: usize, text: &Writer<'_>) {
+    /// Says something to a person. Whether she has a device that it goes to.
+    pub(super) fn tell_person(&mut self, now: Instant, person: usize, text: &Writer<'_>) -> bool {
         let (_, mut around) = self.split_presence();
-        word::tell(now, &mut around, person, None, super::chat::text_of(text));
+        word::tell(now, &mut around, person, None, super::chat::text_of(text)) > 0
     }
 
     fn tell_notice(&mut self, now: Instant, index: usize, text: &str) {
@@ -500,6 +492,13 @@ pub(super) fn parts_of(text: &str, most: usize) -> impl Iterator<Item = &str> {
         rest = others;
         Some(part)
     })
+}
+
+/// How an account is, as its person is told.
+enum State {
+    On,
+    Down,
+    Off(Stop),
 }
 
 /// Why an account was stopped, for the log.
