@@ -333,16 +333,17 @@ impl Xmpp {
 
     /// Tells it.
     fn pending<'s>(&mut self, env: &mut Env<'_, '_>, scratch: &'s mut [u8]) -> Step<'s> {
-        if let Some(is_resumed) = self.online.take() {
-            log::debug!("XMPP {}: on as {}", env.account.id, self.own);
-            return Step::Event(Event::Online { is_resumed });
-        }
+        // What became of the texts of the last connection first: who is told that a new session is on sends again what is open.
         match self.acks.told() {
             Some(Told::Sent(id)) => return Step::Event(Event::Sent { id }),
             Some(Told::Cut(id)) => {
                 return Step::Event(Event::Failed { id, why: "the connection was cut", is_final: false });
             }
             None => (),
+        }
+        if let Some(is_resumed) = self.online.take() {
+            log::debug!("XMPP {}: on as {}", env.account.id, self.own);
+            return Step::Event(Event::Online { is_resumed });
         }
         match self.archive.news() {
             Some(bookmark) => Step::Event(Event::Bookmark(Room::new(scratch).text(bookmark.chars()))),
