@@ -148,6 +148,8 @@ pub(super) struct Kept<'b> {
 const ORDERS: usize = 16;
 /// What may come in on one account before any of it is dealt with. More: it is not read.
 const UNSETTLED: usize = 16;
+/// Messages of the house that these may be in at once: they are in memory that phones need as well. More: it is not read.
+const PARTS: usize = 8;
 /// Signs of typing that come in on one account in a row.
 const TYPING_MOST: u8 = 5;
 /// Of all who may wait, so many ask for one account.
@@ -320,7 +322,8 @@ impl Bridge {
 
     /// Whether something new may come in.
     pub fn has_room(&self) -> bool {
-        !self.unsettled.is_full() && self.settled.len() + self.unsettled.len() < UNSETTLED
+        let parts: usize = self.unsettled.iter().map(|it| usize::from(it.parts_left)).sum();
+        !self.unsettled.is_full() && self.settled.len() + self.unsettled.len() < UNSETTLED && parts < PARTS
     }
 
     /// Whether what was held back may be read now; it counts as read with this.

@@ -30,7 +30,7 @@ use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
 use crate::config::model::{Account, Security};
 use crate::wire::xml::DEPTH;
-use crate::wire::xml::stream::Splitter;
+use crate::wire::xml::stream::{Piece, Splitter};
 use acks::{Acks, Told};
 use archive::Archive;
 use jid::Bare;
@@ -253,7 +253,10 @@ impl Xmpp {
         match self.splitter.next(bytes, is_full) {
             Ok(None) => (0, Step::Nothing),
             Ok(Some(piece)) => {
-                if self.phase == Phase::On {
+                let is_inside = self.splitter.depth() > 1
+                    || matches!(piece, Piece::Opened { .. } | Piece::Skipped { is_last: false, .. });
+                // Something that never ends has no answers in it.
+                if self.phase == Phase::On && !(is_inside && self.is_asked) {
                     (self.heard, self.is_asked) = (env.now, false);
                 }
                 self.piece(env, piece, bytes, Room::new(scratch))

@@ -137,8 +137,6 @@ pub struct Irc {
     shared: Rc<RefCell<IrcServer>>,
     live: Rc<RefCell<BTreeMap<usize, usize>>>,
     raw: Rc<RefCell<Vec<u8>>>,
-    /// As a service of the world.
-    pub service: usize,
 }
 
 impl Irc {
@@ -147,8 +145,8 @@ impl Irc {
         let shared = Rc::new(RefCell::new(IrcServer::new()));
         let (live, raw) = (Rc::default(), Rc::default());
         let play = IrcPlay { server: Rc::clone(&shared), live: Rc::clone(&live), raw: Rc::clone(&raw) };
-        let service = world.service(address, "", &["irc.test"], play);
-        Self { shared, live, raw, service }
+        world.service(address, "", &["irc.test"], play);
+        Self { shared, live, raw }
     }
 
     /// The server.

@@ -102,7 +102,7 @@ fn who_wants_to_be_a_buddy_is_asked_for_and_let_in() {
     assert!(seen.is_open && seen.note == "in Verona", "{seen:?}");
     nets.xmpp.on(&nets.world).user_says("nurse", ALICE_XMPP, "Madam!");
     nets.run(1_000);
-    assert_eq!(nets.told_by("sip:nurse@home.example"), ["Madam!"]);
+    assert_eq!(nets.told_by("sip:nurse%40jabber.test@xmpp.home.example"), ["Madam!"]);
     assert_eq!(nets.writes("sip:nurse@home.example", "Anon"), 200);
     assert_eq!(nets.got("nurse"), ["Anon"]);
     nets.run(60_000);
