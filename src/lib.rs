@@ -16,7 +16,8 @@
 //! | 2 | [`sip`] | protocol machines: transactions, transport, resolver, digest, sealed routes. Nothing of people. |
 //! | 2 | [`media`] | what an answering machine hears and says: RTP in order, recordings, greetings, WAV. No sockets, no disk. |
 //! | 2 | [`config`] | the UCI file, its faults, and the model that every service reads |
-//! | 3 | [`home`] | the services: people, registrar, front door, forking proxy, presence agent, inbox, answering machine; the commands of `sip:pcs` |
+//! | 3 | [`home`] | the services: people, registrar, front door, forking proxy, presence agent, inbox, outbox, answering machine; the commands of `sip:pcs` |
+//! | 3 | [`bridge`] | connectors to other networks, behind one contract: each a client of its network, for one account of one person. Nothing of the home. |
 //! | 3 | [`spool`] | what has to be there after a power cut: messages and the journal, on any disk |
 //! | 4 | [`web`] | the page with what is kept: HTTP, sessions, and what it needs of the house |
 //! | 4 | [`server`] | owns every table and leads each request through the house |
@@ -180,14 +181,56 @@
 //! answer gets all of that back from the request, which the server transaction keeps; his BYE, addressed to the sealed
 //! Contact, becomes one for her phone's own. Nothing is remembered for it, so a restart in mid-call changes nothing.
 //!
+//! # To other networks, and back
+//!
+//! Carl has no SIP. He is on XMPP and on IRC, as Alice is; for her he is one buddy, `sip:carl@home.example`. The home is her
+//! client on both: for each account there is a [`Connector`](bridge::Connector), a machine like the core itself, to which bytes
+//! go in and from which bytes, a deadline and [`Event`](bridge::Event)s come out. `server/accounts.rs` drives them all: it asks
+//! [`Connector::target`](bridge::Connector::target) where a link leads, has [`sip::resolver`] find that, makes a stream whose
+//! user is the account, hands over what its receive window holds, and after a failure tries again, later each time. The table
+//! of connectors stands beside the core and not in it, so that what one of them reads can be handed on while it is borrowed;
+//! what the house knows of an account (how it stands, what it is to be told) is in `server/bridges.rs`. No connector knows the
+//! house, and no service a protocol.
+//!
+//! *One text out.* Alice's phone sends a MESSAGE for Carl. It is challenged and routed as any other until `Core::write_to_buddy`
+//! in `server/outward.rs` finds that [`People::reach`](home::people::People::reach) means a buddy who has addresses on networks.
+//! [`People::ways`](home::people::People::ways) lists them, with what is known of him at each, and
+//! [`route`](home::people::route::route), a pure function, chooses. If it says SIP, the request goes on as it would have. Else a
+//! response context is opened that no branch answers, and the text, now plain, is taken into the
+//! [`Outbox`](home::outbox::Outbox). That wakes the task of its account; `Server::give_orders` asks for the next text that goes
+//! there *now*, so one that waited while Carl went elsewhere goes elsewhere, and gives it to the connector as a
+//! [`Command::Send`](bridge::Command::Send) with a number. Its bytes join the stream. When the network has it the connector says
+//! [`Event::Sent`](bridge::Event::Sent) with that number, and the phone gets 200. If there is no way, or nothing is heard for 8 s,
+//! the text becomes a record of the spool and the phone gets 202: from then on the home owes it. When he shows up anywhere,
+//! [`Output::Load`](server::contract::Output::Load) brings it back; when the network has taken it, the record is forgotten.
+//!
+//! *One in.* Carl answers from IRC. The bytes end up in [`Connector::received`](bridge::Connector::received), which makes an
+//! [`Incoming`](bridge::Incoming) of them; `Core::text_came` in `server/inward.rs` drops what has come in before under the same
+//! name, notes that he last wrote from there, and makes a MESSAGE from `sip:carl@home.example` of it. That goes the way of all
+//! requests (`server/within.rs`): past the front door, with the assurance that an account gives
+//! ([`Assurance::Account`](home::policy::Assurance::Account)), to her devices, or into the inbox. Its final answer is no packet:
+//! it leaves as an outcome with the number of what came in, and becomes a [`Command::Settled`](bridge::Command::Settled).
+//! Only then XMPP is told that the message has arrived. What is not settled fills a small table; when that is full the link is
+//! not read, the window fills, and TCP slows the network down.
+//!
+//! *His presence.* A connector tells each place where he is; [`Contacts`](home::people::contacts::Contacts) keeps them, shows
+//! who leaves a moment longer, so that a short cut of the link changes nothing, and says which buddies look different.
+//! [`compose`](home::people::compose::compose) makes one presence of all networks and SIP, and those who watch the buddy get a
+//! NOTIFY of it with a tuple for each network.
+//!
+//! *Hers.* A change of her state wakes the tasks of her accounts, too. `Core::showing` asks the front door what that network is
+//! shown, as [`decide`](home::policy::decide) is asked for any watcher, and says nothing when it is what was said last. After a
+//! start it waits with bad news until her phones have had time to register again.
+//!
 //! # What outlives the power
 //!
 //! Services hold state in tables and mark what has changed; the journal (`server/journal.rs`) writes the newest state of
 //! it when the edge has room, under a key, as a record of [`spool`]: an append-only log whose engine runs over any disk.
 //! The edge answers each record when it is durable, a burst with one fsync. The answer to a REGISTER waits for that. At
 //! the next start the records come back as inputs, before the first packet is read: bindings know how much time they
-//! have left, and tokens are sealed with a key that the edge keeps. Whatever must be remembered later joins
-//! as another kind of record.
+//! have left, and tokens are sealed with a key that the edge keeps. Of an account on another network it is the place up to which
+//! its archive was read, of a text on its way there the text itself. Whatever must be remembered later joins as another kind
+//! of record.
 //!
 //! # Where things live
 //!
@@ -219,9 +262,12 @@
 //! 6. `runtime/driver.rs`: the contract from the other side.
 //! 7. [`home::presence`] beside its section above, then `server/agent.rs`.
 //! 8. [`home::inbox`], `server/delegation.rs`, `machine.rs` and `returning.rs` beside theirs; [`media::session`]; [`web`].
+//! 9. [`bridge`] with its contract, `bridge/connector.rs`, then one connector (IRC is the shortest to read); `server/accounts.rs`,
+//!    `inward.rs` and `outward.rs` beside their section; [`home::people::route`], [`home::people::contacts`], [`home::outbox`].
 //!
 //! Limits of what is there: media of the answering machine only, none is relayed or transcoded; places are only those that
-//! clients publish; no other network than SIP. Every file opens with the RFC sections it follows and what it leaves out.
+//! clients publish; of other networks XMPP and IRC, and texts between two people only, no rooms, calls or files. Every file
+//! opens with the RFC sections it follows and what it leaves out.
 #![no_std]
 #![forbid(unsafe_code)]
 

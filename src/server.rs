@@ -101,6 +101,10 @@ struct Core {
     upload: Upload,
     bridges: Bridges,
     outbox: Outbox,
+    /// The status of the last refusal that was given without a transaction.
+    refused: u16,
+    /// Whether it was said where records are kept: all that were have come back by then.
+    is_storage_told: bool,
     /// What was found of names that accounts may have asked for.
     located: Vec<(LookupHandle, Result<Candidates, Fault>), LOOKUPS>,
     /// The moment of this input or output.
@@ -138,6 +142,8 @@ impl Server {
             upload: Upload::new(),
             bridges: Bridges::new(),
             outbox: Outbox::new(),
+            refused: 0,
+            is_storage_told: false,
             located: Vec::new(),
             now: Instant::ZERO,
             inflater: Inflater::new(),

@@ -30,6 +30,8 @@ pub const TO_BYTES: usize = 144;
 pub const PATIENCE_MS: u64 = 8_000;
 /// A text that a network could not take just now is tried again after so long.
 pub const AGAIN_MS: u64 = 30_000;
+/// Texts of which networks may say after they have taken them that they can't be delivered. More: the oldest is forgotten.
+const SENT: usize = 16;
 /// What was handed to a network, and of which nothing more was heard while its account was on, is sent again after so long.
 pub const SILENCE_MS: u64 = 120_000;
 
@@ -38,6 +40,8 @@ pub struct Outbox {
     texts: Table<Text, OUTGOING>,
     /// Records to be forgotten.
     forgotten: Deque<u64, OUTGOING>,
+    /// What networks took last, the oldest first: they may find out later that it can't be delivered.
+    sent: heapless::Vec<Sent, SENT>,
     /// Counts up; 0 is never given.
     last: u32,
 }
@@ -72,6 +76,17 @@ pub struct Text {
     pub deadline: Instant,
     /// Accounts that refused it for good, a bit for each.
     pub refused_by: u32,
+}
+
+/// A text that its network has taken.
+#[derive(Debug)]
+pub struct Sent {
+    id: u32,
+    account: u8,
+    /// Whose it was, as a seal.
+    pub person: u32,
+    /// Whom it was for.
+    pub to: To,
 }
 
 /// Where a text is.
@@ -130,7 +145,14 @@ pub enum Full {
 impl Outbox {
     /// Nothing is on its way.
     pub const fn new() -> Self {
-        Self { texts: Table::new(), forgotten: Deque::new(), last: 0 }
+        Self { texts: Table::new(), forgotten: Deque::new(), sent: heapless::Vec::new(), last: 0 }
+    }
+
+    /// Whether there is room for so many texts to an address.
+    pub fn has_room(&self, person: u32, to: &str, count: usize) -> bool {
+        let waiting =
+            self.texts.iter().filter(|(_, text)| text.person == person && text.to.eq_ignore_ascii_case(to)).count();
+        self.texts.len() + count <= OUTGOING && waiting + count <= OUTGOING_PER_PERSON && to.len() <= TO_BYTES
     }
 
     /// Takes a text. The bytes stay the caller's when there is no room.
@@ -241,6 +263,11 @@ impl Outbox {
 
     /// The accounts have other numbers now. What was handed to one that is gone is to be handed over anew.
     pub fn renumber(&mut self, moved: impl Fn(usize) -> Option<usize>) {
+        self.sent.retain_mut(|sent| {
+            let account = moved(sent.account.into());
+            sent.account = account.unwrap_or_default() as u8;
+            account.is_some()
+        });
         for index in 0..OUTGOING {
             let Some(handle) = self.texts.handle_at(index) else { continue };
             let Some(text) = self.texts.get_mut(handle) else { continue };
@@ -275,6 +302,21 @@ impl Outbox {
         let mut text = self.texts.remove(handle)?;
         text.bytes.take().into_iter().for_each(|bytes| store.release(bytes));
         Some(text)
+    }
+
+    /// The network of an account has taken a text, which is here no more.
+    pub fn note_sent(&mut self, text: &Text, account: u8) {
+        if self.sent.is_full() {
+            self.sent.remove(0);
+        }
+        // There is room.
+        let _ = self.sent.push(Sent { id: text.id, account, person: text.person, to: text.to.clone() });
+    }
+
+    /// A text that the network of an account had taken lately; forgotten with this.
+    pub fn take_sent(&mut self, account: usize, id: u32) -> Option<Sent> {
+        let index = self.sent.iter().position(|sent| sent.id == id && usize::from(sent.account) == account)?;
+        Some(self.sent.remove(index))
     }
 
     /// A record is to be forgotten.
@@ -429,10 +471,28 @@ mod tests {
         // The first is sent meanwhile.
         let mut sent = outbox.texts.remove(handles[0]).unwrap();
         let _ = sent.bytes.take();
-        let kept = Kept { id: 1, person: 1, at: 0, to: "bob@home.example", text: "hello" };
+        let kept = Kept { order: 1, person: 1, at: 0, to: "bob@home.example", text: "hello" };
         assert!((1..=2).all(|record| outbox.restore(Instant::ZERO, record, &kept).is_ok()));
         assert_eq!(outbox.len(), 1, "it is not sent again");
         assert_eq!(outbox.get(handles[1]).unwrap().record_step, RecordStep::Stored);
         assert_eq!((outbox.next_forgotten(), outbox.next_forgotten()), (Some(1), None));
+    }
+
+    #[test]
+    fn what_was_taken_may_still_fail() {
+        let (mut outbox, handles) = with_texts(1);
+        let mut text = outbox.texts.remove(handles[0]).unwrap();
+        let _ = text.bytes.take();
+        let id = text.id;
+        outbox.note_sent(&text, 3);
+        assert!(outbox.take_sent(2, id).is_none(), "another network does not know it");
+        outbox.renumber(|account| (account == 3).then_some(1));
+        assert_eq!(outbox.take_sent(1, id).map(|sent| (sent.person, sent.to)), Some((1, text.to.clone())));
+        assert!(outbox.take_sent(1, id).is_none());
+        for id in 1..=20 {
+            text.id = id;
+            outbox.note_sent(&text, 0);
+        }
+        assert!(outbox.take_sent(0, 4).is_none() && outbox.take_sent(0, 5).is_some());
     }
 }

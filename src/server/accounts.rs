@@ -36,6 +36,8 @@ struct Slot {
     failures: u8,
     /// How often the server sent it elsewhere since it was last on.
     moves: u8,
+    /// Whether there may be more texts than it has had in one turn.
+    has_more: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +81,8 @@ const STEADY_MS: u64 = 60_000;
 const MOST_MOVES: u8 = 5;
 /// What is computed in steps goes on after so long, so that everything else has its turn.
 const STEP_MS: u64 = 1;
+/// Texts that are handed to one account before others have their turn.
+const TEXTS_PER_TURN: usize = 4;
 /// What was ordered and found no room is tried again after so long.
 const LATER_MS: u64 = 500;
 
@@ -153,6 +157,11 @@ impl Server {
         match slot.phase {
             Phase::Stopped => return,
             Phase::Waiting(until) if until > now => return,
+            // What it is to remember may still be on its way from the disk.
+            Phase::Waiting(_) if !core.is_storage_told && now < core.storage_due_at() => {
+                slot.phase = Phase::Waiting(now.plus(START_MS));
+                return;
+            }
             Phase::Waiting(_) => {
                 slot.phase = Phase::Connecting(now.plus(LOGIN_MS));
                 core.lend(now, index, out, |env| slot.connector.begin(env));
@@ -166,6 +175,12 @@ impl Server {
             Phase::Connecting(_) | Phase::Online(_) => {}
         }
         self.connect_links(now, index);
+        if !matches!(
+            self.accounts.slots.get(index).map(|slot| slot.phase),
+            Some(Phase::Connecting(_) | Phase::Online(_))
+        ) {
+            return;
+        }
         self.pass_time(now, index);
         // What nobody is told of when it is settled makes room, too.
         if self.core.bridges.get_mut(index).is_some_and(Bridge::lets_in) {
@@ -190,6 +205,7 @@ impl Server {
         // Who was not shown yet may be at once, or when all phones had time to come back.
         let unshown = self.core.bridges.get(index).is_some_and(|it| it.shown == 0 && it.standing == Standing::Online);
         let deadline = earliest(deadline, Some(self.core.settled_at()).filter(|at| unshown && *at > now));
+        let deadline = if slot.has_more { Some(now) } else { deadline };
         let deadline = deadline.map(|at| at.max(now.plus(STEP_MS)));
         self.core.stack.schedule.set_deadline(Task::Account(index).id(), deadline);
     }
@@ -258,7 +274,9 @@ impl Server {
             }
         }
         let mut text = [0; crate::bridge::TEXT_BYTES];
-        while let Some(due) = self.core.next_text_for(now, index, &mut text) {
+        self.set_more(index, false);
+        for _ in 0..TEXTS_PER_TURN {
+            let Some(due) = self.core.next_text_for(now, index, &mut text) else { return };
             let Some(body) = due.text(&text) else { break };
             let command = Command::Send { to: &due.who, text: body, id: due.id, is_automatic: due.is_automatic };
             match self.tell_connector(now, index, &command) {
@@ -268,6 +286,13 @@ impl Server {
                 Some(Outcome::Later) => return self.core.text_later(now, due.handle),
                 None => return,
             }
+        }
+        self.set_more(index, true);
+    }
+
+    fn set_more(&mut self, index: usize, has_more: bool) {
+        if let Some(slot) = self.accounts.slots.get_mut(index) {
+            slot.has_more = has_more;
         }
     }
 
@@ -426,13 +451,16 @@ impl Server {
         if bytes.is_empty() {
             return;
         }
+        let bytes_len = bytes.len();
         let (len, (taken, step)) =
             core.lend(now, index, out, |env| slot.connector.received(env, link, (bytes, is_full), scratch));
         let is_sent = core.send_on_link(now, Some(stream), len.and_then(|len| out.get(..len)));
         let has_more = !matches!(step, Step::Nothing) || taken > 0 && taken < bytes.len();
         let ending = core.take_step(now, index, (Some(stream), is_sent), step);
         inbound.consume(stream, taken);
-        core.stack.network.received(now, stream, false);
+        // An element that never ends must not keep its window for ever.
+        let is_partial = taken < bytes_len && !has_more;
+        core.stack.network.received(now, stream, is_partial);
         core.stack.reschedule_stream(usize::from(stream.index));
         if has_more {
             core.stack.schedule.wake(task);
@@ -541,7 +569,11 @@ impl Server {
             return log::warn!("what an account remembered can't be read and is left out");
         };
         let Some(index) = self.core.account_of_seal(kept.account) else { return };
-        if let (Some(slot), Some(bridge)) = (self.accounts.slots.get_mut(index), self.core.bridges.get_mut(index)) {
+        if let (Some(slot), Some(bridge)) = (self.accounts.slots.get_mut(index), self.core.bridges.get_mut(index))
+            // What a disk holds that comes late is older than what was seen meanwhile.
+            && bridge.bookmark.is_empty()
+            && bridge.standing != Standing::Online
+        {
             slot.connector.restore(kept.bookmark);
             bridge.bookmark = kept.bookmark.try_into().unwrap_or_default();
         }
@@ -550,7 +582,7 @@ impl Server {
 
 impl Slot {
     fn new(connector: Connector, phase: Phase) -> Self {
-        Self { connector, phase, links: Default::default(), failures: 0, moves: 0 }
+        Self { connector, phase, links: Default::default(), failures: 0, moves: 0, has_more: false }
     }
 
     fn stream(&self, link: Link) -> Option<Stream> {

@@ -11,6 +11,7 @@ use crate::base::store::Bytes;
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::home::people::LIST_SUFFIX;
+use crate::home::people::Reach;
 use crate::home::policy::{Asker, Assurance, Decision};
 use crate::home::presence::list::write_line;
 use crate::home::presence::publication::{self, Change};
@@ -43,7 +44,7 @@ impl Core {
         let is_in_dialog = incoming.essentials.to.tag().is_some();
         match (incoming.method, place) {
             (Method::Subscribe, Place::Server) if is_in_dialog => self.refresh(now, incoming),
-            (Method::Subscribe, Place::Server | Place::Person(_) | Place::Nobody) if !is_in_dialog => {
+            (Method::Subscribe, Place::Server | Place::Person(_) | Place::Nobody | Place::Network) if !is_in_dialog => {
                 return self.subscribe(now, incoming, place);
             }
             (Method::Publish, Place::Person(person)) => self.publish(now, incoming, *person),
@@ -169,6 +170,14 @@ impl Core {
             Place::Person(person) => Ok(Wanted::Person(*person)),
             Place::Server if person.is_some() && package == Package::Presence => Ok(Wanted::Home),
             Place::Server => Err(nobody),
+            Place::Network => {
+                let uri = super::requests::request_target(incoming);
+                let reach = person.zip(uri).and_then(|(person, uri)| self.people.reach(person, &uri));
+                match reach {
+                    Some(Reach::Buddy(buddy)) if package == Package::Presence => Ok(Wanted::Buddy(buddy)),
+                    _ => Err(nobody),
+                }
+            }
             _ => {
                 let user = super::requests::request_target(incoming).and_then(|uri| uri.user).unwrap_or_default();
                 let Some(person) = person.filter(|_| package == Package::Presence) else { return Err(nobody) };

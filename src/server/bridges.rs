@@ -18,6 +18,8 @@ pub(super) struct Bridges {
     list: Vec<Bridge, ACCOUNTS>,
     /// Who wants to have somebody of the home on his list, and has no answer.
     pub requests: Vec<Request, REQUESTS>,
+    /// When the next of them may be asked for: who has been asked for one is not to be asked for all at once.
+    pub ask_at: Instant,
     /// Accounts whose record in the journal is not what is known.
     pub changed: Changed<ACCOUNTS>,
 }
@@ -32,8 +34,12 @@ pub(super) struct Bridge {
     pub shown: u64,
     /// Whether she was told that it is down.
     pub is_told_down: bool,
-    /// Of a network without a list of its own: the next buddy it is to be told to look out for.
+    /// Since when it has not been on, in however many attempts.
+    pub down_since: Option<Instant>,
+    /// The next address of a buddy that it may have to look out for, by its number.
     pub next_watch: Option<u16>,
+    /// Whether the network's own list was told in this session.
+    pub is_list_told: bool,
     /// What is to be remembered for the next start.
     pub bookmark: Bookmark,
     /// The next one, which counts when what came in up to that number is settled.
@@ -43,6 +49,10 @@ pub(super) struct Bridge {
     unsettled: Vec<Unsettled, UNSETTLED>,
     /// Something came in and was not read, for lack of room.
     pub is_held_back: bool,
+    /// Whether something of an archive was not taken: nothing behind it is marked as dealt with.
+    is_page_held: bool,
+    /// Signs of typing that are passed on without a pause, and since when that is counted.
+    typing: (u8, Instant),
     /// Counts what came in.
     count: u16,
     /// What came in lately, by name; the oldest gives way.
@@ -86,8 +96,25 @@ struct Unsettled {
     token: u32,
     parts_left: u8,
     is_taken: bool,
+    /// What it is called on its network; 0 for nothing.
+    name: u64,
+    /// Whether it was kept somewhere before it came.
+    is_late: bool,
     /// Who has sent it, where only we can tell him that it was in vain.
     who: Address,
+}
+
+/// Something that comes in, as an account has to know it.
+#[derive(Clone, Copy)]
+pub(super) struct Came<'a> {
+    /// Names it for the connector; 0 when nobody waits for that.
+    pub token: u32,
+    /// What it is called on its network; 0 for nothing.
+    pub name: u64,
+    /// Whether it was kept somewhere before it came.
+    pub is_late: bool,
+    /// Who has sent it.
+    pub who: &'a str,
 }
 
 /// Something that came in is dealt with.
@@ -121,6 +148,10 @@ pub(super) struct Kept<'b> {
 const ORDERS: usize = 16;
 /// What may come in on one account before any of it is dealt with. More: it is not read.
 const UNSETTLED: usize = 16;
+/// Signs of typing that come in on one account in a row.
+const TYPING_MOST: u8 = 5;
+/// Of all who may wait, so many ask for one account.
+const REQUESTS_PER_ACCOUNT: usize = 8;
 /// Names of what came in on one account lately.
 const SEEN: usize = 48;
 /// Who waits for an answer. More: left out until they ask again.
@@ -130,7 +161,7 @@ const BOOKMARK_BYTES: usize = 96;
 
 impl Bridges {
     pub const fn new() -> Self {
-        Self { list: Vec::new(), requests: Vec::new(), changed: Changed::new() }
+        Self { list: Vec::new(), requests: Vec::new(), ask_at: Instant::ZERO, changed: Changed::new() }
     }
 
     pub fn get(&self, account: usize) -> Option<&Bridge> {
@@ -183,6 +214,11 @@ impl Bridges {
         if self.requests.iter().any(|it| usize::from(it.account) == account && it.who == who) {
             return;
         }
+        if self.requests.iter().filter(|it| usize::from(it.account) == account).count() >= REQUESTS_PER_ACCOUNT {
+            return log::info!(
+                "more than {REQUESTS_PER_ACCOUNT} people wait to be let in on one account: one is left out"
+            );
+        }
         let end = (0..=120.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
         let text = String::try_from(&text[..end]).unwrap_or_default();
         if self.requests.push(Request { account: account as u8, who, text, is_announced: false }).is_err() {
@@ -196,14 +232,20 @@ impl Bridges {
         let (account, count) = ((origin >> 16).checked_sub(1)? as usize, origin as u16);
         let bridge = self.list.get_mut(account)?;
         let index = bridge.unsettled.iter().position(|it| it.count == count)?;
-        let one = &mut bridge.unsettled[index];
+        let one = bridge.unsettled.get_mut(index)?;
         one.is_taken &= is_taken;
         one.parts_left = one.parts_left.saturating_sub(1);
         let mut untold = None;
         if one.parts_left == 0 {
-            let Unsettled { token, is_taken, who, .. } = bridge.unsettled.remove(index);
+            let Unsettled { token, is_taken, who, name, is_late, .. } = bridge.unsettled.remove(index);
             bridge.settle(token, is_taken);
-            untold = (token == 0 && !is_taken).then_some(who);
+            if !is_taken {
+                // It may be sent again, and is to be looked at again then.
+                bridge.forget(name);
+                // What comes out of an archive is not told to have been in vain: it is fetched again in the next session.
+                bridge.is_page_held |= is_late;
+            }
+            untold = (token == 0 && !is_taken && !who.is_empty()).then_some(who);
             if bridge.turn_page() {
                 self.changed.mark(account);
             }
@@ -229,13 +271,17 @@ impl Bridge {
             abilities: Abilities { keeps: false, has_list: false, hides: false },
             shown: 0,
             is_told_down: false,
+            down_since: None,
             next_watch: None,
+            is_list_told: false,
             bookmark: Bookmark::new(),
             next_bookmark: None,
             orders: Deque::new(),
             settled: Deque::new(),
             unsettled: Vec::new(),
             is_held_back: false,
+            is_page_held: false,
+            typing: (0, now),
             count: 0,
             seen: Vec::new(),
             next_seen: 0,
@@ -307,10 +353,11 @@ impl Bridge {
     }
 
     /// Begins something that has come in, in so many parts: its name within the house.
-    pub fn begin(&mut self, account: usize, token: u32, who: &str, parts: u8) -> u32 {
+    pub fn begin(&mut self, account: usize, came: &Came<'_>, parts: u8) -> u32 {
         self.count = self.count.wrapping_add(1);
+        let Came { token, name, is_late, who } = *came;
         let who = if token == 0 { Address::try_from(who).unwrap_or_default() } else { Address::new() };
-        let one = Unsettled { count: self.count, token, parts_left: parts, is_taken: true, who };
+        let one = Unsettled { count: self.count, token, parts_left: parts, is_taken: true, name, is_late, who };
         // Who had no room was asked before.
         let _ = self.unsettled.push(one);
         (account as u32 + 1) << 16 | u32::from(self.count)
@@ -346,10 +393,29 @@ impl Bridge {
         }
     }
 
+    /// Whether another sign of typing is passed on: five in a row, then one a second.
+    pub fn admits_typing(&mut self, now: Instant) -> bool {
+        let (spent, since) = self.typing;
+        let seconds = now.since(since) / 1000;
+        let spent = u64::from(spent).saturating_sub(seconds) as u8;
+        let is_admitted = spent < TYPING_MOST;
+        if seconds > 0 || is_admitted {
+            self.typing = (spent + u8::from(is_admitted), if seconds > 0 { now } else { since });
+        }
+        is_admitted
+    }
+
+    /// A session has begun in which all is told anew.
+    pub fn begin_session(&mut self) {
+        self.shown = 0;
+        (self.is_list_told, self.next_watch) = (false, Some(0));
+        self.is_page_held = false;
+    }
+
     /// Notes what is to be remembered, once all that came in is dealt with. Whether that is now.
     pub fn mark(&mut self, bookmark: &str) -> bool {
         let Ok(bookmark) = Bookmark::try_from(bookmark) else { return false };
-        if self.bookmark == bookmark {
+        if self.bookmark == bookmark || self.is_page_held {
             return false;
         }
         self.next_bookmark = Some((bookmark, self.count));
@@ -365,6 +431,10 @@ impl Bridge {
                 *older = order;
                 return true;
             }
+        }
+        // A sign of typing gives way to what lasts.
+        if self.orders.is_full() && !matches!(order, Order::Typing { .. }) {
+            self.orders.retain(|order| !matches!(order, Order::Typing { .. }));
         }
         self.orders.push_back(order).is_ok()
     }
@@ -392,7 +462,7 @@ mod tests {
         let mut bridges = Bridges::new();
         bridges.renumber(Instant::ZERO, 1, |_| None);
         let bridge = bridges.get_mut(0).unwrap();
-        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, 0, 1)).collect();
+        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, 0, "bob", 1)).collect();
         assert!(!bridge.has_room());
         bridge.is_held_back = true;
         assert!(!bridge.lets_in());
@@ -406,7 +476,7 @@ mod tests {
     fn another_configuration_leaves_nothing_unsettled() {
         let mut bridges = Bridges::new();
         bridges.renumber(Instant::ZERO, 2, |_| None);
-        let origins = [0, 1].map(|index| bridges.get_mut(index).unwrap().begin(index, 7, 1));
+        let origins = [0, 1].map(|index| bridges.get_mut(index).unwrap().begin(index, 7, "bob", 1));
         bridges.renumber(Instant::ZERO, 2, Some);
         assert!(bridges.ended(origins[0], false).is_some(), "it has the same number");
         assert_eq!(bridges.get(0).unwrap().next_settled(), Some((7, false)));
@@ -432,5 +502,18 @@ mod tests {
         assert_eq!(bridge.next_order(), Some(&Order::Authorise { who, is_allowed: true }));
         bridge.order_done();
         assert!(bridge.next_order().is_none());
+    }
+
+    #[test]
+    fn who_is_told_that_it_was_in_vain() {
+        let mut bridges = Bridges::new();
+        bridges.renumber(Instant::ZERO, 1, |_| None);
+        let mut untold = |token, who, is_taken| {
+            let origin = bridges.get_mut(0).unwrap().begin(0, token, who, 1);
+            bridges.ended(origin, is_taken).unwrap().untold
+        };
+        assert_eq!(untold(0, "bob", false).as_deref(), Some("bob"));
+        assert_eq!((untold(0, "bob", true), untold(7, "bob", false)), (None, None), "taken, and told by his network");
+        assert_eq!(untold(0, "", false), None, "a program");
     }
 }

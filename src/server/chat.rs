@@ -152,25 +152,29 @@ impl Core {
         word::tell(now, &mut around, person, flow, text)
     }
 
-    /// Asks a person whether who has asked on another network may be her buddy, if she has a device that can be told. Whether
-    /// she was asked.
-    fn announce_request(&mut self, now: Instant, person: usize) -> bool {
+    /// Asks a person whether who has asked on another network may be her buddy, if she has a device that can be told. When
+    /// that is to be tried again, because she was asked or it is too early.
+    fn announce_request(&mut self, now: Instant, person: usize) -> Option<Instant> {
         let accounts = &self.people.model.accounts;
         let is_hers = |account: u8| {
             accounts.get(usize::from(account)).is_some_and(|account| usize::from(account.person) == person)
         };
         let index = self.bridges.requests.iter().position(|it| !it.is_announced && is_hers(it.account));
-        let Some(index) = index else { return false };
+        let index = index?;
+        if now < self.bridges.ask_at {
+            return Some(self.bridges.ask_at);
+        }
         let mut room = [0; WORD_BYTES];
         let mut out = Writer::new(&mut room);
         let request = &self.bridges.requests[index];
         let network = accounts.get(usize::from(request.account)).map_or("", |account| account.network.name());
         phrases::buddy_request(self.language(person), &request.who, network, &request.text, &mut out);
         if self.say(now, person, None, text_of(&out)) == 0 {
-            return false;
+            return None;
         }
         self.bridges.requests[index].is_announced = true;
-        true
+        self.bridges.ask_at = now.plus(ANNOUNCE_MS);
+        Some(self.bridges.ask_at)
     }
 
     /// Tells people who waits for their answer, if they have a device that can be told.
@@ -178,8 +182,8 @@ impl Core {
     pub(super) fn announce(&mut self, now: Instant) -> Option<Instant> {
         let mut next = None;
         for person in 0..self.people.model.people.len() {
-            if self.announce_request(now, person) {
-                next = Some(now.plus(ANNOUNCE_MS));
+            if let Some(at) = self.announce_request(now, person) {
+                next = Some(at);
                 continue;
             }
             if let Some(handle) = { self.presence.unannounced(person).next() } {

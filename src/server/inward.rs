@@ -5,26 +5,26 @@ use core::fmt::Write as _;
 
 use heapless::String;
 
-use super::bridges::{Address, Ended, Kept, Order, Standing};
+use super::bridges::{Address, Came, Ended, Kept, Order, Standing};
 use super::tickets::Waiter;
 use super::within::{Begun, Within};
 use super::{Core, contract::BlobStep, contract::Output};
 use crate::base::limits::ADDRESS_BYTES;
 use crate::base::random::Purpose;
 use crate::base::text::Writer;
-use crate::base::time::{Instant, UnixTime};
+use crate::base::time::{Instant, UnixTime, earliest};
 use crate::bridge::{Event, Incoming, Show, Stop};
 use crate::config::model::Network;
 use crate::home::outbox::TO_BYTES;
 use crate::home::people::People;
 use crate::home::people::contacts::{Heard, Seen};
 use crate::home::phrases;
-use crate::home::policy::{Asker, Assurance};
+use crate::home::policy::{self, Asker, Assurance, Decision, Delegation, Kind, Snapshot, Stage, Target};
 use crate::home::proxy::context::Context;
 use crate::home::word::{self, WORD_BYTES, Word};
 use crate::sip::stack::Task;
 use crate::sip::transaction::client::Owner;
-use crate::spool::{Key, Kind};
+use crate::spool::{self, Key};
 use crate::wire::sip::Message;
 
 /// A text from a network is handed on in parts of so many bytes: what a datagram on most home networks still carries whole
@@ -49,6 +49,9 @@ impl Core {
             }
             Event::ContactsEnd => {
                 self.people.contacts.end_list(index);
+                if let Some(bridge) = self.bridges.get_mut(index) {
+                    (bridge.is_list_told, bridge.next_watch) = (true, Some(0));
+                }
                 self.contacts_changed(now, index);
             }
             Event::ContactGone { who } => {
@@ -65,10 +68,7 @@ impl Core {
             Event::Sent { id } => self.text_taken(now, id),
             Event::Failed { id, why, is_final } => self.text_failed(now, index, id, why, is_final),
             Event::Received { .. } => {}
-            Event::Request { who, text } => {
-                self.bridges.ask(index, who, text);
-                self.stack.schedule.wake(Task::People.id());
-            }
+            Event::Request { who, text } => self.asked_to_be_seen(index, who, text),
             Event::Notice(text) => self.tell_notice(now, index, text),
             Event::Bookmark(bookmark) => {
                 if self.bridges.get_mut(index).is_some_and(|bridge| bridge.mark(bookmark)) {
@@ -83,6 +83,10 @@ impl Core {
     pub(super) fn contacts_changed(&mut self, now: Instant, index: usize) {
         self.show_contacts(now);
         self.stack.schedule.wake(Task::Account(index).id());
+        // What waits on the disk is read before it can go, whether anybody watches its reader or not.
+        if !self.outbox.is_empty() {
+            self.stack.schedule.wake(Task::Outgoing.id());
+        }
     }
 
     /// Has those told who watch buddies that look different now.
@@ -104,17 +108,19 @@ impl Core {
         let Some(bridge) = self.bridges.get_mut(index) else { return };
         bridge.stand(now, Standing::Online);
         let was_told = core::mem::take(&mut bridge.is_told_down);
+        bridge.down_since = None;
         if !is_resumed {
-            bridge.shown = 0;
-            bridge.next_watch = Some(0);
+            bridge.begin_session();
             self.outbox.hand_back(index);
+            // Who still waits is told anew by the network.
+            self.bridges.requests.retain(|request| usize::from(request.account) != index);
         }
         self.people.contacts.online(now, index, is_resumed);
         if let Some(account) = self.people.model.accounts.get(index) {
             log::info!("account {} is on", account.id);
         }
         if was_told {
-            self.tell_standing(now, index, None);
+            self.tell_standing(now, index, State::On);
         }
         self.contacts_changed(now, index);
     }
@@ -131,66 +137,62 @@ impl Core {
             Standing::Waiting { why, .. } => log::debug!("account {account}: {why}"),
             Standing::Stopped(stop) => {
                 log::warn!("account {account} is stopped: {}", reason_of(stop));
-                bridge.is_told_down = true;
-                self.tell_standing(now, index, Some(stop));
+                bridge.is_told_down = false;
             }
             _ => {}
         }
-        // When it stays so, she is told.
+        if matches!(standing, Standing::Waiting { .. } | Standing::Stopped(_)) {
+            bridge.down_since.get_or_insert(now);
+        }
+        // She is told, of what may pass when it has not passed for long.
         self.stack.schedule.wake(Task::People.id());
         self.people.contacts.offline(now, index);
         self.contacts_changed(now, index);
     }
 
-    /// Tells people whose account is down for long; when there is more to tell.
+    /// Tells people whose account is off, or down for long, as soon as they have a device; when there is more to tell.
     pub(super) fn watch_accounts(&mut self, now: Instant) -> Option<Instant> {
         let mut next = None;
         for index in 0..self.bridges.len() {
-            let Some(bridge) = self.bridges.get_mut(index) else { continue };
-            let Standing::Waiting { .. } = bridge.standing else { continue };
-            let due_at = bridge.since.plus(DOWN_MS);
-            if bridge.is_told_down {
-                continue;
-            }
-            if due_at <= now {
-                bridge.is_told_down = true;
-                self.tell_down(now, index);
-            } else {
-                next = crate::base::time::earliest(next, Some(due_at));
+            let Some(bridge) = self.bridges.get(index).filter(|bridge| !bridge.is_told_down) else { continue };
+            // However often it was tried meanwhile.
+            let Some(since) = bridge.down_since else { continue };
+            let state = match bridge.standing {
+                Standing::Stopped(stop) => State::Off(stop),
+                _ if since.plus(DOWN_MS) <= now => State::Down,
+                _ => {
+                    next = earliest(next, Some(since.plus(DOWN_MS)));
+                    continue;
+                }
+            };
+            let is_told = self.tell_standing(now, index, state);
+            if let Some(bridge) = self.bridges.get_mut(index) {
+                bridge.is_told_down = is_told;
             }
         }
         next
     }
 
-    fn tell_down(&mut self, now: Instant, index: usize) {
+    /// Tells a person how her account is. Whether she has a device that it goes to.
+    fn tell_standing(&mut self, now: Instant, index: usize, state: State) -> bool {
         let mut room = [0; WORD_BYTES];
         let mut out = Writer::new(&mut room);
-        let Some(account) = self.people.model.accounts.get(index) else { return };
+        let Some(account) = self.people.model.accounts.get(index) else { return false };
         let person = usize::from(account.person);
-        let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
+        let language = self.language(person);
         let account = phrases::Account { network: account.network.name(), address: &account.address };
-        phrases::account_down(language, account, &mut out);
-        self.tell_person(now, person, &out);
-    }
-
-    /// Tells a person that her account is on again, or stopped.
-    fn tell_standing(&mut self, now: Instant, index: usize, stop: Option<Stop>) {
-        let mut room = [0; WORD_BYTES];
-        let mut out = Writer::new(&mut room);
-        let Some(account) = self.people.model.accounts.get(index) else { return };
-        let person = usize::from(account.person);
-        let language = self.people.model.people.get(person).map(|person| person.language).unwrap_or_default();
-        let account = phrases::Account { network: account.network.name(), address: &account.address };
-        match stop {
-            None => phrases::account_on(language, account, &mut out),
-            Some(stop) => phrases::account_stopped(language, account, stop, &mut out),
+        match state {
+            State::On => phrases::account_on(language, account, &mut out),
+            State::Down => phrases::account_down(language, account, &mut out),
+            State::Off(stop) => phrases::account_stopped(language, account, stop, &mut out),
         }
-        self.tell_person(now, person, &out);
+        self.tell_person(now, person, &out)
     }
 
-    pub(super) fn tell_person(&mut self, now: Instant, person: usize, text: &Writer<'_>) {
+    /// Says something to a person. Whether she has a device that it goes to.
+    pub(super) fn tell_person(&mut self, now: Instant, person: usize, text: &Writer<'_>) -> bool {
         let (_, mut around) = self.split_presence();
-        word::tell(now, &mut around, person, None, super::chat::text_of(text));
+        word::tell(now, &mut around, person, None, super::chat::text_of(text)) > 0
     }
 
     fn tell_notice(&mut self, now: Instant, index: usize, text: &str) {
@@ -220,19 +222,50 @@ impl Core {
 
     /// The next account whose record in the journal is to be written.
     pub(super) fn produce_bookmark(&mut self, buffer: &mut [u8]) -> Option<Output> {
-        let index = self.bridges.changed.pop()?;
+        // All slots are marked when there is a new disk, whether there are accounts in them or not.
+        let index = loop {
+            let index = self.bridges.changed.pop()?;
+            if self.bridges.get(index).is_some_and(|bridge| !bridge.bookmark.is_empty()) {
+                break index;
+            }
+        };
         let (seal, bookmark) = (self.account_seal(index), &self.bridges.get(index)?.bookmark);
         let person = usize::from(self.people.model.accounts.get(index)?.person);
         let len = postcard::to_slice(&Kept { account: seal, bookmark }, buffer).ok()?.len();
         let owner = self.people.seal(&self.stack.random, person);
         let ticket = self.tickets.issue(Waiter::Journal);
-        let key = Key { kind: Kind::Account, id: seal.into() };
+        let key = Key { kind: spool::Kind::Account, id: seal.into() };
         Some(Output::Store { ticket, key, owner, len, blob: BlobStep::None })
     }
 }
 
 /// Texts.
 impl Core {
+    /// Somebody wants to have a person on his list: she is asked, but for whom she wants to hear nothing from.
+    fn asked_to_be_seen(&mut self, index: usize, who: &str, text: &str) {
+        let Some(account) = self.people.model.accounts.get(index) else { return };
+        let (person, network) = (usize::from(account.person), account.network);
+        let asker = Asker { assurance: Assurance::Account(network), person: None, address: who.as_bytes() };
+        let snapshot = Snapshot {
+            model: &self.people.model,
+            person: Some(person),
+            state: self.presence.state(person),
+            by_hand: None,
+            devices: &[],
+            kept: Delegation { texts: true, voice: false },
+        };
+        let event = policy::Event { asker, kind: Kind::Message, target: Target::Person, stage: Stage::Arrived };
+        if let Decision::Refuse(600..=699, _) = policy::decide(&event, &snapshot) {
+            log::info!("a wish to see somebody of the home is refused by a rule");
+            if let (Some(bridge), Ok(who)) = (self.bridges.get_mut(index), Address::try_from(who)) {
+                bridge.order(Order::Authorise { who, is_allowed: false });
+            }
+            return self.stack.schedule.wake(Task::Account(index).id());
+        }
+        self.bridges.ask(index, who, text);
+        self.stack.schedule.wake(Task::People.id());
+    }
+
     /// A text has come in on an account.
     fn text_came(&mut self, now: Instant, index: usize, incoming: &Incoming<'_>) {
         let Incoming { who, text, name, token, .. } = *incoming;
@@ -244,7 +277,14 @@ impl Core {
         let (person, network) = (usize::from(account.person), account.network);
         if !incoming.is_own {
             let People { contacts, model, .. } = &mut self.people;
-            contacts.heard(now, model, index, who, Heard::Wrote);
+            let handle = contacts.heard(now, model, index, who, Heard::Wrote);
+            let is_configured = handle.and_then(|it| contacts.get(it)).is_some_and(|it| it.buddy.is_some());
+            if let Some(bridge) = self.bridges.get_mut(index).filter(|it| !it.abilities.has_list && !is_configured)
+                && let Ok(who) = Address::try_from(who)
+            {
+                // Nobody told the network to look out for him, and he can only be answered while he is known to be there.
+                bridge.order(Order::Add { who, name: String::new() });
+            }
             self.contacts_changed(now, index);
         }
         if incoming.is_own {
@@ -255,8 +295,12 @@ impl Core {
             return;
         }
         let parts = parts_of(text, PART_BYTES).count().min(255) as u8;
+        // A program is told nothing: two of them would go on for ever.
+        let writer = if incoming.may_answer { who } else { "" };
         let origin = match self.bridges.get_mut(index) {
-            Some(bridge) => bridge.begin(index, token, who, parts),
+            Some(bridge) => {
+                bridge.begin(index, &Came { token, name, is_late: incoming.at.is_some(), who: writer }, parts)
+            }
             None => return,
         };
         let mut prefix = [0; 64];
@@ -271,12 +315,8 @@ impl Core {
             }
             body.text(part);
             let begun = self.bring_in(now, (person, network), who, (word::PLAIN, fields, body.written()), origin);
-            if begun == Begun::Refused {
-                if let Some(bridge) = self.bridges.get_mut(index) {
-                    // It may be sent again, and is to be looked at again then.
-                    bridge.forget(name);
-                }
-                self.came_to(now, origin, 480);
+            if let Begun::Refused(status) = begun {
+                self.came_to(now, origin, status);
             }
         }
         self.stack.schedule.wake(Task::Account(index).id());
@@ -325,8 +365,8 @@ impl Core {
         (content_type, fields, body): (&str, &str, &[u8]),
         origin: u32,
     ) -> Begun {
-        let Some(from) = self.people.uri_of(person, network, who) else { return Begun::Refused };
-        let Some(to) = word::address(&self.people, person) else { return Begun::Refused };
+        let Some(from) = self.people.uri_of(person, network, who) else { return Begun::Refused(500) };
+        let Some(to) = word::address(&self.people, person) else { return Begun::Refused(500) };
         let name: String<64> = self
             .people
             .buddy_at(person, network, who)
@@ -350,6 +390,9 @@ impl Core {
     fn typing_came(&mut self, now: Instant, index: usize, who: &str, is_on: bool) {
         let Some(account) = self.people.model.accounts.get(index) else { return };
         let (person, network) = (usize::from(account.person), account.network);
+        if !self.bridges.get_mut(index).is_some_and(|bridge| bridge.admits_typing(now)) {
+            return;
+        }
         let mut room = [0; 256];
         let mut body = Writer::new(&mut room);
         crate::wire::sign::write_composing(is_on, &mut body);
@@ -418,13 +461,15 @@ impl Core {
         if whom.is_none() && fitting.next().is_some() {
             return None;
         }
+        let request = self.bridges.requests.get(index)?;
+        let (account, who) = (usize::from(request.account), request.who.clone());
+        // Her answer is not taken before there is room for it.
+        if !self.bridges.get_mut(account)?.order(Order::Authorise { who: who.clone(), is_allowed }) {
+            return None;
+        }
         let request = self.bridges.requests.remove(index);
-        let account = usize::from(request.account);
-        if let Some(bridge) = self.bridges.get_mut(account) {
-            bridge.order(Order::Authorise { who: request.who.clone(), is_allowed });
-            if is_allowed {
-                bridge.order(Order::Add { who: request.who.clone(), name: String::new() });
-            }
+        if let Some(bridge) = self.bridges.get_mut(account).filter(|_| is_allowed) {
+            bridge.order(Order::Add { who, name: String::new() });
         }
         self.stack.schedule.wake(Task::Account(account).id());
         Some(request.who)
@@ -447,6 +492,13 @@ pub(super) fn parts_of(text: &str, most: usize) -> impl Iterator<Item = &str> {
         rest = others;
         Some(part)
     })
+}
+
+/// How an account is, as its person is told.
+enum State {
+    On,
+    Down,
+    Off(Stop),
 }
 
 /// Why an account was stopped, for the log.

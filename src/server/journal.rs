@@ -206,6 +206,7 @@ impl Core {
     /// Takes a new place for records. What it holds may be old: everything is stored anew.
     pub(super) fn set_storage(&mut self, storage: Storage) {
         self.journal.storage = storage;
+        self.is_storage_told = true;
         if storage != Storage::Disk {
             self.inbox_gone();
             self.outbox.disk_gone();

@@ -4,7 +4,7 @@
 use core::fmt::Write as _;
 
 use super::bridges::{Address, Order, Standing};
-use super::contract::{BlobStep, Output, StoreError};
+use super::contract::{BlobStep, Output, Storage, StoreError};
 use super::requests::Incoming;
 use super::tickets::Waiter;
 use super::{Core, agent::refused};
@@ -59,6 +59,10 @@ enum Way {
 const OVER_SIP: u32 = outbox::IDS;
 /// Without a disk, who waits for an answer is told after so long that it is on its way, if it was handed over.
 const UNCONFIRMED_MS: u64 = 20_000;
+/// What a network has not taken within so long of being on was cut off with the connection before.
+const CUT_MS: u64 = 5_000;
+/// Such a text goes again after so long.
+const CUT_AGAIN_MS: u64 = 1_000;
 
 /// Texts from devices and the page.
 impl Core {
@@ -82,6 +86,10 @@ impl Core {
         let message = incoming.message;
         let content_type = message.field(Name::ContentType).map_or(&b""[..], |field| field.value);
         let way = self.way_to(person, &reach, 0);
+        if let Way::Nowhere = way {
+            self.refuse(now, incoming, 480, "No Account on His Network", "");
+            return true;
+        }
         if sign::is_sign(content_type, message.body()) {
             if let Way::Sip = way {
                 return false;
@@ -109,7 +117,8 @@ impl Core {
         let lasting =
             lasting.as_deref().and_then(|it| it.strip_prefix("sip:")).filter(|it| it.len() <= outbox::TO_BYTES);
         let Some(to) = lasting.or_else(|| address_text(uri)) else { return false };
-        if !self.outbox_has_room(text) {
+        let seal = self.people.seal(&self.stack.random, person);
+        if !self.outbox_has_room(seal, to, text) {
             self.refuse(now, incoming, 503, "Service Unavailable", "Retry-After: 30\r\n");
             return true;
         }
@@ -117,8 +126,9 @@ impl Core {
         true
     }
 
-    fn outbox_has_room(&self, text: &str) -> bool {
-        self.outbox.len() + text.len().div_ceil(TEXT_BYTES) <= crate::base::limits::OUTGOING
+    /// Whether there is room for all parts of a text: one that is taken in part would be doubled when it is sent again.
+    fn outbox_has_room(&self, person: u32, to: &str, text: &str) -> bool {
+        self.outbox.has_room(person, to, super::inward::parts_of(text, TEXT_BYTES).count())
     }
 
     /// Begins a response context that waits for a network, and takes the text.
@@ -164,17 +174,26 @@ impl Core {
         let server = self.stack.find_server(incoming.keys.transaction);
         let context = server.and_then(|server| self.stack.server(server)?.context);
         let parts = super::inward::parts_of(text, TEXT_BYTES).count();
+        let mut taken: heapless::Vec<TextHandle, { MESSAGE_TEXT_BYTES / TEXT_BYTES * 2 }> = heapless::Vec::new();
         for (number, part) in super::inward::parts_of(text, TEXT_BYTES).enumerate() {
             // Who waits is answered by what becomes of the last.
             let context = context.filter(|_| number + 1 == parts);
-            if let Err(full) = self.take_text(now, (seal, to), part, false, context) {
-                log::warn!("a text to another network is refused: {full:?}");
-                let fault = Fault { status: 480, reason: "Too Many Messages Wait for Him" };
-                if let Some(context) = server.and_then(|server| self.stack.server(server)?.context) {
-                    self.nobody_takes_because(now, ContextHandle::from_bits(context), fault);
-                }
-                return;
+            let outcome = self.take_text(now, (seal, to), part, false, context);
+            if let Ok(handle) = outcome
+                && taken.push(handle).is_ok()
+            {
+                continue;
             }
+            log::warn!("a text to another network is refused: {:?}", outcome.err());
+            // None of it goes: it will be sent again as a whole.
+            for handle in taken {
+                self.outbox.remove(handle, &mut self.stack.store);
+            }
+            let fault = Fault { status: 480, reason: "Too Many Messages Wait for Him" };
+            if let Some(context) = server.and_then(|server| self.stack.server(server)?.context) {
+                self.nobody_takes_because(now, ContextHandle::from_bits(context), fault);
+            }
+            return;
         }
         self.stack.schedule.wake(Task::Outgoing.id());
     }
@@ -187,14 +206,14 @@ impl Core {
         text: &str,
         is_automatic: bool,
         context: Option<u32>,
-    ) -> Result<(), Full> {
+    ) -> Result<TextHandle, Full> {
         let bytes = self.stack.store.freeze(text.as_bytes()).ok_or(Full::Texts)?;
         let (record, at) = (self.stack.random.number(), self.unix_time(now));
         let new = New { record, person, to, is_automatic, at, context };
         match self.outbox.admit(now, new, bytes) {
-            Ok(_) => {
+            Ok(handle) => {
                 self.stack.schedule.wake(Task::Outgoing.id());
-                Ok(())
+                Ok(handle)
             }
             Err((full, bytes)) => {
                 self.stack.store.release(bytes);
@@ -296,7 +315,13 @@ impl Core {
 
     /// A network could not take a text, or has lost it.
     pub(super) fn text_failed(&mut self, now: Instant, account: usize, id: u32, why: &'static str, is_final: bool) {
-        let Some(handle) = self.outbox.by_id(id) else { return };
+        let Some(handle) = self.outbox.by_id(id) else {
+            // The server has taken it, and knows only now that nobody is there for it. Who wrote it was told that it was sent.
+            if let Some(sent) = self.outbox.take_sent(account, id) {
+                self.tell_not_sent(now, &sent.to, sent.person, why);
+            }
+            return;
+        };
         let Some(text) = self.outbox.get_mut(handle) else { return };
         log::debug!("a text was not taken by its network: {why}");
         if is_final {
@@ -306,15 +331,27 @@ impl Core {
         let is_elsewhere = match text.step {
             Step::Handed(other) => usize::from(other) != account,
             Step::OverSip | Step::Loading => true,
-            Step::Waiting { .. } => false,
+            // It was handed back when its session ended, and goes again with the next.
+            Step::Waiting { .. } => !is_final,
         };
         if is_elsewhere {
             return;
         }
-        let is_cut = !self.bridges.is_online(account);
-        text.step = Step::Waiting { is_paused: !is_final && !is_cut };
+        let has_disk = self.journal.storage() == Storage::Disk;
+        // What was cut off is told when the account is on again; it goes at once, or nearly so.
+        let bridge = self.bridges.get(account);
+        let online_ms = bridge.filter(|it| it.standing == Standing::Online).map(|it| now.since(it.since));
+        let pause_ms = match online_ms {
+            Some(..CUT_MS) => CUT_AGAIN_MS,
+            _ => outbox::AGAIN_MS,
+        };
+        text.step = Step::Waiting { is_paused: !is_final && online_ms.is_some() };
         if !is_final {
-            text.deadline = now.plus(outbox::AGAIN_MS);
+            text.deadline = now.plus(pause_ms);
+        }
+        if !is_final && text.record_step == RecordStep::None && !text.is_automatic && has_disk {
+            // Its sender does not wait for as long as that may take.
+            text.record_step = RecordStep::Wanted;
         }
         // Another address of his may do.
         let has_other = matches!(self.way_of_text(handle), Some((_, Way::Account(..) | Way::Sip)));
@@ -329,6 +366,9 @@ impl Core {
         let Some(text) = self.outbox.remove(handle, &mut self.stack.store) else { return };
         if text.record_step != RecordStep::None {
             self.outbox.forget(text.record);
+        }
+        if let (Ok(()), Step::Handed(account), false) = (outcome, text.step, text.is_automatic) {
+            self.outbox.note_sent(&text, account);
         }
         self.stack.schedule.wake(Task::Outgoing.id());
         let waits = text.context.map(ContextHandle::from_bits).filter(|it| self.is_waiting(*it));
@@ -499,7 +539,7 @@ impl Core {
         place.copy_from_slice(kept);
         let len = kept.len();
         let begun = self.send_as_from(now, person, to.as_bytes(), &room[..len], OVER_SIP | id);
-        if begun == super::within::Begun::Refused {
+        if matches!(begun, super::within::Begun::Refused(_)) {
             self.over_sip_ended(now, id, false);
         }
     }

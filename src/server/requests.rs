@@ -377,6 +377,7 @@ impl Core {
         fields: &str,
     ) {
         let Incoming { message, flow, from, .. } = *incoming;
+        self.refused = status;
         self.answer(now, flow, from, message, status, reason, |out| out.text(fields));
     }
 

@@ -472,7 +472,9 @@ impl Core {
             let to = core::str::from_utf8(asker).unwrap_or_default();
             let seal = self.people.seal(&self.stack.random, person);
             let taken = self.take_text(now, (seal, to.strip_prefix("sip:").unwrap_or(to)), body, true, None);
-            return taken.unwrap_or_else(|full| log::warn!("an answer in somebody's name is not sent: {full:?}"));
+            return taken
+                .map(drop)
+                .unwrap_or_else(|full| log::warn!("an answer in somebody's name is not sent: {full:?}"));
         }
         let (body, content_type) = (body.as_bytes(), word::PLAIN.as_bytes());
         let word = Word { from: from.as_bytes(), to: asker, fields: word::AUTOMATIC, content_type, body };

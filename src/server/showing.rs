@@ -7,6 +7,7 @@ use heapless::String;
 
 use super::Core;
 use super::bridges::Address;
+use crate::base::limits::{ADDRESSES_PER_BUDDY, BUDDIES};
 use crate::base::time::Instant;
 use crate::bridge::Show;
 use crate::config::model::{Account, Network, State};
@@ -18,6 +19,8 @@ use crate::wire::pidf::NOTE_BYTES;
 
 /// After a start people whose phones are not there yet are not shown as gone for so long.
 const SETTLING_MS: u64 = 45_000;
+/// A disk that has not said by then what it holds is not waited for.
+const STORAGE_MS: u64 = 15_000;
 
 impl Core {
     /// How the person of an account is to be shown there, if that is not how she is: a hash of it, and what it is.
@@ -41,6 +44,11 @@ impl Core {
             return None;
         }
         Some((hash, show, text))
+    }
+
+    /// What was kept has been told by then, or nobody waits for it.
+    pub(super) fn storage_due_at(&self) -> Instant {
+        self.started.plus(STORAGE_MS)
     }
 
     /// When all phones had time to come back after the start.
@@ -86,18 +94,30 @@ impl Core {
         (show, if show == Show::Offline { String::new() } else { text })
     }
 
-    /// Of a network without a list of its own: the next buddy that an account is to look out for.
+    /// The next address of a buddy that an account is to look out for: of a network without a list of its own all of them;
+    /// else those that are not on that list, once it was told. Who is configured is on the list by that.
     pub(super) fn next_to_watch(&self, index: usize) -> Option<(u16, Address, String<48, u8>)> {
         let bridge = self.bridges.get(index)?;
-        if bridge.abilities.has_list {
+        if bridge.abilities.has_list && !bridge.is_list_told {
             return None;
         }
         let account: &Account = self.people.model.accounts.get(index)?;
         let person = usize::from(account.person);
-        let buddies = self.people.model.buddies.iter().enumerate().skip(usize::from(bridge.next_watch?));
-        buddies.filter(|(_, buddy)| buddy.is_seen_by(person)).find_map(|(number, buddy)| {
-            let address = buddy.addresses.iter().find(|it| it.network == account.network)?;
-            Some((number as u16, address.text.clone(), buddy.name.chars().take(12).collect()))
-        })
+        let is_listed = |address: &str| {
+            let contact = self.people.contacts.find(index, address);
+            contact.and_then(|handle| self.people.contacts.get(handle)).is_some_and(|contact| contact.is_listed)
+        };
+        let buddies = self.people.model.buddies.iter().enumerate().filter(|(_, buddy)| buddy.is_seen_by(person));
+        let addresses = buddies.flat_map(|(number, buddy)| {
+            let numbered = buddy.addresses.iter().enumerate();
+            numbered.map(move |(place, address)| (number * ADDRESSES_PER_BUDDY + place, buddy, address))
+        });
+        let mut wanted =
+            addresses.skip_while(|(number, ..)| *number < usize::from(bridge.next_watch.unwrap_or(u16::MAX)));
+        wanted
+            .find(|(_, _, it)| it.network == account.network && !(bridge.abilities.has_list && is_listed(&it.text)))
+            .map(|(number, buddy, it)| (number as u16, it.text.clone(), buddy.name.chars().take(12).collect()))
     }
 }
+
+const _: () = assert!(BUDDIES * ADDRESSES_PER_BUDDY < u16::MAX as usize, "an address has a number of 16 bits");

@@ -37,8 +37,8 @@ pub(super) struct Within<'a> {
 pub(super) enum Begun {
     /// It is on its way, or was taken already: then the outcome was told.
     Yes,
-    /// It was refused.
-    Refused,
+    /// It was refused, with this status.
+    Refused(u16),
 }
 
 impl Core {
@@ -50,7 +50,7 @@ impl Core {
 
     /// [`Core::send_as`], by somebody who is told what became of it.
     pub(super) fn send_as_from(&mut self, now: Instant, person: usize, to: &[u8], text: &[u8], origin: u32) -> Begun {
-        let Some(from) = word::address(&self.people, person) else { return Begun::Refused };
+        let Some(from) = word::address(&self.people, person) else { return Begun::Refused(500) };
         let within = Within { name: "", from: &from, to, fields: "", content_type: word::PLAIN, body: text, origin };
         let asker = Asker { assurance: Assurance::Digest, person: Some(person), address: &from.as_bytes()[SCHEME..] };
         self.send_within(now, &within, asker)
@@ -60,7 +60,7 @@ impl Core {
     pub(super) fn send_within(&mut self, now: Instant, within: &Within<'_>, asker: Asker<'_>) -> Begun {
         let Some((port, address)) = self.stack.network.open_ports().map(|(port, state)| (port, state.address)).next()
         else {
-            return Begun::Refused;
+            return Begun::Refused(500);
         };
         let Within { name, from, to, fields, content_type, body, origin } = *within;
         let mut room = [0; HEAD_BYTES + BODY_BYTES];
@@ -99,13 +99,13 @@ impl Core {
         out.number(body.len() as u64);
         out.text("\r\n\r\n");
         out.put(body);
-        let Ok(len) = out.finish() else { return Begun::Refused };
-        let Ok(message) = Message::parse(&room[..len]) else { return Begun::Refused };
+        let Ok(len) = out.finish() else { return Begun::Refused(500) };
+        let Ok(message) = Message::parse(&room[..len]) else { return Begun::Refused(500) };
         let (Some(essentials), Some(keys), None) = (message.essentials(), self.stack.keys(&message), message.fault())
         else {
-            return Begun::Refused;
+            return Begun::Refused(500);
         };
-        let Ok(Uri::Sip(mut uri)) = essentials.to.parsed_uri() else { return Begun::Refused };
+        let Ok(Uri::Sip(mut uri)) = essentials.to.parsed_uri() else { return Begun::Refused(500) };
         // Nobody waits for the answer on any way: it stays within the house.
         let flow = Flow::Datagram { port, remote: NOWHERE };
         let (method, routes) = (Method::Message, Routes::default());
@@ -120,16 +120,16 @@ impl Core {
         if matches!(self.place_of(&uri), Place::Nobody) {
             let buddy =
                 asker.proven_person().and_then(|person| uri.user.and_then(|user| self.people.buddy(person, user)));
-            let Some(buddy) = buddy else { return Begun::Refused };
+            let Some(buddy) = buddy else { return Begun::Refused(500) };
             address_of_buddy = self.people.buddy_uri::<URI_BYTES>(buddy);
             let Some(Ok(Uri::Sip(address))) = address_of_buddy.as_ref().map(|it| Uri::parse(it.as_bytes())) else {
-                return Begun::Refused;
+                return Begun::Refused(500);
             };
             (uri, retarget) = (address, Retarget::Buddy(buddy as u16));
         }
         let place = self.place_of(&uri);
         if matches!(place, Place::Server | Place::Nobody | Place::Network | Place::Unreachable(_)) {
-            return Begun::Refused;
+            return Begun::Refused(500);
         }
         let routing = branch::routing_hash(&self.stack.random, &message);
         self.admit_and_send(now, incoming, place, asker, (routing, retarget));
@@ -138,14 +138,16 @@ impl Core {
 
     /// Keeps the answers of a request of the house's own within the house.
     fn silence(&mut self, incoming: &Incoming<'_, '_>, origin: u32) -> Begun {
-        let Some(server) = self.stack.find_server(incoming.keys.transaction) else { return Begun::Refused };
+        let Some(server) = self.stack.find_server(incoming.keys.transaction) else {
+            return Begun::Refused(self.refused);
+        };
         self.stack.mute(server, origin);
         match self.stack.final_status(server) {
             Some(200..=299) => {
                 self.stack.tell_outcome(origin, 200);
                 Begun::Yes
             }
-            Some(_) => Begun::Refused,
+            Some(status) => Begun::Refused(status),
             None => Begun::Yes,
         }
     }

@@ -95,7 +95,7 @@ impl Drop for Place {
 /// When it is missing, with the Debian package to install.
 pub fn find(program: &str) -> PathBuf {
     const FOLDERS: [&str; 5] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"];
-    const PACKAGES: [(&str, &str); 14] = [
+    const PACKAGES: [(&str, &str); 15] = [
         ("baresip", "baresip-core"),
         ("sipp", "sip-tester"),
         ("linphonec", "linphone-cli"),
@@ -110,6 +110,7 @@ pub fn find(program: &str) -> PathBuf {
         ("kamailio", "kamailio"),
         ("openssl", "openssl"),
         ("stdbuf", "coreutils"),
+        ("prosodyctl", "prosody"),
     ];
     let found = FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
     found.unwrap_or_else(|| {

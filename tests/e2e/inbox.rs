@@ -345,7 +345,8 @@ impl Stranger {
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PATIENCE: Duration = crate::harness::PATIENCE;
 /// What is said for Alice.
-const AWAY: &str = "is away; your message is kept";
+/// What who writes to the absent is told.
+pub const AWAY: &str = "is away; your message is kept";
 const TEXT: &str = "Content-Type: text/plain\r\n";
 /// Longer than a change of availability has to last.
 const DAMPED: Duration = Duration::from_millis(6_500);

@@ -1,5 +1,5 @@
-//! Real programs against the real server: baresip, SIPp, Linphone, kamailio, Chromium, curl, dnsmasq and openssl, on
-//! loopback and in namespaces.
+//! Real programs against the real server: baresip, SIPp, Linphone, kamailio, prosody, ngircd, bitlbee, Chromium, curl, dnsmasq
+//! and openssl, on loopback and in namespaces.
 //!
 //! - [`registration`]: baresip and SIPp register with digest over UDP and TCP and sign off; a wrong password and an
 //!   unknown name; a new person after SIGHUP; the end on SIGTERM in the middle of a call.
@@ -25,6 +25,10 @@
 //! - [`page`]: headless Chromium ([`chromium`]) opens the link of a summary, plays, deletes, answers and sets; pictures of
 //!   all pages are left in the target directory, `tmp/screenshots`; HTTPS by curl, and clients with bad manners.
 //! - [`speech`]: sentences spoken by espeak-ng, and found again in recordings.
+//! - [`bridges`]: accounts on [`prosody`] and [`irc`]: logged in, refused and stopped; bitlbee sees a person come, change, type,
+//!   speak and go; a conversation follows a buddy from Jabber to IRC and back; the absent; a [`cable`] that is pulled;
+//!   restarts of either end, with every text there once.
+//! - [`lines`]: the examples of the README: a doorbell, signal-cli (played by the test), a lamp that is a buddy.
 //! - [`restart`]: the server is killed in calls and at any moment under registrations, with and without a disk; a disk
 //!   that fills up; a spool checked, backed up and restored.
 //!
@@ -34,7 +38,9 @@
 //! skipped with a line, or fails if `E2E_STRICT` is set. Left out: IPv6 between domains; disks that are unplugged.
 
 mod baresip;
+mod bridges;
 mod browser;
+mod cable;
 mod calls;
 mod certificates;
 mod chromium;
@@ -43,7 +49,9 @@ mod daemon;
 mod dns;
 mod harness;
 mod inbox;
+mod irc;
 mod kamailio;
+mod lines;
 mod linphone;
 mod lists;
 mod machine;
@@ -54,6 +62,7 @@ mod noise;
 mod outside;
 mod page;
 mod presence;
+mod prosody;
 mod registration;
 mod restart;
 mod rtc;

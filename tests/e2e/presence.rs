@@ -21,14 +21,14 @@ pub fn watcher(place: &Place, pcsd: &Daemon, user: &str, contact: &str, more: &s
 }
 
 /// A phone that writes to the home.
-fn speaker(place: &Place, pcsd: &Daemon, user: &str) -> Baresip {
+pub fn speaker(place: &Place, pcsd: &Daemon, user: &str) -> Baresip {
     let phone = Setup { contact: "pcs", ..Setup::new(user, pcsd.address()) }.start(place, user);
     phone.await_registered();
     phone
 }
 
 /// Says something to the home, and waits for a line of the answer.
-fn say(phone: &mut Baresip, text: &str, answer: &str) {
+pub fn say(phone: &mut Baresip, text: &str, answer: &str) {
     let from = phone.program.output.len();
     phone.write(text);
     let said = phone.await_trace(from, "MESSAGE sip:pcs@");

@@ -23,6 +23,8 @@ pub struct Conn {
     pub is_open: bool,
     /// Whether an end takes nothing more.
     pub stalled: [bool; 2],
+    /// Bytes that still come from a server of another network before it breaks.
+    fuse: Option<usize>,
     inbox: [VecDeque<u8>; 2],
     seen: [Vec<u8>; 2],
     last_at: [u64; 2],
@@ -115,9 +117,18 @@ impl World {
     }
 
     /// Bytes have arrived at an end.
-    pub(crate) fn received(&mut self, conn: usize, end: usize, bytes: Vec<u8>) {
+    pub(crate) fn received(&mut self, conn: usize, end: usize, mut bytes: Vec<u8>) {
         if !self.conns[conn].is_open {
             return;
+        }
+        if let Some(left) = self.conns[conn].fuse.filter(|_| end == 0) {
+            if left < bytes.len() {
+                bytes.truncate(left);
+                self.conns[conn].fuse = None;
+                self.received(conn, end, bytes);
+                return self.break_conn(conn);
+            }
+            self.conns[conn].fuse = Some(left - bytes.len());
         }
         self.conns[conn].inbox[end].extend(bytes);
         let take = |inbox: &mut VecDeque<u8>| inbox.drain(..).collect::<Vec<u8>>();
@@ -135,6 +146,7 @@ impl World {
             }
             End::Service(service) => {
                 let bytes = take(&mut self.conns[conn].inbox[end]);
+                self.note_text(conn, "hears", &bytes);
                 let said = self.services[service].play.received(self.now, conn, &bytes);
                 self.say(said);
             }
@@ -146,6 +158,9 @@ impl World {
     pub(crate) fn ended(&mut self, conn: usize, end: usize, is_reset: bool) {
         if !std::mem::take(&mut self.conns[conn].is_open) {
             return;
+        }
+        if self.conns[conn].ends.iter().any(|end| matches!(end, End::Service(_))) {
+            self.note(format!("#{conn} is over{}", if is_reset { ", reset" } else { "" }));
         }
         match self.conns[conn].ends[end] {
             End::Phone(phone) => self.phones[phone].disconnected(conn),
@@ -172,6 +187,7 @@ impl World {
             transport,
             is_open: true,
             stalled: [false; 2],
+            fuse: None,
             inbox: Default::default(),
             seen: Default::default(),
             last_at: [self.now; 2],
@@ -236,6 +252,7 @@ impl World {
             self.conns[conn].ends[1] = End::Names(names);
         } else if let Some(service) = service {
             self.conns[conn].ends[1] = End::Service(service);
+            self.conns[conn].fuse = self.fuse;
             if transport == Transport::Tls {
                 let proof = self.services[service].identity.clone();
                 if !self.is_expected(server, stream, &proof) {

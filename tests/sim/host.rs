@@ -34,6 +34,8 @@ pub struct Host {
     pub lives: usize,
     /// Whether it runs.
     pub is_up: bool,
+    /// Its configuration, as it is written.
+    text: String,
     model: Box<Model>,
     locals: Vec<LocalAddress>,
     nameservers: Vec<SocketAddr>,
@@ -68,6 +70,7 @@ impl World {
             identity: PeerIdentity::default(),
             lives: 0,
             is_up: false,
+            text: text.to_string(),
             model: read(text),
             locals,
             nameservers: Vec::new(),
@@ -87,6 +90,23 @@ impl World {
             self.input(index, Input::Configuration(&model));
         }
         self.servers[index].model = model;
+        self.servers[index].text = text.to_string();
+    }
+
+    /// Takes the accounts out of a server's configuration, when there are any; what is under way on them has to be at rest.
+    pub fn drop_accounts(&mut self, index: usize) {
+        if self.servers[index].model.accounts.is_empty() {
+            return;
+        }
+        let mut is_account = false;
+        let others = self.servers[index].text.lines().filter(|line| {
+            let line = line.trim_start();
+            is_account = line.starts_with("config account") || is_account && !line.starts_with("config ");
+            !is_account
+        });
+        let text: String = others.flat_map(|line| [line, "\n"]).collect();
+        self.configure(index, &text);
+        self.run(1_000);
     }
 
     /// Gives a machine other addresses while its server runs.

@@ -78,7 +78,10 @@ impl World {
             *on_disk.entry(item.content).or_default() += 1;
         }
         let domain = format!("@{}", self.servers[server].domain());
-        let is_ours = |msg: &Msg| msg.method() == "MESSAGE" && msg.uri().ends_with(&domain);
+        let is_ours = |msg: &Msg| {
+            let is_here = msg.uri().ends_with(&domain) && !self.ledger.on_networks.contains(msg.uri());
+            msg.method() == "MESSAGE" && is_here
+        };
         let mut sent: BTreeMap<Vec<u8>, [BTreeSet<String>; 2]> = BTreeMap::new();
         let clients = self.phones.iter().flat_map(|phone| &phone.clients);
         for Client { request, finals, .. } in clients.filter(|client| is_ours(&client.request)) {

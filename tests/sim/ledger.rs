@@ -23,6 +23,8 @@ pub struct Ledger {
     pub eaten: BTreeSet<String>,
     /// Servers whose source limit is being tried: silence is an answer there.
     pub is_limited: bool,
+    /// Addresses whose texts go to other networks, where their tests judge what became of them.
+    pub on_networks: BTreeSet<String>,
     /// Whether texts that were acknowledged are removed by their owners.
     pub removes_texts: bool,
     /// The NOTIFYs of the servers.

@@ -25,6 +25,8 @@ mod message;
 mod messages;
 mod moving;
 mod names;
+#[cfg(all(feature = "xmpp", feature = "irc"))]
+mod networks;
 mod outside;
 mod pace;
 mod phone;
@@ -40,7 +42,7 @@ mod returning;
 mod routing;
 mod rtc;
 mod script;
-#[allow(dead_code, reason = "for the connectors of other networks")]
+#[allow(dead_code, reason = "without connectors nobody plays these")]
 mod services;
 mod stick;
 mod storage;
@@ -49,3 +51,10 @@ mod tls;
 mod trust;
 mod watching;
 mod world;
+
+#[cfg(all(feature = "xmpp", feature = "irc"))]
+#[path = "../support/irc_server.rs"]
+mod irc_server;
+#[cfg(all(feature = "xmpp", feature = "irc"))]
+#[path = "../support/xmpp_server.rs"]
+mod xmpp_server;

@@ -39,6 +39,16 @@ pub trait Play {
 
     /// A connection is gone.
     fn closed(&mut self, _now: u64, _conn: usize) {}
+
+    /// What it says by itself.
+    fn speaks(&mut self, _now: u64) -> Vec<(usize, Vec<u8>)> {
+        Vec::new()
+    }
+
+    /// The connections that it ends, after what it has said there.
+    fn hangs_up(&mut self) -> Vec<usize> {
+        Vec::new()
+    }
 }
 
 impl World {
@@ -55,12 +65,33 @@ impl World {
         self.services.len() - 1
     }
 
+    /// Notes what goes over a connection of a service.
+    pub(crate) fn note_text(&mut self, conn: usize, way: &str, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).escape_debug().to_string();
+        self.note(format!("#{conn} {way}: {text} ({} bytes)", bytes.len()));
+    }
+
     /// Sends what a service says.
     pub(crate) fn say(&mut self, said: Vec<(usize, Vec<u8>)>) {
         for (conn, bytes) in said {
             let end = self.conns[conn].ends.iter().position(|end| matches!(end, End::Service(_)));
             if self.conns[conn].is_open {
+                self.note_text(conn, "says", &bytes);
                 self.send_bytes(conn, end.expect("a connection of a service"), &bytes);
+            }
+        }
+    }
+
+    /// Services say what they have to say by themselves, and end connections.
+    pub(crate) fn tend_services(&mut self) {
+        for service in 0..self.services.len() {
+            let said = self.services[service].play.speaks(self.now);
+            self.say(said);
+            for conn in self.services[service].play.hangs_up() {
+                let end = self.conns[conn].ends.iter().position(|end| *end == End::Service(service));
+                if let Some(end) = end.filter(|_| self.conns[conn].is_open) {
+                    self.hang_up(conn, end, false);
+                }
             }
         }
     }

@@ -39,6 +39,8 @@ pub struct World {
     pub random: Rng,
     /// How links are.
     pub link: Link,
+    /// Connections to servers of other networks break after so many bytes from there.
+    pub fuse: Option<usize>,
     /// Hosts that are cut off.
     pub cut: BTreeSet<IpAddr>,
     /// NATs.
@@ -140,6 +142,7 @@ impl World {
             now: 1_000,
             random: Rng::new(seed),
             link: Link::GOOD,
+            fuse: None,
             cut: BTreeSet::new(),
             nats: Vec::new(),
             servers: Vec::new(),
@@ -158,6 +161,11 @@ impl World {
             kept_lines: if std::env::var("SIM_SEED").is_ok() { usize::MAX } else { 80 },
             buffer: vec![0; 70_000],
         };
+        if std::env::var("SIM_LOG").is_ok() {
+            // Another test may have been faster.
+            let _ = log::set_logger(&Printed);
+            log::set_max_level(log::LevelFilter::Debug);
+        }
         world.host(HOME, &[("192.168.1.1", 24, false), ("192.0.2.1", 24, true)]);
         world
     }
@@ -233,6 +241,8 @@ impl World {
         self.phones.iter_mut().for_each(Phone::retire);
         // Longer than the longest call rings.
         self.run(450_000);
+        // Accounts that are on have always something due; without them nothing may be left.
+        (0..self.servers.len()).for_each(|server| self.drop_accounts(server));
         let eaten = std::mem::take(&mut self.ledger.eaten);
         self.phones.iter().for_each(|phone| phone.check(&eaten));
         for conn in 0..self.conns.len() {
@@ -293,6 +303,7 @@ impl World {
                 self.act(phone, act);
             }
         }
+        self.tend_services();
         for conn in 0..self.conns.len() {
             self.read_into_server(conn);
         }
@@ -565,6 +576,21 @@ impl World {
         }
         self.trace.push_back(format!("{:>8}.{:03} {line}", self.now / 1000, self.now % 1000));
     }
+}
+
+/// The log of the servers, for who looks into one run: `SIM_LOG=1`.
+struct Printed;
+
+impl log::Log for Printed {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        eprintln!("  {}: {}", record.level(), record.args());
+    }
+
+    fn flush(&self) {}
 }
 
 impl Drop for World {

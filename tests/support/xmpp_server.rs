@@ -46,8 +46,6 @@ const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
-/// The time of day at which the virtual clock begins, seconds since 1970.
-const EPOCH: u64 = 1_795_000_000;
 
 /// A TCP connection to the server.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -74,6 +72,8 @@ pub struct Options {
     pub page: usize,
     /// A server that does not know the password: the signature it sends at the end of SCRAM is wrong.
     pub has_wrong_signature: bool,
+    /// The time of day at which the virtual clock begins, seconds since 1970.
+    pub epoch_s: u64,
 }
 
 impl Default for Options {
@@ -91,6 +91,7 @@ impl Default for Options {
             has_archive: true,
             page: 50,
             has_wrong_signature: false,
+            epoch_s: 1_795_000_000,
         }
     }
 }
@@ -571,7 +572,7 @@ impl XmppServer {
 
     /// The time of day as stamps have it (XEP-0082).
     fn stamp(&self, at_ms: u64) -> String {
-        let seconds = EPOCH + at_ms / 1000;
+        let seconds = self.options.epoch_s + at_ms / 1000;
         let (days, of_day) = ((seconds / 86_400) as i64, seconds % 86_400);
         // The days of 400 years are always the same; years begin in March here.
         let (mut z, mut year) = (days + 719_468, 0);

@@ -46,7 +46,8 @@ impl Irc {
         }
         if has_password && self.login.offered & SASL == 0 {
             env.out.text("PASS :");
-            word(&env.account.password.0, env.out);
+            // It is the last parameter: blanks belong to it.
+            env.account.password.0.bytes().filter(|byte| *byte >= b' ').for_each(|byte| env.out.put(&[byte]));
             env.out.text("\r\n");
         }
         self.nick.clear();

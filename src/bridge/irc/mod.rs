@@ -5,7 +5,7 @@
 //! pushed where `extended-monitor` or WATCH do that; else those who are there are asked for by USERHOST, five each minute, and
 //! who is away by WHOIS for his text.
 //!
-//! Texts are sent as soon as the pace of [`outgoing::Pace`] allows for all lines of one: up to five at once, then one each two
+//! Texts are sent as soon as the pace of `outgoing::Pace` allows for all lines of one: up to five at once, then one each two
 //! seconds; a text of more lines goes when five may, and the next waits the longer. A text counts as sent when it is written, or,
 //! where the server repeats it, when it has done so. A refusal names the nick only: within ten seconds it is taken for one of
 //! the last text to him.

@@ -12,7 +12,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `login` | from the first byte to [`Event::Online`](super::Event::Online) |
+//! | `login` | from the first byte to [`Event::Online`] |
 //! | [`sasl`] | proving who one is |
 //! | [`acks`] | what was sent and is not acknowledged, what came in and is not dealt with |
 //! | `stanza` | what comes in, by kind; requests of others; lists that are read in pieces |
@@ -236,9 +236,6 @@ impl Xmpp {
         if link != Link(0) || matches!(self.phase, Phase::Down) {
             return (bytes.len(), Step::Nothing);
         }
-        if self.phase >= Phase::On && !bytes.is_empty() {
-            (self.heard, self.is_asked) = (env.now, false);
-        }
         if self.has_pending() {
             return (0, self.pending(env, scratch));
         }
@@ -247,7 +244,13 @@ impl Xmpp {
         }
         match self.splitter.next(bytes, is_full) {
             Ok(None) => (0, Step::Nothing),
-            Ok(Some(piece)) => self.piece(env, piece, bytes, Room::new(scratch)),
+            Ok(Some(piece)) => {
+                // Bytes alone are no sign of life: what never ends can't be read.
+                if self.phase >= Phase::On {
+                    (self.heard, self.is_asked) = (env.now, false);
+                }
+                self.piece(env, piece, bytes, Room::new(scratch))
+            }
             Err(fault) => {
                 log::warn!("XMPP {}: the server's stream can't be read: {}", env.account.id, fault.reason);
                 env.out.text(

@@ -45,7 +45,7 @@ pub(super) fn outline(model: &mut Model, key: &str, value: &str) {
 
 /// The network of an account.
 pub(super) fn network_of(value: &str) -> Result<Network, Problem<'_>> {
-    let wrong = Problem::Value { value, expected: "xmpp, irc or line" };
+    let wrong = Problem::Value { value, expected: "xmpp (which Jabber is), irc or line" };
     // SIP needs no account.
     network(value, wrong).and_then(|network| if network == Network::Sip { Err(wrong) } else { Ok(network) })
 }

@@ -101,9 +101,20 @@ impl People {
         (network != Network::Sip).then_some(network)
     }
 
-    /// What the devices of a person know somebody on a network by, as a URI: a buddy by his alias.
+    /// What the devices of a person know somebody on a network by, as a URI: a configured buddy by his alias, anybody else
+    /// by his address, which stays his whoever else is on the list, and over a restart.
     pub fn uri_of(&self, person: usize, network: Network, who: &str) -> Option<OwnUri> {
-        let Some(buddy) = self.buddy_at(person, network, who) else { return self.uri_there(network, who) };
+        match self.buddy_at(person, network, who).filter(|buddy| self.configured(*buddy).is_some()) {
+            Some(buddy) => self.buddy_uri_here(buddy),
+            None => self.uri_there(network, who),
+        }
+    }
+
+    /// The URI at our domain by which a buddy is known.
+    pub fn buddy_uri_here(&self, buddy: usize) -> Option<OwnUri> {
+        if let Some(contact) = self.own_contact(buddy) {
+            return self.uri_there(contact.network, &contact.address);
+        }
         let mut uri = String::new();
         write!(uri, "sip:{}@{}", self.buddy_alias(buddy), self.model.main.domain).ok()?;
         Some(uri)

@@ -141,7 +141,10 @@ fn names_of(around: &mut Around<'_>, watcher: usize) -> Option<Bytes> {
                 left_out += 1;
                 continue;
             }
-            put(people.buddy_alias(buddy), out);
+            if let Some(uri) = people.buddy_uri_here(buddy) {
+                out.text(&uri);
+                out.text("\n");
+            }
             count += 1;
         }
         if left_out > 0 {

@@ -535,3 +535,17 @@ const LOADED_BYTES_MAX: usize = 64 * 1024;
 /// A record may take a third of a segment, and the largest message is to fit.
 const SEGMENT_BYTES_MIN: u64 = 256 * 1024;
 const SEGMENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_told_once() {
+        let known = (0..=u8::MAX).map(Kind::from_byte).filter(|kind| !matches!(kind, Kind::Other(_)));
+        for kind in known {
+            let told = JOURNAL.iter().chain(&MESSAGES).filter(|it| **it == kind).count();
+            assert_eq!(told, 1, "{kind:?}");
+        }
+    }
+}

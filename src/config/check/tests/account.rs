@@ -122,7 +122,7 @@ fn networks_of_accounts() {
         assert_eq!(refused(&options), expected);
     }
     for bad in ["sip", "jabber"] {
-        let expected = format!("line 8 option 'network': '{bad}' is not xmpp, irc or line");
+        let expected = format!("line 8 option 'network': '{bad}' is not xmpp (which Jabber is), irc or line");
         assert_eq!(refused(&format!("option person alice\noption network {bad}\n")), expected);
     }
 }
