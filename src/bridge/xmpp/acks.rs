@@ -9,7 +9,7 @@ use heapless::{Deque, String, Vec};
 use crate::wire::xml::Text;
 
 /// Texts that were sent and are not acknowledged. More: they have to wait.
-pub const TEXTS: usize = 32;
+pub const TEXTS: usize = 24;
 /// Messages that came in and are not settled. More: nothing is read until one is.
 pub const UNSETTLED: usize = 8;
 /// Bytes of the addresses and ids of these. Full: nothing is read until one is settled.
@@ -17,7 +17,7 @@ const POOL_BYTES: usize = 768;
 /// Bytes of the longest address and id that are kept, together. Who writes from or with a longer one gets no receipt.
 const SENDER_BYTES: usize = 300;
 /// Bytes of a session's name. With a longer one it is not taken up again.
-const SESSION_BYTES: usize = 128;
+const SESSION_BYTES: usize = 112;
 
 /// The two counts, and what hangs on them.
 pub struct Acks {

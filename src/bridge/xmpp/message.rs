@@ -63,8 +63,9 @@ pub struct Large {
     who: Bare,
     way: Way,
     is_own: bool,
-    /// The stanza is from our own account, and says so.
+    /// The stanza is from our own account; and it names its sender, as copies have to.
     is_of_account: bool,
+    has_sender: bool,
     /// Nothing of it is wanted.
     is_ignored: bool,
     /// A hash of what names it; 0: nothing does. Each part of the text adds one.
@@ -84,6 +85,7 @@ impl Large {
         way: Way::Direct,
         is_own: false,
         is_of_account: false,
+        has_sender: false,
         is_ignored: true,
         name: 0,
         parts: 0,
@@ -228,8 +230,8 @@ impl Xmpp {
 
     /// The start tag of a message that does not fit.
     pub(super) fn long_message(&mut self, env: &mut Env<'_, '_>, element: &Element<'_>) {
-        let is_of_account = element.attribute("from").is_some() && self.is_of_account(element);
-        self.large = Large { depth: 2, is_of_account, ..Large::NONE };
+        let (is_of_account, has_sender) = (self.is_of_account(element), element.attribute("from").is_some());
+        self.large = Large { depth: 2, is_of_account, has_sender, ..Large::NONE };
         self.address_long(env, element);
     }
 
@@ -257,7 +259,7 @@ impl Xmpp {
         let is_carbon = element.namespace == names::CARBONS && matches!(element.name, "sent" | "received");
         if depth == 3 && (is_carbon || element.is(names::ARCHIVE, "result")) {
             self.large.is_ignored = true;
-            if is_carbon && self.large.is_of_account {
+            if is_carbon && self.large.is_of_account && self.large.has_sender {
                 self.large.way = Way::Carbon;
             } else if self.is_asked_for(element) && self.large.is_of_account {
                 self.large.way = Way::Archive;

@@ -61,7 +61,7 @@ fn rosters() {
 
 #[test]
 fn a_text_larger_than_the_window_comes_in_parts() {
-    let text: String = (0..2000).map(|n| format!("word{n} &amp; ")).collect();
+    let text: String = (0..1100).map(|n| format!("word{n} &amp; ")).collect();
     let expected = text.replace("&amp;", "&");
     let carbon = format!(
         "<message from='alice@example.org' type='chat'><sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>\

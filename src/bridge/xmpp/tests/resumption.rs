@@ -97,7 +97,7 @@ fn texts_that_the_archive_has_are_not_sent_again() {
     driver.due();
     assert_eq!(
         (driver.sent().as_str(), driver.told()),
-        ("", ["Sent { id: 7 }", "Sent { id: 5 }"].map(String::from).to_vec())
+        ("", ["Sent { id: 5 }", "Sent { id: 7 }"].map(String::from).to_vec())
     );
     assert_eq!(send(&mut driver, 6), Outcome::Done);
     assert!(driver.sent().contains(id.as_str()));
