@@ -48,6 +48,7 @@ use crate::home::inbox::Inbox;
 use crate::home::machine::Machines;
 use crate::home::outbox::Outbox;
 use crate::home::people::People;
+use crate::home::people::contacts::Contacts;
 use crate::home::presence::Presence;
 use crate::home::proxy::{Around, Proxy};
 use crate::home::registrar::Registrar;
@@ -356,7 +357,7 @@ impl Server {
     pub fn footprint() -> impl Iterator<Item = (&'static str, usize, usize)> {
         use crate::base::limits::{CHALLENGED, NONCES, PEOPLE, SOURCES};
         let rest = [
-            ("people", PEOPLE, size_of::<People>()),
+            ("people", PEOPLE, size_of::<People>() - size_of::<Contacts>()),
             Registrar::footprint(),
             Proxy::footprint(),
             ("nonces", NONCES, size_of::<Nonces>()),
@@ -373,9 +374,8 @@ impl Server {
             Machines::footprint(),
             Bridges::footprint(),
             Outbox::footprint(),
-            Accounts::footprint(),
         ]);
-        let kept = kept.chain(Web::footprint());
+        let kept = kept.chain(Contacts::footprint()).chain(Accounts::footprint()).chain(Web::footprint());
         Stack::footprint().into_iter().chain(Resolver::footprint()).chain(rest).chain(Presence::footprint()).chain(kept)
     }
 

@@ -168,7 +168,7 @@ fn two_people() {
         assert_eq!(alice.take(), ["bob Away At Home (17:05)"]);
         let long = "Gr\u{fc}\u{df}e ".repeat(100);
         assert_eq!(alice.command(&mut server, now, text(2, &long)), Outcome::Done);
-        run(&mut server, &mut [&mut alice, &mut bob], &mut now, 1000);
+        run(&mut server, &mut [&mut alice, &mut bob], &mut now, 4000);
         assert!(alice.take().contains(&"sent 2".to_string()));
         let heard: String =
             bob.take().iter().map(|line| line.strip_prefix("alice: ").expect("her words").to_string()).collect();

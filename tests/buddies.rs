@@ -303,6 +303,8 @@ fn the_network_is_told() {
     let mut house = House::new(HOUSE);
     house.yes("alice", "add early line:early");
     house.line_is_on(&[("lamp", "Lamp")]);
+    // Whom the configuration has, and whom she added before, is put on its list.
+    house.heard();
     house.yes("alice", "add dora line:dora Dora D");
     assert_eq!(house.heard(), [r#"{"type":"add","who":"dora","name":"Dora D"}"#]);
     house.line_says(r#"{"type":"contact","who":"dora","name":"Dora D"}"#);

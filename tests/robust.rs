@@ -602,6 +602,49 @@ fn mutated_bodies() {
     }
 }
 
+/// What servers of other networks say, and the readers for it.
+#[cfg(all(feature = "xmpp", feature = "irc", feature = "line"))]
+#[test]
+fn mutated_networks() {
+    use pcsd::bridge::{http, irc, line, xmpp};
+    use pcsd::wire::{html, irc as irc_lines, json};
+
+    const STREAM: &[u8] = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\
+        <message from='bob@x/1' id='m1'><body>a &amp; b</body><request xmlns='urn:xmpp:receipts'/></message>\
+        <presence from='bob@x/1'><show>away</show></presence><iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>\
+        <iq type='result' id='pcs-roster'><query xmlns='jabber:iq:roster'><item jid='c@x' name='C'/></query></iq>\
+        <r xmlns='urn:xmpp:sm:3'/><a xmlns='urn:xmpp:sm:3' h='2'/></stream:stream>";
+    const LINES: &[u8] = b":s CAP * LS :sasl echo-message\r\n@time=2026-11-22T06:00:00Z;msgid=x :bob!b@h PRIVMSG alice \
+        :\x01ACTION \x0304x\x01\r\n:s 303 alice :bob\r\n:s 302 alice :bob*=-b@h\r\n:s 401 alice bob :x\r\n:s 318 alice bob :x\r\n";
+    const JSON: &[u8] =
+        b"{\"event\":\"message\",\"from\":\"a\",\"text\":\"x \\u00e9 \\ud83d\\ude00\",\"list\":[1,-2.5e3,true,null]}\n\
+        {\"event\":\"presence\",\"who\":\"a\",\"show\":\"away\"}\n";
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n\
+        5;x=y\r\nhello\r\n0\r\nT: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
+    const PAGE: &[u8] = b"<p>1 &lt; 2 &amp; <b>so</b><br/>&#228;&nbsp;<a href='http://x/'>x</a><script>no</script></p>";
+    // Those that play whole connections take their time.
+    let kinds: [(&[u8], Fuzz, u64); 7] = [
+        (STREAM, xmpp::fuzz, 300),
+        (LINES, irc::fuzz, 300),
+        (JSON, line::fuzz, 300),
+        (ANSWER, http::fuzz, BODIES / 10),
+        (JSON, json::fuzz, BODIES / 10),
+        (PAGE, html::fuzz, BODIES / 10),
+        (LINES, irc_lines::fuzz, BODIES / 10),
+    ];
+    let mut random = Xorshift(SEED);
+    for (seed, fuzz, inputs) in kinds {
+        for number in 0..inputs {
+            let mut bytes = seed.to_vec();
+            (0..=random.below(4)).for_each(|_| mutate_body(&mut bytes, &mut random));
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| fuzz(&bytes))) {
+                println!("input {number}: {}", bytes.escape_ascii());
+                resume_unwind(panic);
+            }
+        }
+    }
+}
+
 type Fuzz = fn(&[u8]);
 
 /// A packet with all parts, a compound, a file of Ogg pages, and WAV files of two kinds.

@@ -1,4 +1,4 @@
-//! Text without allocation: a writer into a lent buffer, ASCII comparison, hexadecimal and base64url.
+//! Text without allocation: a writer into a lent buffer, ASCII comparison, hexadecimal, base64 and base64url.
 
 use core::fmt;
 
@@ -209,6 +209,48 @@ pub fn base64url_decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
     Some(len)
 }
 
+/// Appends `bytes` in base64 with padding (RFC 4648 §4).
+pub fn base64_encode(bytes: &[u8], out: &mut Writer<'_>) {
+    let mut group = [0; 4];
+    for three in bytes.chunks(3) {
+        let mut writer = Writer::new(&mut group);
+        base64url_encode(three, &mut writer);
+        writer.text(&"=="[three.len() - 1..]);
+        group.iter_mut().for_each(|byte| match *byte {
+            b'-' => *byte = b'+',
+            b'_' => *byte = b'/',
+            _ => (),
+        });
+        out.put(&group);
+    }
+}
+
+/// Decodes base64 with padding; `None` when it is none, or more than there is room for.
+pub fn base64_decode(text: &[u8], room: &mut [u8]) -> Option<usize> {
+    if !text.len().is_multiple_of(4) {
+        return None;
+    }
+    let mut len = 0;
+    for (i, four) in text.chunks(4).enumerate() {
+        let is_last = (i + 1) * 4 == text.len();
+        let padding = four.iter().rev().take_while(|byte| **byte == b'=').count();
+        if padding > 0 && !is_last || four.iter().any(|byte| matches!(byte, b'-' | b'_')) {
+            return None;
+        }
+        let mut group = [0; 4];
+        let digits = &mut group[..4 - padding];
+        digits.iter_mut().zip(four).for_each(|(to, from)| {
+            *to = match *from {
+                b'+' => b'-',
+                b'/' => b'_',
+                byte => byte,
+            }
+        });
+        len += base64url_decode(digits, room.get_mut(len..)?).filter(|decoded| *decoded > 0)?;
+    }
+    Some(len)
+}
+
 /// Whether two secrets are equal, in a time that does not depend on where they differ.
 pub fn same_secret(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
@@ -340,5 +382,23 @@ mod tests {
     #[test]
     fn secrets() {
         assert!(same_secret(b"abc", b"abc") && !same_secret(b"abc", b"abd") && !same_secret(b"abc", b"ab"));
+    }
+
+    #[test]
+    fn base64() {
+        for (plain, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("\u{3ff}~", "z79+")]
+        {
+            let mut out = [0; 8];
+            let mut out = Writer::new(&mut out);
+            base64_encode(plain.as_bytes(), &mut out);
+            assert_eq!(out.written(), text.as_bytes());
+            let mut room = [0; 8];
+            let len = base64_decode(text.as_bytes(), &mut room).unwrap();
+            assert_eq!(&room[..len], plain.as_bytes());
+        }
+        for none in ["Zg", "Zg=", "====", "Z===", "Zg==Zg==", "z79-", "Zh==", "Zm9vZm9vZm9v"] {
+            assert_eq!(base64_decode(none.as_bytes(), &mut [0; 8]), None, "{none}");
+        }
     }
 }

@@ -444,7 +444,7 @@ usage: pcsd run [--config FILE]   run the server (default file: /etc/config/pcsd
        pcsd spool init DIR        make a directory a spool, wherever it lies
        pcsd spool check DIR       say what there is in a spool that nobody uses; writes nothing
        pcsd pin [--config FILE]   print our key as others name it in their configuration
-       pcsd footprint             print every table's capacity and bytes
+       pcsd footprint             print every table's capacity and bytes, and bytes for each
        pcsd selftest [--without CHECK]   try timers, sockets and random numbers on this machine
        pcsd version               print the version
        pcsd help                  print this

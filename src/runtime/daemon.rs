@@ -235,7 +235,8 @@ pub fn pin(path: &Path, out: &mut impl Write) -> io::Result<()> {
     tls::print_pin(&model.main, out)
 }
 
-/// `pcsd footprint`: every table's capacity and bytes.
+/// `pcsd footprint`: every table's capacity and bytes, and bytes for each of what it holds; then what an account on another
+/// network takes, and a contact on its list.
 ///
 /// # Errors
 /// When it can't be written.
@@ -250,14 +251,25 @@ pub fn footprint(out: &mut impl Write) -> io::Result<()> {
         Server::footprint().chain(edge)
     };
     let name_width = rows().map(|(name, ..)| name.len()).max().unwrap_or(0);
-    writeln!(out, "{:<name_width$} {:>9} {:>9}", "table", "capacity", "bytes")?;
+    writeln!(out, "{:<name_width$} {:>9} {:>9} {:>9}", "table", "capacity", "bytes", "each")?;
     let mut total = 0;
     for (name, capacity, bytes) in rows() {
-        writeln!(out, "{name:<name_width$} {capacity:>9} {bytes:>9}")?;
+        let each = bytes.div_ceil(capacity.max(1));
+        writeln!(out, "{name:<name_width$} {capacity:>9} {bytes:>9} {each:>9}")?;
         total += bytes;
     }
-    writeln!(out, "{:<name_width$} {:>9} {total:>9}", "total", "")
+    writeln!(out, "{:<name_width$} {:>9} {total:>9}", "total", "")?;
+    for (name, tables) in SUMS {
+        let each =
+            rows().filter(|(table, ..)| tables.contains(table)).map(|(_, capacity, bytes)| bytes.div_ceil(capacity));
+        writeln!(out, "{name:<name_width$} {:>9} {:>9} {:>9}", "", "", each.sum::<usize>())?;
+    }
+    Ok(())
 }
+
+/// What takes a place in more than one table: of a contact there is one place where he is logged in.
+const SUMS: [(&str, &[&str]); 2] =
+    [("an account", &["connectors", "accounts as known"]), ("a contact", &["contacts", "sightings"])];
 
 /// For so long nothing is read at the start, so that what was kept is known first.
 const STORAGE_PATIENCE: Duration = Duration::from_secs(3);

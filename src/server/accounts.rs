@@ -91,8 +91,9 @@ impl Accounts {
         Self { slots: Vec::new(), scratch: [0; SCRATCH_BYTES], out: [0; OUT_BYTES] }
     }
 
-    pub fn footprint() -> (&'static str, usize, usize) {
-        ("connectors", ACCOUNTS, size_of::<Self>())
+    pub fn footprint() -> [(&'static str, usize, usize); 2] {
+        let shared = SCRATCH_BYTES + OUT_BYTES;
+        [("connectors", ACCOUNTS, size_of::<Self>() - shared), ("what connectors read and write", 1, shared)]
     }
 }
 

@@ -11,7 +11,6 @@ use crate::base::store::Bytes;
 use crate::base::text::Writer;
 use crate::base::time::Instant;
 use crate::home::people::LIST_SUFFIX;
-use crate::home::people::Reach;
 use crate::home::policy::{Asker, Assurance, Decision};
 use crate::home::presence::list::write_line;
 use crate::home::presence::publication::{self, Change};
@@ -172,11 +171,8 @@ impl Core {
             Place::Server => Err(nobody),
             Place::Network => {
                 let uri = super::requests::request_target(incoming);
-                let reach = person.zip(uri).and_then(|(person, uri)| self.people.reach(person, &uri));
-                match reach {
-                    Some(Reach::Buddy(buddy)) if package == Package::Presence => Ok(Wanted::Buddy(buddy)),
-                    _ => Err(nobody),
-                }
+                let buddy = person.zip(uri).and_then(|(person, uri)| self.people.buddy_by_address(person, &uri));
+                buddy.filter(|_| package == Package::Presence).map(Wanted::Buddy).ok_or(nobody)
             }
             _ => {
                 let user = super::requests::request_target(incoming).and_then(|uri| uri.user).unwrap_or_default();

@@ -460,12 +460,39 @@ impl Bridge {
 mod tests {
     use super::*;
 
+    fn came(token: u32, who: &str) -> Came<'_> {
+        Came { token, name: 0, is_late: false, who }
+    }
+
+    #[test]
+    fn what_was_not_taken_comes_again() {
+        let mut bridges = Bridges::new();
+        bridges.renumber(Instant::ZERO, 1, |_| None);
+        let bridge = bridges.get_mut(0).unwrap();
+        assert!(!bridge.is_known(9) && bridge.is_known(9));
+        let origin = bridge.begin(0, &Came { name: 9, is_late: true, ..came(1, "bob") }, 1);
+        bridges.ended(origin, false);
+        let bridge = bridges.get_mut(0).unwrap();
+        assert!(!bridge.is_known(9), "it is new when it comes again");
+        assert!(!bridge.mark("behind it") && bridge.bookmark.is_empty(), "the archive is asked for it again");
+        bridge.begin_session();
+        assert!(bridge.mark("again") && bridge.bookmark == "again");
+    }
+
+    #[test]
+    fn who_types_all_the_time_is_heard_once_a_second() {
+        let mut bridge = Bridge::new(Instant::ZERO);
+        let mut heard = |ms| bridge.admits_typing(Instant::from_millis(ms));
+        assert_eq!((0..100).filter(|it| heard(*it)).count(), 5);
+        assert_eq!((1000..11_000).step_by(10).filter(|it| heard(*it)).count(), 10);
+    }
+
     #[test]
     fn what_was_held_back_is_let_in_once_there_is_room() {
         let mut bridges = Bridges::new();
         bridges.renumber(Instant::ZERO, 1, |_| None);
         let bridge = bridges.get_mut(0).unwrap();
-        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, 0, "bob", 1)).collect();
+        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, &came(0, "bob"), 1)).collect();
         assert!(!bridge.has_room());
         bridge.is_held_back = true;
         assert!(!bridge.lets_in());
@@ -479,7 +506,7 @@ mod tests {
     fn another_configuration_leaves_nothing_unsettled() {
         let mut bridges = Bridges::new();
         bridges.renumber(Instant::ZERO, 2, |_| None);
-        let origins = [0, 1].map(|index| bridges.get_mut(index).unwrap().begin(index, 7, "bob", 1));
+        let origins = [0, 1].map(|index| bridges.get_mut(index).unwrap().begin(index, &came(7, "bob"), 1));
         bridges.renumber(Instant::ZERO, 2, Some);
         assert!(bridges.ended(origins[0], false).is_some(), "it has the same number");
         assert_eq!(bridges.get(0).unwrap().next_settled(), Some((7, false)));
@@ -512,7 +539,7 @@ mod tests {
         let mut bridges = Bridges::new();
         bridges.renumber(Instant::ZERO, 1, |_| None);
         let mut untold = |token, who, is_taken| {
-            let origin = bridges.get_mut(0).unwrap().begin(0, token, who, 1);
+            let origin = bridges.get_mut(0).unwrap().begin(0, &came(token, who), 1);
             bridges.ended(origin, is_taken).unwrap().untold
         };
         assert_eq!(untold(0, "bob", false).as_deref(), Some("bob"));

@@ -3,7 +3,7 @@
 
 use core::fmt::Write as _;
 
-use heapless::{String, Vec};
+use heapless::Vec;
 
 use super::Core;
 use super::bridges::Order;
@@ -43,7 +43,7 @@ impl Core {
         };
         self.buddy_changed(now, buddy);
         let _ = write!(out, "{} is on your list: {address}.", self.people.buddy_name(buddy));
-        self.look_out_for(person, buddy, &address, out);
+        self.look_out_for(person, &address, out);
         true
     }
 
@@ -70,7 +70,7 @@ impl Core {
             Some(from) => drop(write!(out, ", and not of {} any more.", self.people.buddy_name(from))),
             None => out.text("."),
         }
-        self.look_out_for(person, linked.buddy, &address, out);
+        self.look_out_for(person, &address, out);
         true
     }
 
@@ -150,7 +150,7 @@ impl Core {
     }
 
     /// Has an account of hers look out for an address of a buddy's: puts it on the network's own list where there is one.
-    fn look_out_for(&mut self, person: usize, buddy: usize, address: &BuddyAddress, out: &mut Writer<'_>) {
+    fn look_out_for(&mut self, person: usize, address: &BuddyAddress, out: &mut Writer<'_>) {
         let network = address.network;
         if network == Network::Sip {
             return;
@@ -162,17 +162,11 @@ impl Core {
             let _ = write!(out, " You have no account on {}: nothing can be sent there.", network.name());
             return;
         };
-        let is_listed = self.people.contacts.find(account, &address.text);
-        let is_listed = is_listed.and_then(|contact| self.people.contacts.get(contact)).is_some_and(|it| it.is_listed);
-        if !is_listed {
-            let mut name: String<48, u8> = String::new();
-            for c in self.people.buddy_name(buddy).chars() {
-                if name.push(c).is_err() {
-                    break;
-                }
-            }
-            self.order(account, Order::Add { who: address.text.clone(), name });
+        // The account finds out whom it has to look out for; who waits for a session is found in it.
+        if let Some(bridge) = self.bridges.get_mut(account) {
+            bridge.next_watch = Some(0);
         }
+        self.stack.schedule.wake(Task::Account(account).id());
         if !self.bridges.is_online(account) {
             out.text(" Your account there is not on now.");
         }

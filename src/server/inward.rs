@@ -370,7 +370,7 @@ impl Core {
         let name: String<64> = self
             .people
             .buddy_at(person, network, who)
-            .map(|buddy| self.people.buddy_name(buddy).chars().take(16).collect())
+            .and_then(|buddy| self.people.buddy_name(buddy).try_into().ok())
             .unwrap_or_default();
         let within = Within {
             name: &name,

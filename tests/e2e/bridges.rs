@@ -28,6 +28,10 @@ fn account_logs_in() {
     pcsd.program.await_line(0, "account alice_xmpp is stopped: the server refuses the name or the password");
     let told = format!("Your account xmpp {} is off: the server refuses its name or password.", jid("alice"));
     alice.await_trace(0, &told);
+    let stands = pcsd.pcsctl(&["accounts"]);
+    let stopped =
+        format!("alice_xmpp alice xmpp {} stopped: the server refuses the name or the password", jid("alice"));
+    assert!(stands.starts_with(&stopped), "{stands}");
     let tried = prosody.program.output.count("mechanism='SCRAM-SHA-1'");
     sleep(RETRIED);
     assert_eq!(prosody.program.output.count("mechanism='SCRAM-SHA-1'"), tried, "a wrong password is not tried again");
@@ -40,6 +44,8 @@ fn account_logs_in() {
     let proven = prosody.program.await_line(encrypted, "mechanism='SCRAM-SHA-1'").0;
     prosody.program.await_line(proven, &format!("Authenticated as {}", jid("alice")));
     assert_eq!(prosody.program.output.count("mechanism='PLAIN'"), 0, "the password was never sent");
+    let stands = pcsd.pcsctl(&["accounts"]);
+    assert!(stands.contains("online since "), "{stands}");
     say(&mut alice, "status", "You are");
     pcsd.await_rest();
 }
@@ -52,6 +58,8 @@ fn server_is_another() {
     let account = prosody.account("alice", prosody.address);
     let mut pcsd = Daemon::start_with(&place, &[Person::Md5("alice")], false, &account);
     pcsd.program.await_line(0, "account alice_xmpp: the server has not proven who it is");
+    let stands = pcsd.pcsctl(&["accounts"]);
+    assert!(stands.contains("has not proven who it is"), "{stands}");
     assert_eq!(prosody.program.output.count("mechanism="), 0);
     assert_eq!(pcsd.program.output.count("alice_xmpp is on"), 0);
 
@@ -63,7 +71,10 @@ fn server_is_another() {
 
 #[test]
 fn bitlbee_sees_her() {
-    let Some(place) = Place::new("bitlbee_sees_her", &PROGRAMS) else { return };
+    let Some(place) = Place::new("bitlbee_sees_her", &["prosody", "prosodyctl", "openssl", "baresip", "bitlbee"])
+    else {
+        return;
+    };
     let prosody = Prosody::start(&place, &["alice", "carol"]);
     let account = prosody.account("alice", prosody.address);
     let pcsd = Daemon::start_with(&place, &[Person::Md5("alice")], false, &account);
@@ -81,7 +92,7 @@ fn bitlbee_sees_her() {
 
     step!(place, "each sees the other");
     let mut alice =
-        Setup { contact: "carol", watches: true, ..Setup::new("alice", pcsd.address()) }.start(&place, "phone");
+        Setup { contact: CAROL, watches: true, ..Setup::new("alice", pcsd.address()) }.start(&place, "phone");
     alice.await_registered();
     alice.await_contact("Online");
 
@@ -100,9 +111,9 @@ fn bitlbee_sees_her() {
     alice.await_trace(heard, "<state>active</state>");
     carol.irc.write("alice", "Hello from Carol");
     alice.await_trace(heard, "Hello from Carol");
-    assert_eq!(sender_of(&alice, "Hello from Carol"), sip("carol"));
+    assert_eq!(sender_of(&alice, "Hello from Carol"), format!("sip:{CAROL}"));
     let mut typist = Client::new("alice", "test", &pcsd, LOCALHOST);
-    sign(&mut typist, "carol", "active");
+    sign(&mut typist, &format!("sip:{CAROL}"), "active");
     carol.irc.await_line(&[":alice!", "\u{1}TYPING 1\u{1}"]);
 
     step!(place, "Alice goes, and comes back to what Carol wrote meanwhile, which her server has kept");
@@ -181,7 +192,7 @@ fn two_networks_at_once() {
     let (prosody, ngircd) = (Prosody::start(&place, &["alice", "bob"]), Ngircd::start(&place));
     befriend(&prosody, "alice", "bob");
     let carol = "config buddy\n\toption person 'alice'\n\toption alias 'carol'\n\tlist address 'irc:carol'\n\n";
-    let more = prosody.account("alice", prosody.address) + &ngircd.account("alice", "alice") + carol;
+    let more = prosody.account("alice", prosody.address) + &ngircd.account("alice", "alice") + BOB + carol;
     let pcsd = Daemon::start_with(&place, &[Person::Md5("alice")], false, &more);
     let [mut phone, mut tablet] = [("phone", "bob"), ("tablet", "carol")].map(|(name, contact)| {
         let device = Setup { contact, ..Setup::new("alice", pcsd.address()) }.start(&place, name);
@@ -225,7 +236,7 @@ fn absent_on_a_network() {
     let Some(place) = Place::new("absent_on_a_network", &PROGRAMS) else { return };
     let prosody = Prosody::start(&place, &["alice", "bob"]);
     befriend(&prosody, "alice", "bob");
-    let home = Home::start(&place, &[Person::Md5("alice")], &prosody.account("alice", prosody.address));
+    let home = Home::start(&place, &[Person::Md5("alice")], &(prosody.account("alice", prosody.address) + BOB));
     let mut alice = Setup::new("alice", home.pcsd.address()).start(&place, "alice");
     alice.await_registered();
     let mut bob = Jabber::online(&prosody, "bob");
@@ -254,7 +265,7 @@ fn cable_is_pulled() {
     let prosody = Prosody::start(&place, &["alice", "bob"]);
     befriend(&prosody, "alice", "bob");
     let cable = Cable::to(prosody.address);
-    let home = Home::start(&place, &[Person::Md5("alice")], &prosody.account("alice", cable.address));
+    let home = Home::start(&place, &[Person::Md5("alice")], &(prosody.account("alice", cable.address) + BOB));
     let mut alice = Setup { contact: "bob", ..Setup::new("alice", home.pcsd.address()) }.start(&place, "alice");
     alice.await_registered();
     let mut bob = Jabber::online(&prosody, "bob");
@@ -302,7 +313,7 @@ fn both_ends_restart() {
     let Some(place) = Place::new("both_ends_restart", &PROGRAMS) else { return };
     let mut prosody = Prosody::start(&place, &["alice", "bob"]);
     befriend(&prosody, "alice", "bob");
-    let mut home = Home::start(&place, &[Person::Md5("alice")], &prosody.account("alice", prosody.address));
+    let mut home = Home::start(&place, &[Person::Md5("alice")], &(prosody.account("alice", prosody.address) + BOB));
     let mut alice = Setup { contact: "bob", ..Setup::new("alice", home.pcsd.address()) }.start(&place, "alice");
     alice.await_registered();
     home.pcsd.program.await_line(0, "account alice_xmpp is on");
@@ -401,7 +412,7 @@ pub fn sender_of(phone: &Baresip, text: &str) -> String {
 
 /// Tells somebody on her list that Alice types, or has stopped.
 fn sign(client: &mut Client, to: &str, state: &str) {
-    let mut dialog = client.dialog(&sip(to));
+    let mut dialog = client.dialog(to);
     let body = format!(
         "<?xml version=\"1.0\"?><isComposing xmlns=\"urn:ietf:params:xml:ns:im-iscomposing\"><state>{state}</state>\
          </isComposing>"
@@ -411,6 +422,8 @@ fn sign(client: &mut Client, to: &str, state: &str) {
 }
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Carol, who is on no list but that of Jabber, as Alice's phones know her.
+const CAROL: &str = "carol%40jabber.example@xmpp.home.example";
 /// A Bob who has two networks.
 const BOB: &str = "config buddy\n\toption person 'alice'\n\toption alias 'bob'\n\
                    \tlist address 'xmpp:bob@jabber.example'\n\tlist address 'irc:bob'\n\n";

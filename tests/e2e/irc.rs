@@ -10,8 +10,7 @@ use std::process::Command;
 
 /// A running server.
 pub struct Ngircd {
-    /// The process.
-    pub program: Program,
+    _program: Program,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -33,7 +32,7 @@ impl Ngircd {
         fs::write(&config, text).expect("its configuration can be written");
         let program = Program::start("ngircd", Command::new(find("ngircd")).arg("-n").arg("-f").arg(config));
         wait_until("ngircd listens", || TcpStream::connect(address).ok());
-        Self { program, address }
+        Self { _program: program, address }
     }
 
     /// The section of an account of a person of the home.
@@ -119,7 +118,6 @@ impl Drop for Irc {
 
 /// bitlbee as the client of a user of prosody.
 pub struct Bitlbee {
-    /// The process.
     _program: Program,
     /// What it is driven by.
     pub irc: Irc,

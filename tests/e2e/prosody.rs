@@ -33,7 +33,7 @@ pub fn jid(user: &str) -> String {
     format!("{user}@{JABBER}")
 }
 
-/// Everybody's password there is another.
+/// What a user logs in with.
 pub fn password_of(user: &str) -> String {
     format!("secret-{user}")
 }
@@ -194,14 +194,6 @@ impl Jabber {
     /// How often a text came.
     pub fn count(&self, text: &str) -> usize {
         self.heard.count(&format!("<body>{text}</body>"))
-    }
-
-    /// Makes both see each other: he asks, and lets her when she asks.
-    pub fn befriend(&mut self, who: &str) {
-        self.say(&format!("<presence to='{who}' type='subscribe'/>"));
-        self.await_element(&["<presence ", "type='subscribed'", who]);
-        self.await_element(&["<presence ", "type='subscribe'", who]);
-        self.say(&format!("<presence to='{who}' type='subscribed'/>"));
     }
 
     /// Goes.

@@ -45,6 +45,10 @@ impl Irc {
         match number {
             5 => line.params().iter().skip(1).for_each(|token| self.supported(token)),
             301 => return self.presence(line.param(1), Now::Away, line.last(), scratch),
+            318 => {
+                let to = self.nick_hash(env, line.param(1));
+                self.sent.answered(to);
+            }
             302 => self.userhosts(env, line),
             303 => self.ison(env, line),
             401 | 404 | 407 | 439 | 477 | 486 | 492 | 531 | 707 | 716 => {
@@ -52,7 +56,7 @@ impl Irc {
                     self.note(line.param(1), Now::Offline);
                 }
                 let to = self.nick_hash(env, line.param(1));
-                if let Some(id) = self.sent.refused(to, env.now) {
+                if let Some(id) = self.sent.refused(to) {
                     let why = if number == 401 {
                         "nobody has this nick now"
                     } else {
@@ -101,13 +105,16 @@ impl Irc {
                 return Step::Quiet;
             }
         };
-        let who = self.canonical(if is_own { to } else { from }, &mut scratch);
+        let who = canonical(if is_own { to } else { from }, &mut scratch);
         let text = scratch.put(|out| {
             out.text(action);
             irc::plain(text, out, TEXT_BYTES);
         });
         if text.trim().is_empty() || who.is_empty() {
             return Step::Quiet;
+        }
+        if !is_own {
+            self.spelled(env, from);
         }
         if !is_own && !is_notice {
             // Who writes is back; where that is pushed, it would have been.
@@ -158,7 +165,17 @@ impl Irc {
         if !line.is_of_user() || self.is_me(line.nick()) || !self.is_me(line.param(0)) {
             return Step::Quiet;
         }
-        Step::Event(Event::Typing { who: self.canonical(line.nick(), &mut scratch), is_on })
+        Step::Event(Event::Typing { who: canonical(line.nick(), &mut scratch), is_on })
+    }
+
+    /// Somebody writes whose nick the home may know in another spelling, which is somebody else's here.
+    fn spelled(&mut self, env: &Env<'_, '_>, nick: &[u8]) {
+        if let Some(at) = self.watched.find(FOLDING, nick)
+            && !self.mapping.is_same(self.watched.nick(at).as_bytes(), nick)
+        {
+            self.watched.respell(at, nick);
+            self.ask_at = earliest(self.ask_at, Some(env.now.plus(sending::GATHER_MS)));
+        }
     }
 
     /// Somebody has another nick: we, or one we watch.
@@ -250,20 +267,9 @@ impl Irc {
         let Some(at) = self.watched.find(self.mapping, nick) else { return Step::Quiet };
         self.watched.set_told(at, now);
         let show = show_of(now);
-        let who = scratch.put(|out| out.text(self.watched.nick(at)));
+        let who = canonical(self.watched.nick(at).as_bytes(), &mut scratch);
         let text = scratch.put(|out| irc::plain(text, out, TEXT_BYTES));
         Step::Event(Event::Presence { who, place: place_of(show), show, priority: 0, text })
-    }
-
-    /// A nick as it is told: of who is watched as it was given.
-    fn canonical<'s>(&self, nick: &[u8], scratch: &mut Scratch<'s>) -> &'s str {
-        let mut lower = [0; irc::LINE_BYTES];
-        lower.iter_mut().zip(nick).for_each(|(lower, byte)| *lower = self.mapping.lower(*byte));
-        let nick = &nick[..nick.len().min(lower.len())];
-        scratch.put(|out| match self.watched.find(self.mapping, nick) {
-            Some(at) => out.text(self.watched.nick(at)),
-            None => irc::plain(&lower[..nick.len()], out, TEXT_BYTES),
-        })
     }
 }
 

@@ -119,18 +119,8 @@ impl Irc {
                 out.text(part);
             }
             // Less than 400 bytes, so it is whole in one line (IRCv3 SASL).
-            let mut text = [0; 344];
-            let mut encoded = Writer::new(&mut text);
-            base64url_encode(out.written(), &mut encoded);
             env.out.text("AUTHENTICATE ");
-            for byte in encoded.written() {
-                env.out.put(&[match byte {
-                    b'-' => b'+',
-                    b'_' => b'/',
-                    _ => *byte,
-                }]);
-            }
-            env.out.text(["", "===", "==", "="][encoded.len() % 4]);
+            base64_encode(out.written(), env.out);
             env.out.text("\r\n");
         }
         Step::Quiet

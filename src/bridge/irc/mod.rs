@@ -6,11 +6,13 @@
 //! who is away by WHOIS for his text.
 //!
 //! Texts are sent as soon as the pace of `outgoing::Pace` allows for all lines of one: up to five at once, then one each two
-//! seconds; a text of more lines goes when five may, and the next waits the longer. A text counts as sent when it is written, or,
-//! where the server repeats it, when it has done so. A refusal names the nick only: within ten seconds it is taken for one of
-//! the last text to him.
+//! seconds; a text of more lines goes when five may, and the next waits the longer. A text counts as sent when it was not refused for
+//! three seconds, or, where the server repeats it, when it has done so. A refusal names the nick only: it is taken for one of
+//! what was sent to him first, be it a text or a question.
 //!
-//! Nicks are told in lower case by the server's own rule (CASEMAPPING): where that is ASCII, `a[` and `a{` are two people.
+//! Nicks are told in lower case by the rule of RFC 1459, as the home compares them. Where the server's own rule (CASEMAPPING)
+//! is another, `a[` and `a{` are two people there and one here: of who is watched the spelling is kept in which he last wrote,
+//! and that one is watched and written to.
 //!
 //! Left out: channels (what comes in for one is passed over), STARTTLS, SASL but PLAIN and without TLS, labels of responses,
 //! DCC and other CTCP, services of networks, taking back a nick that is in use.
@@ -21,7 +23,7 @@ use heapless::String;
 
 use super::{Abilities, Command, End, Env, Event, Link, Outcome, Show, Step, Stop, Target};
 use crate::base::random::Purpose;
-use crate::base::text::{Printable, Writer, base64url_encode};
+use crate::base::text::{Printable, Writer, base64_encode};
 use crate::base::time::{Instant, earliest};
 use crate::config::model::{Account, Security};
 use crate::wire::irc::{self, CaseMapping, Frame, Line, is_nick};
@@ -255,8 +257,8 @@ impl Irc {
             self.ask(env);
             return Step::Quiet;
         }
-        if self.sent.echo_deadline().is_some_and(|at| at <= env.now) {
-            self.sent.no_echo(env.now);
+        if self.sent.deadline().is_some_and(|at| at <= env.now) {
+            self.sent.settle(env.now);
             return Step::Quiet;
         }
         Step::Nothing
@@ -271,7 +273,7 @@ impl Irc {
             Phase::Idle => None,
             Phase::Asked { until } | Phase::Login { until } | Phase::Leaving { until } => Some(until),
             Phase::On => {
-                let times = [Some(self.alive_until()), self.ready_at, self.ask_at, self.sent.echo_deadline()];
+                let times = [Some(self.alive_until()), self.ready_at, self.ask_at, self.sent.deadline()];
                 times.into_iter().fold(None, earliest)
             }
         }
@@ -331,7 +333,7 @@ impl Irc {
         }
         let Some(at) = self.watched.next_change() else { return Step::Quiet };
         let show = show_of(self.watched.now(at));
-        let who = Scratch(scratch).put(|out| out.text(self.watched.nick(at)));
+        let who = canonical(self.watched.nick(at).as_bytes(), &mut Scratch(scratch));
         Step::Event(Event::Presence { who, place: place_of(show), show, priority: 0, text: "" })
     }
 
@@ -339,7 +341,7 @@ impl Irc {
     fn nick_hash(&self, env: &Env<'_, '_>, nick: &[u8]) -> u32 {
         let mut lower = [0; 64];
         let len = nick.len().min(lower.len());
-        lower.iter_mut().zip(nick).for_each(|(lower, byte)| *lower = self.mapping.lower(*byte));
+        lower.iter_mut().zip(nick).for_each(|(lower, byte)| *lower = FOLDING.lower(*byte));
         let mut hash = env.random.hash(Purpose::Table);
         hash.put(&lower[..len]);
         hash.finish() as u32
@@ -373,6 +375,13 @@ impl<'s> Scratch<'s> {
     }
 }
 
+/// A nick as it is told.
+fn canonical<'s>(nick: &[u8], scratch: &mut Scratch<'s>) -> &'s str {
+    let mut lower = [0; irc::LINE_BYTES];
+    lower.iter_mut().zip(nick).for_each(|(lower, byte)| *lower = FOLDING.lower(*byte));
+    scratch.put(|out| irc::plain(&lower[..nick.len().min(lower.len())], out, irc::LINE_BYTES * 3))
+}
+
 /// How somebody is shown.
 fn show_of(now: Now) -> Show {
     match now {
@@ -387,6 +396,8 @@ fn place_of(show: Show) -> u32 {
     u32::from(show != Show::Offline)
 }
 
+/// How nicks are compared in the home ([`crate::config::address`]).
+const FOLDING: CaseMapping = CaseMapping::Rfc1459;
 /// Bytes of our own nick at most; a server that gives a longer one is left.
 const NICK_BYTES: usize = 63;
 /// Bytes of an away text, where the server does not say less.

@@ -57,10 +57,12 @@ pub struct Text {
 pub enum Stage {
     /// The server will repeat it to us.
     Echo,
+    /// It may be refused yet.
+    Wait,
     /// It is to be told that it was sent.
     Done,
-    /// It was told.
-    Told,
+    /// It is no text but a question for somebody, which is refused as a text to him is.
+    Asked,
 }
 
 impl Sent {
@@ -74,19 +76,21 @@ impl Sent {
         self.texts.clear();
     }
 
-    /// Whether one more can be remembered: all but the told ones have to be.
+    /// Whether one more can be remembered.
     pub fn has_room(&self) -> bool {
-        !self.texts.is_full() || self.texts.iter().any(|text| text.stage == Stage::Told)
+        !self.texts.is_full()
     }
 
     /// Remembers one, if there is room.
     pub fn push(&mut self, text: Text) {
-        if self.texts.is_full()
-            && let Some(told) = self.texts.iter().position(|text| text.stage == Stage::Told)
-        {
-            self.texts.remove(told);
-        }
         _ = self.texts.push(text);
+    }
+
+    /// A question for somebody was answered.
+    pub fn answered(&mut self, to: u32) {
+        if let Some(at) = self.texts.iter().position(|text| text.stage == Stage::Asked && text.to == to) {
+            self.texts.remove(at);
+        }
     }
 
     /// Whether a text is to be told as sent.
@@ -94,11 +98,10 @@ impl Sent {
         self.texts.iter().any(|text| text.stage == Stage::Done)
     }
 
-    /// The name of one that is to be told as sent; counts as told with this.
+    /// The name of one that is to be told as sent. Forgets it.
     pub fn next_done(&mut self) -> Option<u32> {
-        let text = self.texts.iter_mut().find(|text| text.stage == Stage::Done)?;
-        text.stage = Stage::Told;
-        Some(text.id)
+        let at = self.texts.iter().position(|text| text.stage == Stage::Done)?;
+        Some(self.texts.remove(at).id)
     }
 
     /// The server repeats a line of ours to somebody: whether it is of a text that we wait for.
@@ -111,22 +114,35 @@ impl Sent {
         is_awaited
     }
 
-    /// When the first of those that wait for their echo has waited long enough.
-    pub fn echo_deadline(&self) -> Option<Instant> {
-        self.texts.iter().filter(|text| text.stage == Stage::Echo).map(|text| text.at.plus(ECHO_MS)).min()
+    /// When the first of those that wait for an echo, or a refusal, has waited long enough.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.texts.iter().filter_map(Text::until).min()
     }
 
     /// A server that says nothing of what was sent on a connection that lives has taken it.
-    pub fn no_echo(&mut self, now: Instant) {
-        for text in self.texts.iter_mut().filter(|text| text.stage == Stage::Echo && text.at.plus(ECHO_MS) <= now) {
+    pub fn settle(&mut self, now: Instant) {
+        self.texts.retain(|text| text.stage != Stage::Asked || text.until().is_some_and(|until| until > now));
+        for text in self.texts.iter_mut().filter(|text| text.until().is_some_and(|until| until <= now)) {
             text.stage = Stage::Done;
         }
     }
 
-    /// Nobody took what was sent to a nick: the name of the last text to him, if it is not too long ago. Forgets it.
-    pub fn refused(&mut self, to: u32, now: Instant) -> Option<u32> {
-        let last = self.texts.iter().rposition(|text| text.to == to && now.since(text.at) <= REFUSAL_MS)?;
-        Some(self.texts.remove(last).id)
+    /// Nobody took what was sent to a nick, of which the oldest is refused first: the name of that text. Forgets it.
+    pub fn refused(&mut self, to: u32) -> Option<u32> {
+        let first = self.texts.iter().position(|text| text.to == to && text.stage != Stage::Done)?;
+        let refused = self.texts.remove(first);
+        (refused.stage != Stage::Asked).then_some(refused.id)
+    }
+}
+
+impl Text {
+    fn until(&self) -> Option<Instant> {
+        Some(self.at.plus(match self.stage {
+            Stage::Echo => ECHO_MS,
+            Stage::Wait => NOT_FOUND_MS,
+            Stage::Asked => ASKED_MS,
+            Stage::Done => return None,
+        }))
     }
 }
 
@@ -185,8 +201,10 @@ pub const BURST: usize = 5;
 pub const LINE_MS: u64 = 2000;
 /// Texts that are remembered. Full of such as are not settled: the next waits.
 pub const SENT_TEXTS: usize = 8;
-/// How long a text can be refused after it was sent, ms: slow servers answer late.
-pub const REFUSAL_MS: u64 = 10_000;
+/// How long a text can be refused after it was sent, ms; after that it has arrived.
+pub const NOT_FOUND_MS: u64 = 3_000;
+/// How long a question may take, ms.
+const ASKED_MS: u64 = 10_000;
 /// How long an echo may take, ms.
 pub const ECHO_MS: u64 = 30_000;
 /// Lines of a text that are kept apart. More: the lines are joined.
@@ -245,11 +263,21 @@ mod tests {
         assert!(sent.has_room());
         sent.push(text(9, Stage::Done));
         assert_eq!((sent.next_done(), sent.has_room()), (Some(9), true));
-        assert_eq!(sent.refused(1, Instant::from_millis(11_001)), None);
-        assert_eq!(sent.refused(1, Instant::from_millis(11_000)), Some(9));
-        assert_eq!(sent.refused(1, Instant::from_millis(2000)), Some(7));
-        assert_eq!(sent.echo_deadline(), Some(Instant::from_millis(31_000)));
-        sent.no_echo(Instant::from_millis(31_000));
-        assert_eq!(core::iter::from_fn(|| sent.next_done()).count(), 6);
+        assert_eq!((sent.refused(1), sent.refused(1), sent.refused(3)), (Some(1), Some(5), None));
+        assert_eq!(sent.deadline(), Some(Instant::from_millis(31_000)));
+        sent.settle(Instant::from_millis(31_000));
+        assert_eq!(core::iter::from_fn(|| sent.next_done()).count(), 5);
+        // What was asked first is refused first.
+        sent.push(text(11, Stage::Asked));
+        sent.push(text(13, Stage::Wait));
+        assert_eq!(sent.deadline(), Some(Instant::from_millis(4000)));
+        assert_eq!((sent.refused(1), sent.refused(1), sent.refused(1)), (None, Some(13), None));
+        sent.push(text(15, Stage::Asked));
+        sent.answered(1);
+        sent.push(text(17, Stage::Wait));
+        assert_eq!(sent.refused(1), Some(17));
+        sent.push(text(19, Stage::Asked));
+        sent.settle(Instant::from_millis(11_000));
+        assert!(sent.deadline().is_none() && !sent.has_done());
     }
 }

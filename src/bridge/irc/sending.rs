@@ -9,6 +9,7 @@ impl Irc {
         if !is_nick(to.as_bytes()) || to.len() > NICK_BYTES {
             return Outcome::Unable("this is no nick");
         }
+        let to = &self.spelling(to);
         let room = self.room(to);
         let (cut, lines) = measure(text, room);
         if lines == 0 {
@@ -27,7 +28,7 @@ impl Irc {
             line = self.send_line(env, to, piece, is_automatic, cut);
         }
         self.pace.spend(env.now, lines);
-        let stage = if self.capabilities & login::ECHO_MESSAGE != 0 { Stage::Echo } else { Stage::Done };
+        let stage = if self.capabilities & login::ECHO_MESSAGE != 0 { Stage::Echo } else { Stage::Wait };
         self.sent.push(Text { id, to: self.nick_hash(env, to.as_bytes()), line, at: env.now, stage });
         Outcome::Done
     }
@@ -49,6 +50,12 @@ impl Irc {
         let line = line_hash(env, env.out.written().get(begin..).unwrap_or_default());
         env.out.text("\r\n");
         line
+    }
+
+    /// A nick as it is to be written here.
+    fn spelling(&self, nick: &str) -> String<NICK_BYTES> {
+        let known = self.watched.find(FOLDING, nick.as_bytes()).map_or(nick, |at| self.watched.nick(at));
+        String::try_from(known).unwrap_or_default()
     }
 
     /// Bytes of a text that a line to somebody has room for when the server relays it with our whole name.
@@ -88,7 +95,7 @@ impl Irc {
         let can = self.capabilities & login::MESSAGE_TAGS != 0 && is_nick(to.as_bytes()) && to.len() <= NICK_BYTES;
         if can && !is_early && self.pace.ready_at(3) <= env.now {
             env.out.text(if is_on { "@+typing=active TAGMSG " } else { "@+typing=done TAGMSG " });
-            env.out.text(to);
+            env.out.text(&self.spelling(to));
             env.out.text("\r\n");
             self.pace.spend(env.now, 1);
             self.typing_at = Some(env.now);
@@ -101,7 +108,7 @@ impl Irc {
         if !is_nick(who.as_bytes()) {
             return Outcome::Unable("this is no nick");
         }
-        if !self.watched.add(self.mapping, who) {
+        if !self.watched.add(FOLDING, who) {
             log::warn!("account {}: there is no room to watch {}", env.account.id, Printable(who.as_bytes()));
             return Outcome::Unable("too many nicks are watched");
         }
@@ -111,7 +118,8 @@ impl Irc {
 
     /// Watches a nick no longer.
     pub(super) fn unwatch(&mut self, env: &mut Env<'_, '_>, who: &str) -> Outcome {
-        if self.watched.remove(self.mapping, who.as_bytes()) {
+        let who = &self.spelling(who);
+        if self.watched.remove(FOLDING, who.as_bytes()) {
             // Entries have moved: a question that is not answered yet is asked anew.
             (self.ask_from, self.there_from) = (0, 0);
             let verb = match self.watching {
@@ -199,6 +207,12 @@ impl Irc {
 
     /// Asks for the text of somebody who is away.
     pub(super) fn ask_text(&mut self, env: &mut Env<'_, '_>, nick: &[u8]) {
+        if !self.sent.has_room() {
+            // He is asked for again in a minute.
+            return;
+        }
+        let to = self.nick_hash(env, nick);
+        self.sent.push(Text { id: 0, to, line: 0, at: env.now, stage: Stage::Asked });
         env.out.text("WHOIS ");
         env.out.put(nick);
         env.out.text("\r\n");
@@ -223,7 +237,7 @@ const QUESTION_BYTES: usize = 400;
 /// Nicks that USERHOST takes (RFC 2812 §4.8).
 pub(super) const USERHOST_NICKS: usize = 5;
 /// How long further nicks are waited for before the server is told, ms.
-const GATHER_MS: u64 = 300;
+pub(super) const GATHER_MS: u64 = 300;
 /// Time from one round of questions to the next, ms.
 pub(super) const ROUND_MS: u64 = 60_000;
 /// Time between two signs of typing, ms.

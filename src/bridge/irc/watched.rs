@@ -82,6 +82,18 @@ impl Watched {
         core::str::from_utf8(bytes).unwrap_or_default()
     }
 
+    /// Writes the nick otherwise, in as many bytes; the server is to be told of him anew.
+    pub fn respell(&mut self, At(at): At, nick: &[u8]) {
+        let len = self.nick(At(at)).len();
+        if let Some(place) = self.entries.get_mut(at + HEAD..at + HEAD + len)
+            && len == nick.len()
+            && str::from_utf8(nick).is_ok()
+        {
+            place.copy_from_slice(nick);
+            self.put(At(at), FRESH | self.state(At(at)));
+        }
+    }
+
     /// How he is.
     pub fn now(&self, at: At) -> Now {
         Now::of(self.state(at))

@@ -9,11 +9,11 @@ use heapless::{Deque, String, Vec};
 use crate::wire::xml::Text;
 
 /// Texts that were sent and are not acknowledged. More: they have to wait.
-pub const TEXTS: usize = 50;
+pub const TEXTS: usize = 32;
 /// Messages that came in and are not settled. More: nothing is read until one is.
-pub const UNSETTLED: usize = 16;
+pub const UNSETTLED: usize = 8;
 /// Bytes of the addresses and ids of these. Full: nothing is read until one is settled.
-const POOL_BYTES: usize = 1024;
+const POOL_BYTES: usize = 768;
 /// Bytes of the longest address and id that are kept, together. Who writes from or with a longer one gets no receipt.
 const SENDER_BYTES: usize = 300;
 /// Bytes of a session's name. With a longer one it is not taken up again.
@@ -26,8 +26,10 @@ pub struct Acks {
     /// Stanzas that we have sent, and that we have taken.
     sent: u32,
     handled: u32,
-    /// The number of the last stanza that the account is not as it should be without.
-    vital: u32,
+    /// The numbers of the last stanzas that the account is not as it should be without: what was asked for at the begin,
+    /// and presence.
+    setup: u32,
+    shown: u32,
     /// The texts among the stanzas sent: their numbers and names.
     texts: Deque<(u32, u32), TEXTS>,
     /// How many of them, from the first on, are acknowledged; and how many behind those were cut off.
@@ -47,6 +49,15 @@ struct Unsettled {
     wants_receipt: bool,
     from_len: u16,
     id_len: u16,
+}
+
+/// What a server does not have that has taken up a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lost {
+    /// Something that was asked for at the begin.
+    pub setup: bool,
+    /// Presence.
+    pub shown: bool,
 }
 
 /// Something that has to be said of a text that was sent.
@@ -82,7 +93,8 @@ impl Acks {
             session: String::new(),
             sent: 0,
             handled: 0,
-            vital: 0,
+            setup: 0,
+            shown: 0,
             texts: Deque::new(),
             acked: 0,
             cut: 0,
@@ -110,11 +122,13 @@ impl Acks {
         self.session.clear();
     }
 
-    /// A new session begins: what was sent in another one and not acknowledged is cut off.
+    /// A new session begins. Of what was sent in another one and not acknowledged nothing is said: who drives the
+    /// connector takes it back when the account is on anew.
     pub fn begin(&mut self) {
         self.forget();
-        (self.sent, self.handled, self.vital) = (0, 0, 0);
-        self.cut_off();
+        (self.sent, self.handled, self.setup, self.shown) = (0, 0, 0, 0);
+        self.cut = 0;
+        self.texts.truncate(self.acked.into());
     }
 
     /// The server counts from now on.
@@ -131,14 +145,13 @@ impl Acks {
         }
     }
 
-    /// The session is taken up, and the server has so many of our stanzas. Whether one is lost that the account is not as
-    /// it should be without.
-    pub fn resumed(&mut self, h: u32) -> bool {
+    /// The session is taken up, and the server has so many of our stanzas: what it has not.
+    pub fn resumed(&mut self, h: u32) -> Lost {
         self.acknowledged(h);
-        self.cut_off();
-        let is_lost = is_after(self.vital, h);
-        (self.is_on, self.sent, self.vital) = (true, h, h);
-        is_lost
+        self.cut = self.texts.len() as u8 - self.acked;
+        let lost = Lost { setup: is_after(self.setup, h), shown: is_after(self.shown, h) };
+        (self.is_on, self.sent, self.setup, self.shown) = (true, h, h, h);
+        lost
     }
 
     /// Whether stanzas are counted on this connection.
@@ -151,10 +164,21 @@ impl Acks {
         self.sent = self.sent.wrapping_add(1);
     }
 
-    /// A stanza goes out that the account is not as it should be without.
-    pub fn sends_vital(&mut self) {
+    /// A stanza goes out that asks for what is to be known at the begin.
+    pub fn sends_setup(&mut self) {
         self.sends();
-        self.vital = self.sent;
+        self.setup = self.sent;
+    }
+
+    /// Presence goes out.
+    pub fn sends_presence(&mut self) {
+        self.sends();
+        self.shown = self.sent;
+    }
+
+    /// How many stanzas were sent.
+    pub fn sent(&self) -> u32 {
+        self.sent
     }
 
     /// Whether a text may be sent.
@@ -162,7 +186,7 @@ impl Acks {
         !self.texts.is_full()
     }
 
-    /// A text goes out. Where nobody counts it has arrived then.
+    /// A text goes out.
     pub fn sends_text(&mut self, id: u32) {
         self.sends();
         // Who has no room for another does not send one.
@@ -180,11 +204,24 @@ impl Acks {
         }
     }
 
+    /// His client has a text: so the server has it, and whatever was sent before it.
+    pub fn received(&mut self, id: u32) {
+        let known = usize::from(self.acked + self.cut);
+        if let Some((number, _)) = self.texts.iter().skip(known).find(|(_, text)| *text == id).copied() {
+            self.acknowledged(number);
+        }
+    }
+
+    /// A text need not go out: it has arrived before.
+    pub fn arrived(&mut self, id: u32) {
+        // Who has no room for another does not come here.
+        if self.texts.push_front((0, id)).is_ok() {
+            self.acked += 1;
+        }
+    }
+
     /// Takes the next thing that is to be said of a text.
     pub fn told(&mut self) -> Option<Told> {
-        if self.acked == 0 && self.cut == 0 && !self.is_on {
-            self.acked = self.texts.len() as u8;
-        }
         if self.acked > 0 {
             self.acked -= 1;
             return self.texts.pop_front().map(|(_, id)| Told::Sent(id));
@@ -195,7 +232,7 @@ impl Acks {
 
     /// Whether there is something to be said of a text.
     pub fn has_told(&self) -> bool {
-        self.acked > 0 || self.cut > 0 || !self.is_on && !self.texts.is_empty()
+        self.acked > 0 || self.cut > 0
     }
 
     /// A stanza has come in.
@@ -263,11 +300,6 @@ impl Acks {
             self.pool.truncate(self.pool.len() - len);
         }
     }
-
-    /// All texts that are not acknowledged are cut off.
-    fn cut_off(&mut self) {
-        self.cut = self.texts.len() as u8 - self.acked;
-    }
 }
 
 impl Unsettled {
@@ -294,10 +326,12 @@ mod tests {
         let mut acks = Acks::new();
         acks.begin();
         acks.sends_text(1);
-        assert_eq!(told(&mut acks), [Told::Sent(1)], "nobody counts");
+        assert!(!acks.has_told(), "nobody has said so");
+        acks.acknowledged(acks.sent());
+        assert_eq!(told(&mut acks), [Told::Sent(1)]);
         acks.begin();
         acks.enabled(Text::of(b"s1").ok());
-        acks.sends_vital();
+        acks.sends_setup();
         (2..5).for_each(|id| acks.sends_text(id));
         acks.acknowledged(2);
         assert_eq!(told(&mut acks), [Told::Sent(2)]);
@@ -305,26 +339,36 @@ mod tests {
         assert!(!acks.has_told());
         acks.lost();
         assert_eq!(acks.session(), Some(("s1", 0)));
-        assert!(!acks.resumed(3));
+        assert_eq!(acks.resumed(3), Lost { setup: false, shown: false });
         assert_eq!(told(&mut acks), [Told::Sent(3), Told::Cut(4)]);
         // The same text again has the number of the one that was lost.
         acks.sends_text(4);
         acks.acknowledged(4);
         assert_eq!(told(&mut acks), [Told::Sent(4)]);
-        acks.sends_vital();
+        acks.sends_presence();
         acks.sends_text(5);
         acks.lost();
-        assert!(acks.resumed(4), "what is vital is lost");
+        assert_eq!(acks.resumed(4), Lost { setup: false, shown: true });
+        acks.sends_setup();
+        acks.lost();
+        assert_eq!(acks.resumed(4), Lost { setup: true, shown: false });
         acks.sends_text(6);
         acks.acknowledged(u32::MAX / 2);
         assert_eq!(told(&mut acks), [Told::Cut(5)]);
         acks.acknowledged(1000);
         assert_eq!(told(&mut acks), [Told::Sent(6)]);
-        (7..7 + TEXTS as u32).for_each(|id| acks.sends_text(id));
+        (7..10).for_each(|id| acks.sends_text(id));
+        acks.received(99);
+        assert!(!acks.has_told());
+        acks.received(8);
+        acks.arrived(70);
+        assert_eq!(told(&mut acks), [Told::Sent(70), Told::Sent(7), Told::Sent(8)]);
+        (10..9 + TEXTS as u32).for_each(|id| acks.sends_text(id));
         assert!(!acks.has_room());
+        acks.received(9);
         acks.begin();
-        assert_eq!(told(&mut acks).len(), TEXTS);
-        assert_eq!(acks.session(), None);
+        assert_eq!(told(&mut acks), [Told::Sent(9)], "who drives it takes back the others");
+        assert!(acks.has_room() && acks.session().is_none());
     }
 
     #[test]

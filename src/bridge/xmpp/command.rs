@@ -1,8 +1,8 @@
 //! What goes out: presence, texts and states, changes of the roster.
 
-use core::fmt::Write as _;
+use heapless::String;
 
-use super::{Phase, Xmpp, jid, message, presence, write};
+use super::{Phase, STATUS_BYTES, Xmpp, jid, message, own_id, presence, write};
 use crate::bridge::{Command, Env, Outcome, Show};
 
 /// Bytes of a contact's name. A longer one is cut.
@@ -23,7 +23,9 @@ impl Xmpp {
         match *command {
             Command::Presence { show, text } => {
                 presence::write_own(show, text, env.out);
-                self.acks.sends_vital();
+                self.acks.sends_presence();
+                let kept = &text[..text.floor_char_boundary(STATUS_BYTES)];
+                self.shown = Some((show, String::try_from(kept).unwrap_or_default()));
                 if self.archive.hide(show == Show::Offline) {
                     self.ask_archive(env);
                 }
@@ -47,12 +49,16 @@ impl Xmpp {
     }
 
     fn send(&mut self, env: &mut Env<'_, '_>, to: &str, text: &str, id: u32, is_automatic: bool) -> Outcome {
-        if !self.acks.has_room() {
+        if self.archive.is_holding() || !self.acks.has_room() {
             return Outcome::Later;
+        }
+        if self.archive.has(id) {
+            self.acks.arrived(id);
+            return Outcome::Done;
         }
         env.out.text("<message type='chat'");
         write::attribute("to", to, env.out);
-        write::attribute("id", &self.wire_id(id), env.out);
+        write::attribute("id", &own_id::write_id(env.random, &env.account.id, id), env.out);
         env.out.text(">");
         write::long("body", text, env.out);
         env.out.text("<active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/>");
@@ -64,16 +70,10 @@ impl Xmpp {
         self.acks.sends_text(id);
         if self.acks.is_on() {
             env.out.text("<r xmlns='urn:xmpp:sm:3'/>");
+        } else {
+            self.ping(env);
         }
         Outcome::Done
-    }
-
-    /// The id on the wire: the same for the same text of this start.
-    fn wire_id(&self, id: u32) -> heapless::String<24, u8> {
-        let mut text = heapless::String::new();
-        // It is 21 bytes.
-        let _ = write!(text, "pcs-{id:08x}-{:08x}", self.salt);
-        text
     }
 
     fn types(&mut self, env: &mut Env<'_, '_>, to: &str, is_on: bool) {

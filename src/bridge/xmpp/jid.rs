@@ -4,16 +4,15 @@
 //! Left out: PRECIS beyond case mapping. What a server hands out is in its own canonical form already, and a form that
 //! the server would not take for the same makes two people of one at worst.
 
-use core::fmt::Write as _;
-
 use heapless::String;
 
 use crate::base::limits::ADDRESS_BYTES;
-use crate::base::text::Name;
 use crate::wire::xml::Text;
 
 /// A bare JID.
 pub type Bare = String<ADDRESS_BYTES, u8>;
+/// A host that a server asks to go to. A longer one is not gone to.
+pub type Place = String<64, u8>;
 
 /// The bare JID in an attribute; `None` when it is none, or has more than [`ADDRESS_BYTES`].
 pub fn bare(jid: Text<'_>) -> Option<Bare> {
@@ -53,7 +52,7 @@ pub fn domain(address: &str) -> &str {
 }
 
 /// The host and port that a server asks to go to (RFC 6120 §4.9.3.19).
-pub fn place(text: &str, port: u16) -> Option<(Name, u16)> {
+pub fn place(text: &str, port: u16) -> Option<(Place, u16)> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, digits)) if !digits.ends_with(']') => (host, digits.parse().ok().filter(|port| *port != 0)?),
         _ => (text, port),
@@ -65,8 +64,7 @@ pub fn place(text: &str, port: u16) -> Option<(Name, u16)> {
     } else if host.is_empty() || !host.bytes().all(is_host) {
         return None;
     }
-    let mut name = Name::new();
-    name.write_str(host).ok()?;
+    let mut name = Place::try_from(host).ok()?;
     name.make_ascii_lowercase();
     Some((name, port))
 }

@@ -3,9 +3,9 @@
 
 use super::names::{self, ids};
 use super::sasl::{Credentials, Mechanism};
-use super::{Inside, Phase, Xmpp, jid, write};
+use super::{Inside, Phase, Xmpp, jid, own_id, presence, write};
 use crate::base::text::Printable;
-use crate::bridge::{End, Env, Step, Stop};
+use crate::bridge::{End, Env, Show, Step, Stop};
 use crate::config::model::{Account, Security};
 use crate::wire::xml::{Element, Fault, Reader, Text};
 
@@ -218,8 +218,8 @@ impl Xmpp {
         if !self.features.bind {
             return self.end(env, End::Stop(Stop::Refused("the server gives no address")));
         }
-        env.out.text("<iq type='set' id='pcs-bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>pcs.");
-        env.out.hex(self.resource.into(), 8);
+        env.out.text("<iq type='set' id='pcs-bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>pcs-");
+        env.out.hex(own_id::resource(env.random, &env.account.id).into(), 8);
         env.out.text("</resource></bind></iq>");
         self.phase = Phase::Bind;
         Step::Quiet
@@ -282,7 +282,8 @@ impl Xmpp {
     fn go_online(&mut self, env: &mut Env<'_, '_>) {
         (self.phase, self.heard, self.online) = (Phase::On, env.now, Some(false));
         self.peers.clear();
-        self.archive.begin();
+        self.shown = None;
+        self.archive.begin(env.now, env.time);
         self.ask_all(env);
     }
 
@@ -296,7 +297,7 @@ impl Xmpp {
             write::attribute("to", to, env.out);
             env.out.text("><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
         }
-        (0..3).for_each(|_| self.acks.sends_vital());
+        (0..3).for_each(|_| self.acks.sends_setup());
     }
 
     /// An element of stream management.
@@ -314,11 +315,17 @@ impl Xmpp {
             }
             (Phase::Enable, "failed") => self.go_online(env),
             (Phase::Resume, "resumed") => {
-                let is_lost = self.acks.resumed(h.unwrap_or(0));
-                (self.phase, self.heard, self.online) = (Phase::On, env.now, Some(!is_lost));
-                if is_lost {
-                    self.archive.begin();
+                let lost = self.acks.resumed(h.unwrap_or(0));
+                (self.phase, self.heard, self.online) = (Phase::On, env.now, Some(true));
+                if lost.setup {
+                    let is_hidden = self.shown.as_ref().is_some_and(|(show, _)| *show == Show::Offline);
+                    self.archive.begin(env.now, env.time);
+                    self.archive.hide(is_hidden);
                     self.ask_all(env);
+                }
+                if let Some((show, text)) = self.shown.as_ref().filter(|_| lost.shown) {
+                    presence::write_own(*show, text, env.out);
+                    self.acks.sends_presence();
                 }
             }
             (Phase::Resume, "failed") => {
@@ -398,11 +405,20 @@ impl Xmpp {
         if self.acks.is_on() {
             env.out.text("<r xmlns='urn:xmpp:sm:3'/>");
         } else {
-            env.out.text("<iq type='get' id='pcs-ping'");
-            write::attribute("to", jid::domain(&self.own), env.out);
-            env.out.text("><ping xmlns='urn:xmpp:ping'/></iq>");
+            self.ping(env);
         }
         self.is_asked = true;
+    }
+
+    /// Has the server say that it has read so far, where it does not count: it answers in the order in which it is asked.
+    pub(super) fn ping(&mut self, env: &mut Env<'_, '_>) {
+        env.out.text("<iq type='get' id='");
+        env.out.text(ids::PING);
+        env.out.hex(self.acks.sent().into(), 8);
+        env.out.text("'");
+        write::attribute("to", jid::domain(&self.own), env.out);
+        env.out.text("><ping xmlns='urn:xmpp:ping'/></iq>");
+        self.acks.sends();
     }
 }
 

@@ -4,9 +4,8 @@
 use super::jid::{self, Bare};
 use super::login::first_text;
 use super::room::Room;
-use super::{Xmpp, names, write};
+use super::{Xmpp, names, own_id};
 use crate::base::random::{Purpose, Random};
-use crate::base::text::hex_number;
 use crate::base::time::UnixTime;
 use crate::bridge::{Env, Event, Incoming, Step};
 use crate::wire::sip::date::parse_internet;
@@ -123,7 +122,7 @@ impl Xmpp {
             }
         }
         if message.kind == Kind::Error && way == Way::Direct {
-            return Ok(self.came_back(&message));
+            return Ok(self.came_back(env, &message));
         }
         if message.kind != Kind::Text {
             return Ok(Step::Quiet);
@@ -152,9 +151,14 @@ impl Xmpp {
     fn take<'s>(&mut self, env: &mut Env<'_, '_>, message: Message<'_>, way: Way, mut room: Room<'s>) -> Step<'s> {
         let from = message.from.and_then(jid::bare);
         let is_own = from.as_ref().is_some_and(|from| *from == self.own);
-        // A word to oneself, or of the account itself; and what was sent from here is known.
-        if is_own && (way == Way::Direct || message.id.is_some_and(is_ours)) {
+        // A word to oneself, or of the account itself.
+        if is_own && way == Way::Direct {
             return Step::Quiet;
+        }
+        // What was sent from here is known; that the archive has it may be news.
+        if let Some(id) = message.id.filter(|_| is_own).and_then(|id| text_of(env, id)) {
+            let is_news = way == Way::Archive && self.archive.finds(id);
+            return if is_news { Step::Event(Event::Sent { id }) } else { Step::Quiet };
         }
         let Some(who) = (if is_own { message.to.and_then(jid::bare) } else { from }) else {
             log::info!("XMPP {}: a message whose sender's address is too long is left out", env.account.id);
@@ -162,14 +166,13 @@ impl Xmpp {
         };
         // The wrapper did not fit, and has the name.
         let is_known = way == Way::Archive && message.archived.is_none();
-        let archived = message.archived.filter(|_| way == Way::Archive || self.archive.is_there());
-        if let Some(id) = archived.filter(|_| way != Way::Archive) {
-            self.archive.saw(id);
+        if let Some(id) = message.archived.filter(|_| way != Way::Archive) {
+            self.archive.saw(id, env.time);
         }
         if let (Some((id, is_read)), Way::Direct) = (message.received, way)
             && !message.has_body
         {
-            return self.seen(id, is_read);
+            return self.seen(env, id, is_read);
         }
         finish_text(&message, &mut room);
         let hash = place_of(env.random, &who);
@@ -197,7 +200,7 @@ impl Xmpp {
             who: room.text(who.chars()),
             is_own,
             text,
-            name: if is_known { self.large.name } else { name(env.random, archived, message.from, message.id) },
+            name: if is_known { self.large.name } else { name(env.random, message.archived, message.from, message.id) },
             token,
             at: message.at,
             may_answer: !is_own && !message.is_automatic && who.contains('@'),
@@ -205,28 +208,22 @@ impl Xmpp {
     }
 
     /// A message of ours was delivered, or read.
-    fn seen<'s>(&self, id: Text<'_>, is_read: bool) -> Step<'s> {
-        match self.text_of(id) {
-            Some(id) => Step::Event(Event::Received { id, is_read }),
-            None => Step::Quiet,
-        }
+    fn seen<'s>(&mut self, env: &Env<'_, '_>, id: Text<'_>, is_read: bool) -> Step<'s> {
+        let Some(id) = text_of(env, id) else { return Step::Quiet };
+        self.acks.received(id);
+        Step::Event(Event::Received { id, is_read })
     }
 
     /// A message of ours came back (RFC 6120 §8.3).
-    fn came_back<'s>(&self, message: &Message<'_>) -> Step<'s> {
-        match message.id.and_then(|id| self.text_of(id)) {
+    fn came_back<'s>(&mut self, env: &Env<'_, '_>, message: &Message<'_>) -> Step<'s> {
+        match message.id.and_then(|id| text_of(env, id)) {
             Some(id) => {
+                self.archive.returns(id);
                 let why = message.error.unwrap_or(Why { text: "it came back", is_final: true });
                 Step::Event(Event::Failed { id, why: why.text, is_final: why.is_final })
             }
             None => Step::Quiet,
         }
-    }
-
-    /// The text of ours that has an id on the wire, when it was sent in this start.
-    fn text_of(&self, id: Text<'_>) -> Option<u32> {
-        let (text, salt) = ours(id)?;
-        (salt == self.salt && text != 0).then_some(text)
     }
 
     /// The start tag of a message that does not fit.
@@ -242,7 +239,11 @@ impl Xmpp {
         let large = &mut self.large;
         large.is_own = from.as_ref().is_some_and(|from| *from == self.own);
         let who = if large.is_own { element.attribute("to").and_then(jid::bare) } else { from };
-        let is_known = large.is_own && (large.way == Way::Direct || element.attribute("id").is_some_and(is_ours));
+        let own_text = element.attribute("id").filter(|_| large.is_own).and_then(|id| text_of(env, id));
+        if let Some(text) = own_text.filter(|_| large.way == Way::Archive) {
+            self.archive.finds(text);
+        }
+        let is_known = large.is_own && (large.way == Way::Direct || own_text.is_some());
         large.is_ignored = is_known || who.is_none() || Kind::of(element) != Kind::Text;
         large.who = who.unwrap_or_default();
         if large.way != Way::Archive {
@@ -299,7 +300,7 @@ impl Xmpp {
         message.part(reader, element, &self.own, &mut room)?;
         self.large.has_body = message.has_body;
         if let Some(id) = message.archived.filter(|_| self.large.way != Way::Archive) {
-            self.archive.saw(id);
+            self.archive.saw(id, env.time);
         }
         Ok(self.tell_part(room))
     }
@@ -508,15 +509,7 @@ pub fn place_of(random: &Random, who: &str) -> u32 {
     hash.finish() as u32
 }
 
-/// The text and the start that an id of ours names.
-fn ours(id: Text<'_>) -> Option<(u32, u32)> {
-    let id = id.cut::<{ write::ECHO_BYTES }>();
-    let (text, salt) = id.strip_prefix("pcs-")?.split_once('-')?;
-    let number = |digits: &str| (digits.len() == 8).then(|| hex_number(digits.as_bytes()))?;
-    Some((number(text)? as u32, number(salt)? as u32))
-}
-
-/// Whether a message was sent by this program, in this start or an earlier one.
-fn is_ours(id: Text<'_>) -> bool {
-    ours(id).is_some()
+/// The text of this account that has an id on the wire.
+fn text_of(env: &Env<'_, '_>, id: Text<'_>) -> Option<u32> {
+    own_id::read_id(env.random, &env.account.id, id)
 }

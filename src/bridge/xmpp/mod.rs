@@ -18,13 +18,14 @@
 //! | `stanza` | what comes in, by kind; requests of others; lists that are read in pieces |
 //! | `message`, `presence`, `archive` | these |
 //! | `command` | what goes out |
+//! | `own_id` | the names that this installation gives |
 //!
 //! Left out: rooms, roster versions (XEP-0237), encryption between clients, avatars, files, blocking, and pages of HTML in
 //! messages (XEP-0071): the plain text that comes with them is taken.
 
 use heapless::{String, Vec};
 
-use super::{Abilities, End, Env, Event, Link, Step, Target};
+use super::{Abilities, End, Env, Event, Link, Show, Step, Target};
 use crate::base::text::Name;
 use crate::base::time::{Instant, earliest};
 use crate::config::model::{Account, Security};
@@ -47,6 +48,7 @@ mod jid;
 mod login;
 mod message;
 mod names;
+mod own_id;
 mod presence;
 mod room;
 pub mod sasl;
@@ -69,6 +71,8 @@ pub const GOODBYE_MS: u64 = 5_000;
 /// Milliseconds from one look into the archive to the next while the person hides: messages do not come in then.
 pub const HIDDEN_MS: u64 = 60_000;
 
+/// Bytes of a status text that is shown again when the server did not get it. A longer one is cut then.
+const STATUS_BYTES: usize = 160;
 /// The port where none is said (RFC 6120 §14.7).
 const PORT: u16 = 5222;
 /// The port with TLS from the first byte.
@@ -94,24 +98,24 @@ pub struct Xmpp {
     inside: Inside,
     defaults: Vec<names::Default, DEPTH, u8>,
     large: Large,
-    /// When the last bytes came in; before the account is on, when the connection came up.
+    /// How the person is shown in this session, once she is.
+    shown: Option<(Show, String<STATUS_BYTES, u8>)>,
+    /// When something was read last; before the account is on, when the connection came up.
     heard: Instant,
     /// The server was asked whether it is there.
     is_asked: bool,
     /// [`Event::Online`] is to be told, and what it says.
     online: Option<bool>,
-    /// Tells the ids of this start from those of others; 0: not chosen yet.
-    salt: u32,
-    /// What our resource ends in.
-    resource: u32,
     /// Where the server has asked to go.
-    moved: Option<(Name, u16)>,
+    moved: Option<(jid::Place, u16)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Phase {
     /// There is no connection, or it is being closed.
     Down,
+    /// There is one, and it has not the TLS that it was to have.
+    Bare,
     /// A stream was opened: its features are waited for.
     Features,
     /// TLS was asked for.
@@ -165,11 +169,10 @@ impl Xmpp {
             inside: Inside::Nothing,
             defaults: Vec::new(),
             large: Large::NONE,
+            shown: None,
             heard: Instant::ZERO,
             is_asked: false,
             online: None,
-            salt: 0,
-            resource: 0,
             moved: None,
         }
     }
@@ -193,8 +196,9 @@ impl Xmpp {
         let domain = Name::try_from(jid::domain(&account.address)).ok().filter(|domain| !domain.is_empty())?;
         let is_tls = account.security == Security::Direct;
         let usual = if is_tls { DIRECT_PORT } else { PORT };
-        if let Some((host, port)) = self.moved.clone() {
-            return Some(Target::Host { host, port, is_tls, domain });
+        if let Some((host, port)) = &self.moved {
+            let host = Name::try_from(host.as_str()).ok()?;
+            return Some(Target::Host { host, port: *port, is_tls, domain });
         }
         let port = account.port.map(core::num::NonZeroU16::get);
         if account.host.is_empty() && port.is_none() {
@@ -205,22 +209,23 @@ impl Xmpp {
     }
 
     /// A new attempt begins.
-    pub fn begin(&mut self, env: &mut Env<'_, '_>) {
+    pub fn begin(&mut self, _env: &mut Env<'_, '_>) {
         self.acks.lost();
         self.phase = Phase::Down;
         (self.is_secure, self.is_authenticated, self.is_asked) = (false, false, false);
         self.online = None;
-        if self.salt == 0 {
-            self.salt = env.random.number() as u32 | 1;
-            self.resource = env.random.number() as u32;
-        }
     }
 
     /// The link is up, or TLS has begun on it: a stream is opened.
     pub fn connected(&mut self, env: &mut Env<'_, '_>, link: Link, is_tls: bool) {
-        if link == Link(0) {
-            self.is_secure = is_tls;
-            self.heard = env.now;
+        if link != Link(0) {
+            return;
+        }
+        let wants_tls = self.phase == Phase::Tls || env.account.security == Security::Direct;
+        (self.is_secure, self.heard) = (is_tls, env.now);
+        if wants_tls && !is_tls {
+            self.phase = Phase::Bare;
+        } else {
             self.open_stream(env);
         }
     }
@@ -233,8 +238,11 @@ impl Xmpp {
         (bytes, is_full): (&[u8], bool),
         scratch: &'s mut [u8],
     ) -> (usize, Step<'s>) {
-        if link != Link(0) || matches!(self.phase, Phase::Down) {
+        if link != Link(0) || self.phase == Phase::Down {
             return (bytes.len(), Step::Nothing);
+        }
+        if self.phase == Phase::Bare {
+            return (bytes.len(), self.end(env, NO_TLS));
         }
         if self.has_pending() {
             return (0, self.pending(env, scratch));
@@ -248,7 +256,7 @@ impl Xmpp {
                 let is_inside = self.splitter.depth() > 1
                     || matches!(piece, Piece::Opened { .. } | Piece::Skipped { is_last: false, .. });
                 // Something that never ends has no answers in it.
-                if self.phase >= Phase::On && !(is_inside && self.is_asked) {
+                if self.phase == Phase::On && !(is_inside && self.is_asked) {
                     (self.heard, self.is_asked) = (env.now, false);
                 }
                 self.piece(env, piece, bytes, Room::new(scratch))
@@ -293,10 +301,27 @@ impl Xmpp {
         }
         match self.phase {
             Phase::Down => Step::Nothing,
+            Phase::Bare => self.end(env, NO_TLS),
             Phase::Leaving => self.end(env, End::Done),
-            Phase::On if self.is_asked => self.end(env, End::Retry("the server does not answer")),
+            // It is not the server that is silent: nothing is read.
+            Phase::On if self.acks.is_full() && self.silent_until() <= env.now => {
+                (self.heard, self.is_asked) = (env.now, false);
+                Step::Quiet
+            }
+            Phase::On if self.is_asked && self.silent_until() <= env.now => {
+                if self.splitter.is_within() {
+                    // What can't be read to its end would come again with the session.
+                    self.acks.forget();
+                }
+                self.end(env, End::Retry("the server does not answer"))
+            }
             Phase::On if self.archive.is_due(env.now) => {
-                self.ask_archive(env);
+                if self.archive.is_holding() {
+                    log::info!("XMPP {}: the archive takes long: texts go out", env.account.id);
+                    self.archive.release();
+                } else {
+                    self.ask_archive(env);
+                }
                 Step::Quiet
             }
             Phase::On => {
@@ -314,11 +339,16 @@ impl Xmpp {
         }
         match self.phase {
             Phase::Down => None,
+            Phase::Bare => Some(Instant::ZERO),
             Phase::Leaving => Some(self.heard.plus(GOODBYE_MS)),
-            Phase::On if self.is_asked => Some(self.heard.plus(SILENCE_MS + ANSWER_MS)),
-            Phase::On => earliest(Some(self.heard.plus(SILENCE_MS)), self.archive.next()),
+            Phase::On => earliest(Some(self.silent_until()), self.archive.next()),
             _ => Some(self.heard.plus(LOGIN_MS)),
         }
+    }
+
+    /// When the server has been silent for too long.
+    fn silent_until(&self) -> Instant {
+        self.heard.plus(if self.is_asked { SILENCE_MS + ANSWER_MS } else { SILENCE_MS })
     }
 
     /// Its only link.
@@ -333,7 +363,7 @@ impl Xmpp {
 
     /// Tells it.
     fn pending<'s>(&mut self, env: &mut Env<'_, '_>, scratch: &'s mut [u8]) -> Step<'s> {
-        // What became of the texts of the last connection first: who is told that a new session is on sends again what is open.
+        // What became of texts is told first: those that were cut off go out again at once when the account is on.
         match self.acks.told() {
             Some(Told::Sent(id)) => return Step::Event(Event::Sent { id }),
             Some(Told::Cut(id)) => {
@@ -345,7 +375,11 @@ impl Xmpp {
             log::debug!("XMPP {}: on as {}", env.account.id, self.own);
             return Step::Event(Event::Online { is_resumed });
         }
-        match self.archive.news() {
+        if self.archive.was_released() {
+            return Step::Quiet;
+        }
+        let mut room = [0; archive::ID_BYTES];
+        match self.archive.news(&mut room) {
             Some(bookmark) => Step::Event(Event::Bookmark(Room::new(scratch).text(bookmark.chars()))),
             None => Step::Quiet,
         }
@@ -353,7 +387,7 @@ impl Xmpp {
 
     /// Closes the stream.
     fn end<'s>(&mut self, env: &mut Env<'_, '_>, end: End) -> Step<'s> {
-        if self.phase > Phase::Down && self.phase != Phase::Leaving {
+        if self.phase > Phase::Bare && self.phase != Phase::Leaving {
             env.out.text("</stream:stream>");
         }
         self.phase = Phase::Down;
@@ -363,6 +397,8 @@ impl Xmpp {
         Step::End(end)
     }
 }
+
+const NO_TLS: End = End::Retry("TLS did not begin");
 
 impl Default for Xmpp {
     fn default() -> Self {

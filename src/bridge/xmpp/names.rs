@@ -97,6 +97,8 @@ pub mod ids {
     pub const SERVER: &str = "pcs-server";
     /// What the account can do.
     pub const ACCOUNT: &str = "pcs-account";
+    /// A ping; behind it the number of stanzas sent before.
+    pub const PING: &str = "pcs-ping-";
     /// The archive.
     pub const ARCHIVE: &str = "pcs-archive";
 }

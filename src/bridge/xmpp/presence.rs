@@ -143,7 +143,7 @@ mod tests {
         let hashed: String = "client/pc//pcsd<".chars().chain(FEATURES.join("<").chars()).chain("<".chars()).collect();
         let mut buffer = [0; 64];
         let mut out = Writer::new(&mut buffer);
-        super::super::sasl::base64_encode(&Sha1::digest(hashed.as_bytes()), &mut out);
+        crate::base::text::base64_encode(&Sha1::digest(hashed.as_bytes()), &mut out);
         assert_eq!(VERSION.as_bytes(), out.written(), "{}", String::from_utf8_lossy(out.written()));
         let node = std::format!("urn:pcs#{VERSION}");
         assert!(is_own_node(Text::of(node.as_bytes()).unwrap()) && is_own_node(Text::of(b"urn:pcs").unwrap()));

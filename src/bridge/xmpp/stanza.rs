@@ -3,7 +3,7 @@
 use super::names::{self, Default, ids};
 use super::room::Room;
 use super::{Inside, Phase, Xmpp, jid, write};
-use crate::base::text::Writer;
+use crate::base::text::{Writer, hex_number};
 use crate::bridge::{Contact, Env, Event, Step};
 use crate::wire::xml::stream::Piece;
 use crate::wire::xml::{Element, Fault, Reader, Text};
@@ -290,13 +290,17 @@ impl Xmpp {
         if is(ids::ARCHIVE) {
             return self.archive_answer(env, reader, iq, is_error);
         }
+        if let Some(counted) = iq.attribute("id").and_then(ping_of) {
+            self.acks.acknowledged(counted);
+            return Ok(Step::Quiet);
+        }
         if is(ids::ROSTER) || is(ids::CHANGE) {
             if is_error {
                 log::info!("XMPP {}: the server refuses the roster, or a change of it", env.account.id);
             }
             return Ok(Step::Quiet);
         }
-        if is_error || !(is(ids::SERVER) || is(ids::ACCOUNT)) {
+        if !(is(ids::SERVER) || is(ids::ACCOUNT)) {
             return Ok(Step::Quiet);
         }
         let (mut has_carbons, mut has_archive) = (false, false);
@@ -310,10 +314,10 @@ impl Xmpp {
         }
         if is(ids::SERVER) && has_carbons {
             env.out.text("<iq type='set' id='pcs-carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
-            self.acks.sends_vital();
+            self.acks.sends_setup();
         }
         // Older servers say of themselves what accounts can do.
-        if has_archive && self.archive.found() {
+        if self.archive.learned(has_archive) {
             self.ask_archive(env);
         }
         Ok(Step::Quiet)
@@ -439,6 +443,12 @@ fn roster_item<'s>(item: &Element<'_>, mut room: Room<'s>, is_change: bool) -> S
         is_watched: is("subscription", "to") || is("subscription", "both"),
         is_asked: is("ask", "subscribe"),
     }))
+}
+
+/// How many stanzas a ping was sent after.
+fn ping_of(id: Text<'_>) -> Option<u32> {
+    let id = id.cut::<20>();
+    hex_number(id.strip_prefix(ids::PING).filter(|digits| digits.len() == 8)?.as_bytes()).map(|number| number as u32)
 }
 
 fn is_answer(element: &Element<'_>, id: &str, kind: &str) -> bool {

@@ -64,18 +64,30 @@ impl People {
         if self.is_domain(uri) {
             return self.buddy(person, user).map(Reach::Buddy);
         }
-        let network = self.network_of(uri)?;
+        let (network, address) = self.address_in(uri)?;
+        // A buddy who has more addresses is meant by this one.
+        Some(match self.buddy_at(person, network, &address).filter(|buddy| self.own_contact(*buddy).is_some()) {
+            Some(buddy) => Reach::Buddy(buddy),
+            None => Reach::Address(network, address),
+        })
+    }
+
+    /// The buddy who has the address on a network that a URI is.
+    pub fn buddy_by_address(&self, person: usize, uri: &SipUri<'_>) -> Option<usize> {
+        let (network, address) = self.address_in(uri)?;
+        self.buddy_at(person, network, &address)
+    }
+
+    /// The address on a network that a URI is.
+    fn address_in(&self, uri: &SipUri<'_>) -> Option<(Network, Address)> {
+        let (network, user) = (self.network_of(uri)?, uri.user?);
         let mut text: String<{ 2 * ADDRESS_BYTES }> = String::new();
         let mut bytes: Vec<u8, { 2 * ADDRESS_BYTES }> = Vec::new();
         for byte in unescape(user) {
             bytes.push(byte).ok()?;
         }
         text.push_str(core::str::from_utf8(&bytes).ok()?).ok()?;
-        let address = address::canonical(network, &text)?;
-        Some(match self.buddy_at(person, network, &address) {
-            Some(buddy) => Reach::Buddy(buddy),
-            None => Reach::Address(network, address),
-        })
+        Some((network, address::canonical(network, &text)?))
     }
 
     /// [`People::reach`] of `USER@HOST`.
@@ -172,14 +184,16 @@ impl People {
     pub fn ways_to(&self, person: usize, reach: &Reach, facts: &Facts<'_>) -> Vec<Way, WAYS> {
         match reach {
             Reach::Buddy(buddy) => self.ways(person, *buddy, (facts.sip)(*buddy), facts.account),
-            // Nobody knows him: by any account of hers on that network.
-            Reach::Address(network, _) => {
+            // By an account of hers on that network. Of whom nothing is known there, it is tried.
+            Reach::Address(network, address) => {
                 let accounts = self.model.accounts.iter().enumerate();
                 let hers = accounts.filter(|(_, it)| usize::from(it.person) == person && it.network == *network);
                 let way = |(account, _): (usize, _)| {
                     let AccountState { is_online, keeps } = (facts.account)(account);
                     let kind = Kind::Account(account as u8);
-                    let (show, wrote_at) = (Show::Offline, None);
+                    let contact = self.contacts.find(account, address);
+                    let show = contact.map_or(Show::Available, |contact| self.contacts.show(contact));
+                    let wrote_at = contact.and_then(|it| self.contacts.get(it)).and_then(|contact| contact.wrote_at);
                     Way { network: *network, kind, address: 0, is_account_online: is_online, show, wrote_at, keeps }
                 };
                 hers.map(way).take(WAYS).collect()

@@ -32,7 +32,6 @@ use crate::config::model::State;
 use crate::home::binding::{Binding, Text};
 use crate::home::calls::Calls;
 use crate::home::inbox::Waiting;
-use crate::home::people::Reach;
 use crate::home::policy::{self, Asker, ByHand, Decision, Delegation, Event, Kind, Snapshot, Stage, Target};
 use crate::home::proxy::Around;
 use crate::home::registrar::Refused;
@@ -754,10 +753,7 @@ pub enum Place {
 /// Whom an address means for a person of the home.
 pub fn who_of(around: &Around<'_>, asker: usize, uri: &SipUri<'_>) -> Place {
     if around.people.network_of(uri).is_some() {
-        return match around.people.reach(asker, uri) {
-            Some(Reach::Buddy(buddy)) => Place::Buddy(buddy),
-            _ => Place::Nobody,
-        };
+        return around.people.buddy_by_address(asker, uri).map_or(Place::Nobody, Place::Buddy);
     }
     if !(around.people.is_domain(uri) || around.stack.network.is_own(uri)) {
         return Place::Elsewhere;

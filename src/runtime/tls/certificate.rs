@@ -6,7 +6,7 @@
 
 use super::fault::Fault;
 use super::keys::sha256;
-use crate::base::text::{Writer, base64url_encode};
+use crate::base::text::{Writer, base64_encode};
 use core::net::IpAddr;
 use ring::rand::SystemRandom;
 use ring::signature::{EcdsaKeyPair, KeyPair};
@@ -81,20 +81,8 @@ pub fn pem(label: &str, der: &[u8]) -> String {
 pub fn base64(bytes: &[u8]) -> heapless::String<64> {
     let mut buffer = [0; 64];
     let mut out = Writer::new(&mut buffer);
-    base64url_encode(bytes, &mut out);
-    let mut text: heapless::String<64> = out
-        .written()
-        .iter()
-        .map(|character| match character {
-            b'-' => '+',
-            b'_' => '/',
-            other => char::from(*other),
-        })
-        .collect();
-    while !text.len().is_multiple_of(4) {
-        let _ = text.push('=');
-    }
-    text
+    base64_encode(bytes, &mut out);
+    out.written().iter().copied().map(char::from).collect()
 }
 
 fn spki(key: &EcdsaKeyPair) -> Vec<u8> {

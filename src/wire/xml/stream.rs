@@ -134,6 +134,11 @@ impl Splitter {
         self.open.len()
     }
 
+    /// Whether an element was begun that is not known to be whole yet.
+    pub fn is_within(&self) -> bool {
+        self.looked > 0 || self.is_skipping || self.open.len() > 1
+    }
+
     /// What lies at the front of the window; `None`: more bytes are needed. `is_full` says that there is no room for more:
     /// something is handed out then. What was handed out has to be taken from the front before the next call. After a
     /// fault nothing more can be read.
@@ -288,10 +293,17 @@ impl Place {
                 b'!' => (1, Self::Section(0), None),
                 b'?' if may_declare => (1, Self::Declaration { has_mark: false }, None),
                 b'?' => return fault("Processing Instruction in XML"),
-                _ => (0, Self::Tag { is_end: false, has_slash: false }, None),
+                // A name begins so, or with what is beyond ASCII: else this is text, and what follows is lost in it.
+                b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':' | 0x80.. => {
+                    (0, Self::Tag { is_end: false, has_slash: false }, None)
+                }
+                _ => return fault("No Name in a Tag"),
             },
             Self::Tag { is_end, has_slash } => {
                 let seen = found(memchr3(b'"', b'\'', b'>', rest));
+                if memchr(b'<', &rest[..seen]).is_some() {
+                    return fault("Tag in a Tag");
+                }
                 let has_slash = if seen > 1 { rest[seen - 2] == b'/' } else { has_slash };
                 match rest[seen - 1] {
                     b'>' if is_end => (seen, Self::Content, Some(End::Finish)),
@@ -488,6 +500,9 @@ mod tests {
             (b"<s></t>", "Mismatched Tag"),
             (b"</s>", "Mismatched Tag"),
             (b"<s><a></a></a></s>", "Mismatched Tag"),
+            (b"<s><a>1 < 2 & 3</a><b/>", "No Name in a Tag"),
+            (b"<s><a>1 <2</a><b/>", "No Name in a Tag"),
+            (b"<s><a>a<b and c</a><b/>", "Tag in a Tag"),
         ] {
             for step in [1, 100] {
                 assert_eq!(pieces(stream, 100, step), Err(reason), "{}", stream.escape_ascii());

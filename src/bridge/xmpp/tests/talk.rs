@@ -59,15 +59,18 @@ fn messages() {
     );
     let sent = driver.sent();
     let id = sent.split("id='").nth(1).and_then(|it| it.split('\'').next()).unwrap().to_owned();
-    assert!(id.starts_with("pcs-00000007-"));
+    assert_eq!(id, own_id::write_id(&driver.random, "home", 7).as_str());
     assert_eq!(
         sent,
         format!(
             "<message type='chat' to='bob@example.org' id='{id}'><body>Hallo B\u{f6}b\n1 &lt; 2</body>\
-             <active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/></message>"
+             <active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/></message>\
+             <iq type='get' id='pcs-ping-00000004' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>"
         )
     );
     driver.due();
+    assert!(driver.told().is_empty(), "the server may not have it");
+    driver.server("<iq type='result' id='pcs-ping-00000004' from='example.org'/>");
     assert_eq!(driver.told(), ["Sent { id: 7 }"]);
     driver.server(&format!(
         "<message from='bob@example.org/x' id='r1'><received xmlns='urn:xmpp:receipts' id='{id}'/></message>"
@@ -87,7 +90,7 @@ fn messages() {
         ));
         assert_eq!(driver.told(), [told]);
     }
-    // A start before this one, and no id of ours.
+    // Not ids of ours.
     driver.server(
         "<message from='b@x' type='error' id='pcs-00000007-00000000'/><message from='b@x' type='error' id='q'/>",
     );
@@ -182,7 +185,11 @@ fn copies() {
             .starts_with("Message(Incoming { who: \"bob@example.org\", is_own: false, text: \"hi\"")
     );
     // What this program sent itself is known; and nobody else may say what she wrote.
-    driver.server(&carbon("alice@example.org", "sent", &laptop.replace("m5", "pcs-00000001-12345678")));
+    driver.server(&carbon(
+        "alice@example.org",
+        "sent",
+        &laptop.replace("m5", &own_id::write_id(&driver.random, "home", 1)),
+    ));
     for forger in ["mallory@example.org", "example.org", "alice@example.org/laptop", "alice@example.org.evil"] {
         driver.server(&carbon(forger, "sent", laptop));
         driver.server(&carbon(forger, "received", "from='bob@example.org/p' id='m7'><body>forged</body>"));
