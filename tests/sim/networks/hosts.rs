@@ -247,7 +247,7 @@ impl IrcUser {
         let bytes = self.shared.borrow_mut().output(self.conn);
         let lines = String::from_utf8(bytes).expect("it is text");
         let texts = lines.lines().filter(|line| line.contains(" PRIVMSG ") || line.contains(" NOTICE "));
-        texts.filter_map(|line| line.splitn(2, " :").nth(1)).map(String::from).collect()
+        texts.filter_map(|line| line.split_once(" :")).map(|(_, text)| text.to_string()).collect()
     }
 
     /// Leaves.

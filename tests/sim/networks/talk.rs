@@ -9,7 +9,7 @@ const COMPOSING: &str = "application/im-iscomposing+xml";
 /// The last thing that Alice's phone was told about typing, and by whom.
 fn typing(nets: &Nets) -> Option<(String, bool)> {
     let signs = nets.world.phones[nets.phone].got("MESSAGE").into_iter();
-    let last = signs.filter(|msg| msg.get("Content-Type") == COMPOSING).last()?;
+    let last = signs.rev().find(|msg| msg.get("Content-Type") == COMPOSING)?;
     let body = String::from_utf8_lossy(&last.body).into_owned();
     let from = crate::message::uri_of(last.get("From")).to_string();
     Some((from, body.contains("<state>active</state>")))
