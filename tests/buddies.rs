@@ -331,7 +331,11 @@ fn who_was_added_while_it_was_off_is_told_when_it_is_on() {
     house.yes("alice", "add early line:early");
     house.pass(1_200);
     house.line_says(r#"{"type":"hello","list":true}"#);
-    assert_eq!(house.heard(), [r#"{"type":"add","who":"early","name":"early"}"#]);
+    house.line_says(r#"{"type":"contacts","step":"begin"}"#);
+    house.line_says(r#"{"type":"contacts","step":"end"}"#);
+    // Whom the configuration has and that list has not is put on it, too.
+    let expected = [r#"{"type":"add","who":"carl","name":"Carl"}"#, r#"{"type":"add","who":"early","name":"early"}"#];
+    assert_eq!(house.heard(), expected);
 }
 
 #[test]

@@ -492,7 +492,8 @@ mod tests {
         let mut bridges = Bridges::new();
         bridges.renumber(Instant::ZERO, 1, |_| None);
         let bridge = bridges.get_mut(0).unwrap();
-        let origins: std::vec::Vec<u32> = (0..UNSETTLED).map(|_| bridge.begin(0, &came(0, "bob"), 1)).collect();
+        let origins: std::vec::Vec<u32> =
+            (0..PARTS.min(UNSETTLED)).map(|_| bridge.begin(0, &came(0, "bob"), 1)).collect();
         assert!(!bridge.has_room());
         bridge.is_held_back = true;
         assert!(!bridge.lets_in());

@@ -6,9 +6,9 @@ use core::fmt::Write as _;
 use heapless::Vec;
 
 use super::Core;
-use super::bridges::Order;
+use super::bridges::{Order, Standing};
 use super::commands::word_of;
-use crate::base::limits::ACCOUNTS;
+use crate::base::limits::{ACCOUNTS, ADDRESSES_PER_BUDDY};
 use crate::base::text::{OneLine, Writer};
 use crate::base::time::Instant;
 use crate::bridge::Show;
@@ -162,9 +162,21 @@ impl Core {
             let _ = write!(out, " You have no account on {}: nothing can be sent there.", network.name());
             return;
         };
-        // The account finds out whom it has to look out for; who waits for a session is found in it.
-        if let Some(bridge) = self.bridges.get_mut(account) {
-            bridge.next_watch = Some(0);
+        // The account finds out itself whom it has to look out for, in each session; but it may be past this one.
+        let numbered = self.people.model.buddies.iter().enumerate().flat_map(|(number, buddy)| {
+            let addresses = buddy.addresses.iter().enumerate();
+            addresses.map(move |(place, it)| (number * ADDRESSES_PER_BUDDY + place, buddy, it))
+        });
+        let mut numbered = numbered.filter(|(_, _, it)| it.network == network && it.text == address.text);
+        let is_listed = self.people.contacts.find(account, &address.text);
+        let is_listed = is_listed.and_then(|contact| self.people.contacts.get(contact)).is_some_and(|it| it.is_listed);
+        if let (Some((number, buddy, _)), Some(bridge)) = (numbered.next(), self.bridges.get_mut(account))
+            && bridge.standing == Standing::Online
+            && bridge.next_watch.is_some_and(|next| usize::from(next) > number)
+            && !is_listed
+        {
+            let name = buddy.name.chars().take(12).collect();
+            bridge.order(Order::Add { who: address.text.clone(), name });
         }
         self.stack.schedule.wake(Task::Account(account).id());
         if !self.bridges.is_online(account) {

@@ -192,7 +192,9 @@ impl People {
                     let AccountState { is_online, keeps } = (facts.account)(account);
                     let kind = Kind::Account(account as u8);
                     let contact = self.contacts.find(account, address);
-                    let show = contact.map_or(Show::Available, |contact| self.contacts.show(contact));
+                    // Where nothing is kept for him, he is taken to be there.
+                    let unknown = if keeps { Show::Offline } else { Show::Available };
+                    let show = contact.map_or(unknown, |contact| self.contacts.show(contact));
                     let wrote_at = contact.and_then(|it| self.contacts.get(it)).and_then(|contact| contact.wrote_at);
                     Way { network: *network, kind, address: 0, is_account_online: is_online, show, wrote_at, keeps }
                 };

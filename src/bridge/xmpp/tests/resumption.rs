@@ -229,7 +229,7 @@ fn what_is_left_of_a_session_before_a_restart_gives_way() {
         bound.expect("it asks for one").to_owned()
     };
     let first = resource(1, 1, "home");
-    assert!(first.starts_with("pcs.") && first.len() == 12, "{first}");
+    assert!(first.starts_with("pcs-") && first.len() == 12, "{first}");
     assert_eq!(resource(2, 1, "home"), first);
     assert_ne!(resource(1, 1, "work"), first, "another account");
     assert_ne!(resource(1, 2, "home"), first, "the same account in another home");
