@@ -62,7 +62,7 @@ impl Connector {
 
     /// Where a link is to lead now; `None`: it is not wanted.
     pub fn target(&self, account: &Account, link: Link) -> Option<Target> {
-        each!(self, it => it.target(account, link), None)
+        each!(self, it => it.target(account, link), { _ = (account, link); None })
     }
 
     /// A new attempt begins: nothing of the last connection is left but what is needed to take up its session again.
@@ -85,7 +85,10 @@ impl Connector {
         (bytes, is_full): (&[u8], bool),
         scratch: &'s mut [u8],
     ) -> (usize, Step<'s>) {
-        each!(self, it => it.received(env, link, (bytes, is_full), scratch), (bytes.len(), Step::Nothing))
+        each!(self, it => it.received(env, link, (bytes, is_full), scratch), {
+            _ = (env, link, is_full, scratch);
+            (bytes.len(), Step::Nothing)
+        })
     }
 
     /// A link is gone that the connector has not ended itself. `None`: the others go on.
