@@ -9,7 +9,7 @@ use heapless::Vec;
 use super::bridges::{Bridge, Order, Standing};
 use super::contract::{Output, Reason};
 use super::{Core, Server};
-use crate::base::limits::{ACCOUNTS, LINKS};
+use crate::base::limits::{ACCOUNTS, CONTEXTS, LINKS};
 use crate::base::net::{Stream, Transport};
 use crate::base::text::{Name, Writer};
 use crate::base::time::{Instant, earliest};
@@ -38,6 +38,8 @@ struct Slot {
     moves: u8,
     /// Whether there may be more texts than it has had in one turn.
     has_more: bool,
+    /// Whether its links are to be read again when the house has less to do.
+    is_crowded_out: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +85,10 @@ const MOST_MOVES: u8 = 5;
 const STEP_MS: u64 = 1;
 /// Texts that are handed to one account before others have their turn.
 const TEXTS_PER_TURN: usize = 4;
+/// Response contexts that are left to phones: networks can wait.
+const SPARE_CONTEXTS: usize = CONTEXTS / 4;
+/// Where there is no other, a network is heard again after so long.
+const CROWDED_MS: u64 = 200;
 /// What was ordered and found no room is tried again after so long.
 const LATER_MS: u64 = 500;
 
@@ -181,6 +187,9 @@ impl Server {
         ) {
             return;
         }
+        if self.accounts.slots.get_mut(index).is_some_and(|slot| core::mem::take(&mut slot.is_crowded_out)) {
+            self.wake_links(index);
+        }
         self.pass_time(now, index);
         // What nobody is told of when it is settled makes room, too.
         if self.core.bridges.get_mut(index).is_some_and(Bridge::lets_in) {
@@ -205,6 +214,7 @@ impl Server {
         // Who was not shown yet may be at once, or when all phones had time to come back.
         let unshown = self.core.bridges.get(index).is_some_and(|it| it.shown == 0 && it.standing == Standing::Online);
         let deadline = earliest(deadline, Some(self.core.settled_at()).filter(|at| unshown && *at > now));
+        let deadline = earliest(deadline, slot.is_crowded_out.then(|| now.plus(CROWDED_MS)));
         let deadline = if slot.has_more { Some(now) } else { deadline };
         let deadline = deadline.map(|at| at.max(now.plus(STEP_MS)));
         self.core.stack.schedule.set_deadline(Task::Account(index).id(), deadline);
@@ -446,6 +456,11 @@ impl Server {
         }
         let Self { inbound, accounts: Accounts { slots, scratch, out }, core, .. } = self;
         let Some(slot) = slots.get_mut(index) else { return };
+        // A text that finds no room would be refused. The network keeps it until there is.
+        if core.proxy.len() + SPARE_CONTEXTS >= CONTEXTS {
+            slot.is_crowded_out = true;
+            return self.reschedule_account(now, index);
+        }
         let is_full = inbound.is_stuck(stream);
         let bytes = inbound.waiting(stream);
         if bytes.is_empty() {
@@ -582,7 +597,15 @@ impl Server {
 
 impl Slot {
     fn new(connector: Connector, phase: Phase) -> Self {
-        Self { connector, phase, links: Default::default(), failures: 0, moves: 0, has_more: false }
+        Self {
+            connector,
+            phase,
+            links: Default::default(),
+            failures: 0,
+            moves: 0,
+            has_more: false,
+            is_crowded_out: false,
+        }
     }
 
     fn stream(&self, link: Link) -> Option<Stream> {

@@ -477,6 +477,10 @@ impl Core {
                     }
                 }
                 (_, RecordStep::None) => self.end_text(now, handle, Err("nobody was there to take it")),
+                // Its account is on, and would know if it was lost: sent again it would come twice.
+                (Step::Handed(account), _) if self.bridges.is_online(usize::from(account)) => {
+                    text.deadline = now.plus(outbox::SILENCE_MS);
+                }
                 _ => {
                     text.step = Step::Waiting { is_paused: false };
                     text.deadline = now.plus(outbox::SILENCE_MS);
