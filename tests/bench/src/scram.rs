@@ -72,7 +72,7 @@ fn encoded(bytes: &[u8]) -> String {
     let mut out = Writer::new(&mut buffer);
     base64url_encode(bytes, &mut out);
     let mut text = String::from_utf8_lossy(out.written()).replace('-', "+").replace('_', "/");
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         let _ = text.write_char('=');
     }
     text
