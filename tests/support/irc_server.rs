@@ -273,7 +273,7 @@ impl IrcServer {
         self.clients.iter().find(|(_, client)| is_his(client)).map(|(conn, _)| *conn)
     }
 
-    fn spelled(&self, nick: &String) -> Option<String> {
+    fn spelled(&self, nick: &str) -> Option<String> {
         Some(self.clients[&self.find(nick)?].nick.clone())
     }
 

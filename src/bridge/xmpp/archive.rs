@@ -173,7 +173,7 @@ impl Archive {
 
     /// Whether a text of ours was found there.
     pub fn has(&self, text: u32) -> bool {
-        self.found.iter().any(|found| *found == text) && !self.has_returned(text)
+        self.found.contains(&text) && !self.has_returned(text)
     }
 
     /// A text of ours came back: that it is in the archive says nothing any more.
@@ -184,7 +184,7 @@ impl Archive {
     }
 
     fn has_returned(&self, text: u32) -> bool {
-        self.returned.iter().any(|returned| *returned == text)
+        self.returned.contains(&text)
     }
 
     /// A message has come in that the archive knows by this id. While older ones are still to come it is not remembered.

@@ -93,7 +93,9 @@ fn texts_that_the_archive_has_are_not_sent_again() {
     driver.server("<iq type='result' id='pcs-archive'><fin xmlns='urn:xmpp:mam:2' complete='true'/></iq>");
     driver.due();
     driver.told();
-    (driver.sent(), send(&mut driver, 5), send(&mut driver, 7));
+    driver.sent();
+    send(&mut driver, 5);
+    send(&mut driver, 7);
     driver.due();
     assert_eq!(
         (driver.sent().as_str(), driver.told()),
