@@ -78,7 +78,10 @@ impl Absence {
         one.settle(now);
         match (one.phase, is_available) {
             (Phase::Unknown, true) => one.come_back(),
-            (Phase::Unknown, false) => one.go_away(),
+            (Phase::Unknown, false) => {
+                one.go_away();
+                one.replied.clear();
+            }
             (Phase::Here, false) => one.phase = Phase::Leaving(now.plus(DAMPED_MS)),
             (Phase::Leaving(_), true) => one.phase = Phase::Here,
             (Phase::Away, true) => one.phase = Phase::Returning(now.plus(DAMPED_MS)),
@@ -202,7 +205,11 @@ impl One {
 
     fn settle(&mut self, now: Instant) {
         match self.phase {
-            Phase::Leaving(at) if at <= now => self.go_away(),
+            Phase::Leaving(at) if at <= now => {
+                self.go_away();
+                // Who was told since she left was told in this absence.
+                self.replied.retain(|(_, told_at)| told_at.plus(DAMPED_MS) >= at);
+            }
             Phase::Returning(at) if at <= now => self.come_back(),
             _ => {}
         }
@@ -212,7 +219,6 @@ impl One {
         self.phase = Phase::Away;
         // What she was not told of before she left she is told when she is back again.
         self.is_back = false;
-        self.replied.clear();
     }
 
     fn come_back(&mut self) {
@@ -252,6 +258,17 @@ mod tests {
         absence.update(at(64_999), 1, true);
         assert_eq!((absence.take_return(at(65_000)), absence.is_absent(1)), (Some(1), false));
         assert_eq!((absence.take_return(at(70_000)), absence.deadline()), (None, None));
+    }
+
+    #[test]
+    fn who_writes_as_she_leaves_is_told_once() {
+        let mut absence = here();
+        assert!(absence.replied(at(500), 1, 7), "a rule keeps his texts");
+        absence.update(at(1_000), 1, false);
+        assert!(absence.replied(at(3_000), 1, 8));
+        absence.due(at(6_000));
+        assert!(!absence.replied(at(7_000), 1, 8), "in the same absence");
+        assert!(absence.replied(at(7_000), 1, 7), "he was told before it");
     }
 
     #[test]
