@@ -286,15 +286,15 @@ impl Server {
         let mut text = [0; crate::bridge::TEXT_BYTES];
         self.set_more(index, false);
         for _ in 0..TEXTS_PER_TURN {
-            let Some(due) = self.core.next_text_for(now, index, &mut text) else { return };
+            let Some(due) = self.core.next_text_for(index, &mut text) else { return };
             let Some(body) = due.text(&text) else { break };
             let command = Command::Send { to: &due.who, text: body, id: due.id, is_automatic: due.is_automatic };
             match self.tell_connector(now, index, &command) {
                 Some(Outcome::Done) => self.core.text_handed(now, index, due.handle),
                 // It would stand before all others to him for ever.
                 Some(Outcome::Unable(why)) => self.core.text_failed(now, index, due.id, why, true),
-                Some(Outcome::Later) => return self.core.text_later(now, due.handle),
-                None => return,
+                // Again when it has room, which its deadline or the next event tells.
+                Some(Outcome::Later) | None => return,
             }
         }
         self.set_more(index, true);

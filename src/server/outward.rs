@@ -16,7 +16,9 @@ use crate::home::outbox::{self, Full, Kept, New, RecordStep, Step, TextHandle};
 use crate::home::people::reach::{Facts, Reach, Route};
 use crate::home::people::ways::AccountState;
 use crate::home::phrases;
-use crate::home::policy::{Asker, Kind as Wish};
+use crate::home::policy::{
+    self, Asker, Decision, Delegation as Possible, Event, Kind as Wish, Snapshot, Stage, State, Target as Goal,
+};
 use crate::home::presence::list::URI_BYTES;
 use crate::home::presence::watched::Watched;
 use crate::home::proxy::context::{Delegation, Passage, Retarget};
@@ -85,16 +87,21 @@ impl Core {
         }
         let message = incoming.message;
         let content_type = message.field(Name::ContentType).map_or(&b""[..], |field| field.value);
+        let kind = if sign::is_sign(content_type, message.body()) { Wish::Sign } else { Wish::Message };
+        if let Decision::Refuse(status, reason) = self.may_go_out(asker, kind) {
+            self.refuse_asker(now, incoming, asker, status, reason);
+            return true;
+        }
         let way = self.way_to(person, &reach, 0);
         if let Way::Nowhere = way {
             self.refuse(now, incoming, 480, "No Account on His Network", "");
             return true;
         }
-        if sign::is_sign(content_type, message.body()) {
+        if kind == Wish::Sign {
             if let Way::Sip = way {
                 return false;
             }
-            self.sign_to_buddy(person, way, message.body());
+            self.sign_to_buddy(way, message.body());
             self.answer_for_good(now, incoming, &refused(200, "OK", ""));
             return true;
         }
@@ -124,6 +131,19 @@ impl Core {
         }
         self.open_outgoing(now, incoming, asker, person, to, text);
         true
+    }
+
+    /// What the front door says of a message that leaves the home.
+    fn may_go_out(&self, asker: Asker<'_>, kind: Wish) -> Decision {
+        let snapshot = Snapshot {
+            model: &self.people.model,
+            person: None,
+            state: State::Offline,
+            by_hand: None,
+            devices: &[],
+            kept: Possible::NONE,
+        };
+        policy::decide(&Event { asker, kind, target: Goal::Outside, stage: Stage::Arrived }, &snapshot)
     }
 
     /// Whether there is room for all parts of a text: one that is taken in part would be doubled when it is sent again.
@@ -223,7 +243,7 @@ impl Core {
     }
 
     /// That she types is told where a text would go now.
-    fn sign_to_buddy(&mut self, _person: usize, way: Way, body: &[u8]) {
+    fn sign_to_buddy(&mut self, way: Way, body: &[u8]) {
         let (Way::Account(account, who), Some(is_on)) = (way, sign::is_composing(body)) else { return };
         if let Some(bridge) = self.bridges.get_mut(account) {
             bridge.order(Order::Typing { to: who, is_on });
@@ -258,7 +278,8 @@ impl Core {
     /// Where a text that waits goes now.
     fn way_of_text(&self, handle: TextHandle) -> Option<(usize, Way)> {
         let text = self.outbox.get(handle)?;
-        let Some(person) = self.person_of_seal(text.person) else { return Some((0, Way::Nowhere)) };
+        // Whose it was may be back tomorrow: it stays.
+        let person = self.person_of_seal(text.person)?;
         let way = match self.people.reach_text(person, &text.to) {
             Some(reach) => self.way_to(person, &reach, text.refused_by),
             None => Way::Nowhere,
@@ -270,8 +291,7 @@ impl Core {
 /// What an account does.
 impl Core {
     /// The next text that an account can send, copied to `room`.
-    pub(super) fn next_text_for(&mut self, now: Instant, account: usize, room: &mut [u8; TEXT_BYTES]) -> Option<Due> {
-        let _ = now;
+    pub(super) fn next_text_for(&self, account: usize, room: &mut [u8; TEXT_BYTES]) -> Option<Due> {
         for handle in self.outbox.firsts() {
             let Some(text) = self.outbox.get(handle) else { continue };
             if !matches!(text.step, Step::Waiting { is_paused: false }) || text.bytes.is_none() {
@@ -299,11 +319,6 @@ impl Core {
             text.deadline = now.plus(wait_ms);
         }
         self.reschedule_outgoing();
-    }
-
-    /// An account can't take a text just now.
-    pub(super) fn text_later(&mut self, now: Instant, handle: TextHandle) {
-        let _ = (now, handle);
     }
 
     /// A network has a text.
@@ -514,6 +529,8 @@ impl Core {
                         self.end_text(now, handle, Err("nobody is there, and nothing can be kept"));
                     }
                 }
+                // While a disk is being read, whom it is for may be still to come.
+                Way::Nowhere if text.record_step == RecordStep::Stored && !has_disk => {}
                 Way::Keep => {}
                 Way::Nowhere => self.end_text(now, handle, Err("there is nobody of that name")),
             }
